@@ -35,7 +35,10 @@ class RemoteError(CodewordsError):
         )
         self.code = str(body.get("code") or "internal_error")
         self.status = status
-        self.origin = "service" if body.get("origin") == "service" else "platform"
+        if body.get("origin") == "service":
+            self.origin = "service"
+        else:
+            self.origin = "platform"
         self.body = dict(body)
 
         # The runtime worded the remedy for HTTP; here it is a command. A newer runtime may send

@@ -49,7 +49,9 @@ def read_settings() -> Settings:
 def _variable_of(error: ValueError) -> str:
     """The variable that could not be read as JSON. The library tells it in its message only."""
     found = re.search(r'field "(\w+)"', str(error))
-    return f"CODEWORDS_{found[1].upper()}" if found else "A CODEWORDS_ variable"
+    if found:
+        return f"CODEWORDS_{found[1].upper()}"
+    return "A CODEWORDS_ variable"
 
 
 def connect(*, tell: bool = True) -> RuntimeClient:

@@ -103,4 +103,6 @@ def apply(run: str, *, allow: bool, as_json: bool) -> int:
             if error_of_run := record.get("error"):
                 hint = worded(error_of_run.get("hint"), error_of_run.get("remedy"))
                 _output.error(str(error_of_run["message"]), hint)
-    return OK if record["status"] == "succeeded" else FAILED
+    if record["status"] == "succeeded":
+        return OK
+    return FAILED

@@ -35,4 +35,6 @@ def query_runs(sql: str, *, limit: int, as_json: bool) -> int:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)

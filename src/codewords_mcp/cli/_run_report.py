@@ -164,7 +164,9 @@ def _app(found: Json) -> str | None:
     """The app whose account a diagnosis asks a person to connect."""
     remedy: Json = found.get("remedy") or {}
     arguments: Json = remedy.get("arguments") or {}
-    return shlex.quote(str(arguments["app"])) if arguments.get("app") else None
+    if not arguments.get("app"):
+        return None
+    return shlex.quote(str(arguments["app"]))
 
 
 def _again(record: Json, workflow: str) -> str | None:

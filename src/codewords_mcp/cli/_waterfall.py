@@ -92,7 +92,9 @@ def _width() -> int:
         return _output.console().width
     # The variable may hold anything, and a number of five digits is no width.
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdecimal() and len(columns) < 5 else PIPED_WIDTH
+    if columns.isdecimal() and len(columns) < 5:
+        return int(columns)
+    return PIPED_WIDTH
 
 
 def _print(line: Line, *, ascii_only: bool) -> None:
@@ -183,7 +185,10 @@ def _bar(span: Json, layout: _Layout) -> str:
     scale = layout.bar / layout.total_ms
     start = min(float(span["start_ms"]) * scale, layout.bar - 1.0)
     is_open = span.get("duration_ms") is None
-    end = float(layout.bar) if is_open else min(_end(span) * scale, float(layout.bar))
+    if is_open:
+        end = float(layout.bar)
+    else:
+        end = min(_end(span) * scale, float(layout.bar))
     first = int(start)
     if layout.ascii_only:
         return " " * first + ("." if is_open else "#") * max(round(end - first), 1)

@@ -136,7 +136,10 @@ def settings(
         return OK
 
     for name, value in found["settings"].items():
-        shown = ", ".join(cast("list[str]", value)) if isinstance(value, list) else value
+        if isinstance(value, list):
+            shown = ", ".join(cast("list[str]", value))
+        else:
+            shown = value
         _output.line(f"{name.replace('_', ' '):17} {shown or '-'}")
     for channel, problem in found["problems"].items():
         _output.line(f"{channel} failed: {problem}")
@@ -153,7 +156,9 @@ def send_test(as_json: AsJson = False) -> int:
     else:
         for item in items:
             _output.line(f"{item['channel']}: {item['problem'] or 'accepted'}")
-    return FAILED if any(item["problem"] for item in items) else OK
+    if any(item["problem"] for item in items):
+        return FAILED
+    return OK
 
 
 def _answer(alert: str, action: str, sentence: str, as_json: bool) -> int:

@@ -98,7 +98,9 @@ def _show(found: Json) -> None:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _export(client: RuntimeClient, workflow: str, file: Path) -> int:

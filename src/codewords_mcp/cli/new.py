@@ -108,7 +108,10 @@ def file_name(template: Json) -> str:
 def files_of(template: Json, main: str) -> dict[str, str]:
     """The files of the folder, by name; the workflow's own is the first."""
     needs = [str(name) for name in cast("list[str]", template.get("needs") or [])]
-    secrets = _SECRETS.format(names=", ".join(f"`{name}`" for name in needs)) if needs else ""
+    if needs:
+        secrets = _SECRETS.format(names=", ".join(f"`{name}`" for name in needs))
+    else:
+        secrets = ""
     project = f'[[workflow]]\nfile = "{main}"\n'
     if needs:
         listed = ", ".join(f'"{name}"' for name in needs)

@@ -141,7 +141,10 @@ def import_recording(
         raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from None
 
     with connect() as client:
-        params = {"service_id": workflow_id(client, workflow)} if workflow else {}
+        if workflow:
+            params = {"service_id": workflow_id(client, workflow)}
+        else:
+            params = {}
         info = client.record("POST", "/recordings", content=document, params=params)
     if as_json:
         _output.print_json(info)
@@ -198,7 +201,10 @@ def _exchange_line(one: dict[str, Any]) -> str:
     answer = one["response"]
     outcome = answer["status"] or one["outcome"]
     mark = "write" if one["writes"] else "read"
-    took = "" if one["ended"] is None else f"{(one['ended'] - one['started']) * 1000:,.0f} ms"
+    if one["ended"] is None:
+        took = ""
+    else:
+        took = f"{(one['ended'] - one['started']) * 1000:,.0f} ms"
     size = _output.size(answer["size"])
     return f"{mark:<9} {one['method']:<6} {target}  {outcome}  {size}  {took}  {one['note']}".rstrip()
 

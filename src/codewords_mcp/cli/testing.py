@@ -112,7 +112,10 @@ def run_tests(
 
     # The example last: its answer is what a person wants to see at the end.
     is_served = not (recording or is_draft(subject) or "code" in body)
-    code = OK if all(one["outcome"] == "passed" for one in report["tests"]) else FAILED
+    if all(one["outcome"] == "passed" for one in report["tests"]):
+        code = OK
+    else:
+        code = FAILED
     if is_served and not no_example and not faults and not as_json and junit is None:
         return max(code, run_example(subject, required=not report["tests"]))
     return code

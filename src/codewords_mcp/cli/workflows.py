@@ -474,7 +474,10 @@ def _print_detail(detail: Json) -> None:
     print_capabilities(detail)
     for version in detail.get("versions", []):
         live = "  live" if version["active"] else ""
-        by = f"  by {version['deployed_by']}" if version.get("deployed_by") else ""
+        if version.get("deployed_by"):
+            by = f"  by {version['deployed_by']}"
+        else:
+            by = ""
         _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}{by}")
 
     for check in detail.get("tried", []):

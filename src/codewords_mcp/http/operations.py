@@ -70,14 +70,19 @@ class HttpOperation:
         """The route, behind its access check."""
         assert self.handler is not None  # noqa: S101  # only routes of the router are asked
         # The last parameter of such a path holds slashes, which OpenAPI has no word for.
-        served = self.path.removesuffix("}") + ":path}" if self.deep else self.path
+        if self.deep:
+            served = self.path.removesuffix("}") + ":path}"
+        else:
+            served = self.path
         return Route(served, _checked(self.handler, self.rule), methods=[self.method])
 
 
 def whole_number(low: int, high: int, default: int | None = None) -> dict[str, Any]:
     """The schema of a parameter that `query_int` reads within the same bounds."""
     schema: dict[str, Any] = {"type": "integer", "minimum": low, "maximum": high}
-    return schema if default is None else schema | {"default": default}
+    if default is None:
+        return schema
+    return schema | {"default": default}
 
 
 PAGE_PARAMETERS = (

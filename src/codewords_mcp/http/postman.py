@@ -300,7 +300,10 @@ def _url(
         for parameter in parameters if parameter.where == "query" and parameter.name not in query
     ]  # fmt: skip
     sent = [{"key": name, "value": value} for name, value in query.items()]
-    tail = "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
+    if query:
+        tail = "?" + "&".join(f"{name}={value}" for name, value in query.items())
+    else:
+        tail = ""
 
     return {
         "raw": "{{baseUrl}}/" + "/".join(parts) + tail,

@@ -67,5 +67,8 @@ def _is_absent(credential: CredentialInfo) -> bool:
 
 
 def _credential(credential: CredentialInfo) -> str:
-    need = f"without it: {credential.without}" if credential.without else "needed"
+    if credential.without:
+        need = f"without it: {credential.without}"
+    else:
+        need = "needed"
     return f"- {credential.name} is not set ({need}). {credential.how}"

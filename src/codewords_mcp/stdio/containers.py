@@ -89,7 +89,10 @@ def ensure(home: str, say: Say, deadline: float) -> RuntimeInfo:
         engine = engines.engine_here()
         name = container_name(home)
         state = engine.state(name)
-        found = _answering(home) if state is not None and state.is_running else None
+        if state is not None and state.is_running:
+            found = _answering(home)
+        else:
+            found = None
         if found is None:
             if state is not None:
                 engine.call("rm", "--force", name)

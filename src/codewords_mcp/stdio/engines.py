@@ -83,7 +83,9 @@ class ContainerEngine:
     def state(self, name: str) -> ContainerState | None:
         """The container of this name, or None."""
         done = self.call("inspect", name)
-        return read_state(done.stdout) if done.returncode == 0 else None
+        if done.returncode != 0:
+            return None
+        return read_state(done.stdout)
 
     def has_image(self, image: str) -> bool:
         """Whether the image is on this machine; a folder (`--rootfs`) counts as one."""
@@ -106,7 +108,10 @@ class ContainerEngine:
         environment of the engine's program, where no list of processes shows them.
         """
         options = [option.format(profile=profile) for option in _SECURITY[self.kind]]
-        network = [] if self.shares_network else ["--publish", f"127.0.0.1:{port}:{port}"]
+        if self.shares_network:
+            network = []
+        else:
+            network = ["--publish", f"127.0.0.1:{port}:{port}"]
         host = "127.0.0.1" if self.shares_network else "0.0.0.0"
         return [
             "run", "--detach", "--name", name, "--label", f"{VERSION_LABEL}={version}",

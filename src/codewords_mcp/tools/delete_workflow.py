@@ -44,7 +44,10 @@ async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
     found = await runtime.workflows.get(caller, workflow_id)
     deletion = await runtime.workflows.deletion(caller, workflow_id)
     paused = f" It pauses {deletion.paused}." if deletion.paused else ""
-    cancelled = f" It cancels {deletion.cancelled}." if deletion.cancelled else ""
+    if deletion.cancelled:
+        cancelled = f" It cancels {deletion.cancelled}."
+    else:
+        cancelled = ""
     return (
         f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {deletion.removed}? "
         f"Its runs stay on record.{paused}{cancelled}"

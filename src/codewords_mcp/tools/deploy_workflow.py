@@ -132,7 +132,10 @@ async def _deploy(
 
 def _pending_result(question: ConsentNeeded, *, with_changes: bool) -> CallToolResult:
     # A card shows what was tried and found before the question; its lines alone are for a model.
-    changes = question.changes if with_changes and isinstance(question.changes, DeployChanges) else None
+    if with_changes and isinstance(question.changes, DeployChanges):
+        changes = question.changes
+    else:
+        changes = None
     data = DeployResult(
         status="needs_consent",
         asks=fenced_items(question),

@@ -138,7 +138,10 @@ def _generated_result(done: Generation) -> CallToolResult:
 
 
 def _brief(brief: Brief, why: str) -> str:
-    others = f" (others: {', '.join(brief.other_templates)})" if brief.other_templates else ""
+    if brief.other_templates:
+        others = f" (others: {', '.join(brief.other_templates)})"
+    else:
+        others = ""
     services = "\n".join(brief.services) or "(the standard library and httpx will do)"
     return (
         f"{why or 'No model was asked.'} Write it yourself.\n\n"

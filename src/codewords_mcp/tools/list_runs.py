@@ -84,7 +84,10 @@ def check_status(status: str | None) -> str | None:
 
 
 def _data(page: RunPage) -> RunList:
-    until = page.searched.until if page.searched is not None and not page.searched.whole else None
+    if page.searched is not None and not page.searched.whole:
+        until = page.searched.until
+    else:
+        until = None
     return RunList(
         runs=[_item(listed) for listed in page.items],
         looked_back_to=until and until.isoformat(timespec="seconds"),

@@ -31,8 +31,14 @@ async def list_triggers(
     runtime, caller = runtime_and_caller(ctx)
     found = await runtime.triggers.list(caller, service_id=workflow_id)
     published = await listed_tools(runtime, caller, workflow_id)
-    known = [*map(kind_line, runtime.triggers.kinds()), KIND_LINE] if kinds else []
-    availability = availability_text(runtime.status.availability()) if found else None
+    if kinds:
+        known = [*map(kind_line, runtime.triggers.kinds()), KIND_LINE]
+    else:
+        known = []
+    if found:
+        availability = availability_text(runtime.status.availability())
+    else:
+        availability = None
 
     lines = [*map(trigger_line, found), *map(published_line, published)] or ["No triggers."]
     if known:

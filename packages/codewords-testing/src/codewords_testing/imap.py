@@ -213,7 +213,9 @@ class _ImapConnection:
         if name == "UID":
             return f"UID {message.uid}".encode()
         if name == "FLAGS":
-            return b"FLAGS (\\Seen)" if message.seen else b"FLAGS ()"
+            if message.seen:
+                return b"FLAGS (\\Seen)"
+            return b"FLAGS ()"
         if name == "RFC822.SIZE":
             return f"RFC822.SIZE {len(message.raw)}".encode()
         if name == "INTERNALDATE":

@@ -106,7 +106,10 @@ def _listen(port: int | None) -> socket.socket:
             listener.listen(128)
             return listener
         listener.close()
-    taken = f"Port {port} is" if port is not None else f"The ports {PORT} to {PORT + _PORTS - 1} are"
+    if port is not None:
+        taken = f"Port {port} is"
+    else:
+        taken = f"The ports {PORT} to {PORT + _PORTS - 1} are"
     raise InvalidInput(f"{taken} in use.", hint="Name another one: --port.")
 
 
@@ -192,7 +195,10 @@ async def _debug(
 
 
 def _print_addresses(session: DevSession, events: Events, runtime: str, options: DevOptions) -> None:
-    names = [""] if options.single else [f"{file.path.stem}/" for file in session.files]
+    if options.single:
+        names = [""]
+    else:
+        names = [f"{file.path.stem}/" for file in session.files]
     urls = [f"{session.address}/{name}" for name in names]
     console = f"{runtime}/console/runs"
     events.say("ready", f"Serving {', '.join(urls)}", "bold", urls=urls, console=console)

@@ -62,7 +62,9 @@ class RuntimeConnection:
             )
         if response.is_error:
             raise remote_error(response.status_code, response.content)
-        return cast("Json", decode(response.content)) if response.content else {}
+        if not response.content:
+            return {}
+        return cast("Json", decode(response.content))
 
     async def call_with_progress(
         self, method: str, path: str, body: Any, report: Callable[[str], None]

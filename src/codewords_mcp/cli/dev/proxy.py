@@ -172,7 +172,10 @@ class _ProxiedCall:
     async def _pass(self, send: Send) -> int:
         """Pass the request on. Returns the status of the answer, 0 where the draft is not served."""
         headers = await self._headers()
-        watching = self._proxy.watch_run(self._run_id, self._file) if self._run_id else None
+        if self._run_id:
+            watching = self._proxy.watch_run(self._run_id, self._file)
+        else:
+            watching = None
         query = self._scope["query_string"].decode("latin-1")
         target = f"/run/{self._file.draft_id}{self._path}" + (f"?{query}" if query else "")
         method = str(self._scope["method"])

@@ -165,7 +165,10 @@ class DevSession:
                 "call", f"{file.name} has no example to be called with; --call gives an input", "yellow"
             )
             return
-        content = text if text is not None else json.dumps(file.draft["example"], ensure_ascii=False)
+        if text is not None:
+            content = text
+        else:
+            content = json.dumps(file.draft["example"], ensure_ascii=False)
         prefix = "" if self._options.single else f"/{file.path.stem}"
         target = f"{self.address}{prefix}/{main_path(file.draft).lstrip('/')}"
         try:
@@ -196,7 +199,10 @@ class DevSession:
 
     def _print_writes(self, run_id: str, found: Json) -> None:
         lines: list[str] = found["lines"]
-        held = f"Held, not sent: {len(lines)}" if lines else "It would write nothing"
+        if lines:
+            held = f"Held, not sent: {len(lines)}"
+        else:
+            held = "It would write nothing"
         self._events.say("held", held, "yellow", run_id=run_id, lines=lines)
         for line in lines:
             self._events.detail(f"- {line}", "yellow")

@@ -43,7 +43,10 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, ast.Import | ast.ImportFrom]
             for alias in node.names:
                 yield alias.name.partition(".")[0], node
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module else [alias.name for alias in node.names]
+            if node.module:
+                names = [node.module]
+            else:
+                names = [alias.name for alias in node.names]
             for name in names:
                 yield name.partition(".")[0], node
 
@@ -52,5 +55,7 @@ def _module_beside(folder: Path, name: str) -> Path | None:
     """The file or package of this name in a folder; None without one."""
     for candidate in (folder / f"{name}.py", folder / name / "__init__.py"):
         if candidate.is_file():
-            return candidate if candidate.name == f"{name}.py" else candidate.parent
+            if candidate.name == f"{name}.py":
+                return candidate
+            return candidate.parent
     return None

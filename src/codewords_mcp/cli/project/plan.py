@@ -116,7 +116,10 @@ def plan_folder(
     replace: frozenset[str] = frozenset(),
 ) -> list[WorkflowPlan]:
     """The plan of each workflow of the folder. `replace` names those whose live version may be replaced in any case."""
-    known = secret_names(client) if any(one.declared.secrets for one in folder.workflows) else set[str]()
+    if any(one.declared.secrets for one in folder.workflows):
+        known = secret_names(client)
+    else:
+        known = set[str]()
     return [plan_workflow(client, one, known, prune=prune, replace=replace) for one in folder.workflows]
 
 
@@ -304,12 +307,16 @@ def _is_over(entry: ProjectSchedule) -> bool:
 
 def _describe_schedule(entry: ProjectSchedule) -> str:
     times = f"{entry.cron or entry.at} {entry.timezone}"
-    return f"{entry.name}: {times}" if entry.name else times
+    if entry.name:
+        return f"{entry.name}: {times}"
+    return times
 
 
 def _describe_live_schedule(found: Json) -> str:
     times = f"{found['cron'] or found['next_at'] or 'once'} {found['timezone']}"
-    return f"{found['name']}: {times}" if found["name"] else times
+    if found["name"]:
+        return f"{found['name']}: {times}"
+    return times
 
 
 def _compare_triggers(plan: WorkflowPlan, *, prune: bool) -> None:
@@ -382,7 +389,9 @@ def _options_of(entry: ProjectTrigger) -> Json:
 def live_options(found: Json) -> Json:
     """The options of a trigger at a runtime, as a file would have them."""
     if found.get("webhook") is not None:
-        return {"secret": found["secret"]} if found.get("secret") else {}
+        if not found.get("secret"):
+            return {}
+        return {"secret": found["secret"]}
     return dict(found["options"])
 
 
@@ -400,5 +409,10 @@ def _describe_live_trigger(found: Json) -> str:
 
 
 def _short(value: Any, most: int = 60) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= most:
+        return text
+    return text[: most - 1] + "…"

@@ -219,7 +219,10 @@ def _permissions(manifest: Manifest) -> Table:
 
 def schedule_entry(found: Json) -> Json:
     """A schedule at a runtime as an entry of the file, without defaults."""
-    times = {"cron": found["cron"]} if found["cron"] else {"at": found["next_at"]}
+    if found["cron"]:
+        times = {"cron": found["cron"]}
+    else:
+        times = {"at": found["next_at"]}
     entry = {"name": found["name"], **times, "timezone": found["timezone"]}
     entry |= {name: found[name] for name in _SCHEDULE_DEFAULTS if name not in entry}
     values = {name: value for name, value in entry.items() if _SCHEDULE_DEFAULTS.get(name, ...) != value}

@@ -79,7 +79,10 @@ def push_schedule(client: RuntimeClient, service_id: str, change: PlannedChange)
 
     body = entry.model_dump(mode="json", exclude={"paused"}, exclude_none=True) | {"service_id": service_id}
     made = client.record("POST", "/schedules", body=body)
-    paused = entry.paused if entry.paused is not None else bool(found and found["paused"])
+    if entry.paused is not None:
+        paused = entry.paused
+    else:
+        paused = bool(found and found["paused"])
     if paused:
         client.call("POST", f"/schedules/{part(made['id'])}/pause")
     # The new one first: whatever happens in between, one of the two is there.

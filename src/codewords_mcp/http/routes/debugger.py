@@ -29,7 +29,9 @@ class DebugSocket:
         if message["type"] != "websocket.receive":
             return None
         data = message.get("bytes")
-        return data if data is not None else str(message.get("text") or "").encode()
+        if data is not None:
+            return data
+        return str(message.get("text") or "").encode()
 
     async def send(self, data: bytes) -> None:
         """See `DebugPipe`."""

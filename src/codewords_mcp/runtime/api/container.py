@@ -389,7 +389,9 @@ class Container:
 
     def _public_webhook(self, endpoint: str) -> str | None:
         """The address of an endpoint that a sender on the internet reaches; None where none does."""
-        return self.webhooks.url_of(endpoint) if self.settings.public_url else None
+        if not self.settings.public_url:
+            return None
+        return self.webhooks.url_of(endpoint)
 
     def forget(self, service_id: str) -> None:
         """Drop cached versions and prepared sandboxes of a service whose live version has changed."""

@@ -135,7 +135,10 @@ class ServedDraftApi:
         rules = await container.secrets.hosts_by_name(caller.owner)
         manifest = (await asyncio.to_thread(derive, script, rules=rules)).manifest
         served = container.catalog.served.find(row.id)
-        missing = served.widens(manifest) if served else manifest.widens(Manifest())
+        if served:
+            missing = served.widens(manifest)
+        else:
+            missing = manifest.widens(Manifest())
         if missing and workflow is not None:
             known = (*(served.agreed if served else ()), await self._live_manifest(caller, workflow))
             missing = beyond(manifest, known)

@@ -87,7 +87,10 @@ class Drafts:
     ) -> DraftRow:
         """Validate code and store it as a new draft, also if checks fail; unchecked without `validate`."""
         await self._refuse_excess(caller)
-        validation = UNCHECKED if validate is None else await validate(code, origin.example)
+        if validate is None:
+            validation = UNCHECKED
+        else:
+            validation = await validate(code, origin.example)
         at = now()
         row = DraftRow(
             f"draft_{secrets.token_hex(6)}",

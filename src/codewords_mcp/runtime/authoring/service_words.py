@@ -64,10 +64,15 @@ def stem(word: str) -> str:
     for ending in ("ing", "ed"):
         rest = word.removesuffix(ending)
         if rest != word and len(rest) >= _MIN_LENGTH and re.search("[aeiouy]", rest):
-            word = rest[:-1] if rest[-1] == rest[-2] and rest[-1] not in "lsz" else rest
+            if rest[-1] == rest[-2] and rest[-1] not in "lsz":
+                word = rest[:-1]
+            else:
+                word = rest
             break
 
-    return word[:-1] if word.endswith("e") and len(word) > _MIN_LENGTH else word
+    if word.endswith("e") and len(word) > _MIN_LENGTH:
+        return word[:-1]
+    return word
 
 
 def key_words(text: str) -> set[str]:

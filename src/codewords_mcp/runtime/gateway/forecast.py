@@ -137,7 +137,10 @@ def _ceiling(budget: Budget) -> str:
 
 
 def _lines(made: Forecast) -> list[str]:
-    based = "the last run" if made.runs == 1 else f"the last {made.runs} runs"
+    if made.runs == 1:
+        based = "the last run"
+    else:
+        based = f"the last {made.runs} runs"
     takes = f"{made.seconds.p50:.1f} s (p95 {made.seconds.p95:.1f} s)"
     if not made.models:
         lines = [f"By {based}, a run makes no model calls and takes {takes}."]

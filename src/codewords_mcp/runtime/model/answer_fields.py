@@ -54,7 +54,9 @@ def type_of(value: JsonValue) -> str:
         return "string"
     if isinstance(value, list):
         return "list"
-    return "object" if isinstance(value, dict) else "number"
+    if isinstance(value, dict):
+        return "object"
+    return "number"
 
 
 def _value_at(value: JsonValue, path: str) -> object:
@@ -82,7 +84,10 @@ def propose_fields(schema: JsonValue, answer: JsonValue = None) -> list[str]:
 
 
 def _of_schema(schema: JsonValue) -> Iterator[str]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+    else:
+        properties = None
     if not isinstance(properties, dict):
         return
     for name, described in properties.items():

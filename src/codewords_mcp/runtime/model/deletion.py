@@ -24,14 +24,19 @@ class Deletion(Model):
             *([_count(self.schedules, "schedule")] if self.schedules else []),
             *([_count(self.webhooks, "webhook")] if self.webhooks else []),
         ]
-        return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        if len(parts) == 1:
+            return parts[0]
+        return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
     @property
     def paused(self) -> str:
         """The triggers that are paused; "" for none."""
         if not self.triggers:
             return ""
-        verbs = "starts it or waits" if self.triggers == 1 else "start it or wait"
+        if self.triggers == 1:
+            verbs = "starts it or waits"
+        else:
+            verbs = "start it or wait"
         return f"{_count(self.triggers, 'trigger')} that {verbs} for its runs"
 
     @property

@@ -139,7 +139,10 @@ class ProjectPermissions(ProjectPart):
         secrets: list[StoredSecret] = []
         for item in self.secrets:
             name, has_hosts, hosts = item.partition(":")
-            listed = tuple(host.strip() for host in hosts.split(",")) if has_hosts else None
+            if has_hosts:
+                listed = tuple(host.strip() for host in hosts.split(","))
+            else:
+                listed = None
             secrets.append(StoredSecret(name=name.strip(), hosts=listed))
         return Manifest(**plain, secrets=tuple(secrets))
 

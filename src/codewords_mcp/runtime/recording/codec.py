@@ -247,7 +247,9 @@ class _Reader:
         if stored is None:
             return None
         if isinstance(stored, str):
-            return None if self._body is None else self._body(stored)
+            if self._body is None:
+                return None
+            return self._body(stored)
 
         end = self._at + int(stored)
         if int(stored) < 0 or end > len(self._raw):

@@ -268,7 +268,9 @@ def _decoded(one: Exchange) -> bytes | None:
             return zlib.decompress(one.body)
     except (OSError, EOFError, zlib.error):
         return None
-    return one.body if encoding in {"", "identity"} else None
+    if encoding not in {"", "identity"}:
+        return None
+    return one.body
 
 
 def _json(body: bytes) -> Value:

@@ -101,7 +101,10 @@ class ReplayRecorder:
         return self._read(request, match)
 
     def _replay(self, exchange: Exchange, note: str = "", *, held: bool = False) -> RecordedResponse:
-        silence = exchange.chunks[0][0] if self._paced and exchange.chunks else 0.0
+        if self._paced and exchange.chunks:
+            silence = exchange.chunks[0][0]
+        else:
+            silence = 0.0
         chunks = [(at - silence, chunk) for at, chunk in exchange.chunks]
         pieces = replayed_pieces(chunks, paced=self._paced)
         return RecordedResponse(

@@ -62,7 +62,9 @@ def _judge_piece(piece: str, known: set[str]) -> Judgement:
 
     lengths = {len(one) for one in known}
     if all(map(_BASE64.fullmatch, (piece, *known))) and any(map(_has_signs, (piece, *known))):
-        return "noise" if len(piece) in lengths else "difference"
+        if len(piece) in lengths:
+            return "noise"
+        return "difference"
     if len(lengths) == 1 and len(piece) not in lengths:
         return "difference"
     if _classes(piece) <= set().union(*map(_classes, known)):

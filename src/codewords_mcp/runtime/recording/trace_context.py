@@ -60,7 +60,9 @@ def span_id(run_id: str, name: str) -> str:
     """The id of a run's span with this name, 16 hexadecimal digits."""
     digest = hashlib.sha256(f"{run_id}/{name}".encode()).hexdigest()[:16]
     # 0 is no id.
-    return digest if int(digest, 16) else "0000000000000001"
+    if int(digest, 16):
+        return digest
+    return "0000000000000001"
 
 
 def _trace_id(run_id: str) -> str:

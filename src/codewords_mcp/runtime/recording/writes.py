@@ -146,7 +146,10 @@ def _called(path: str) -> tuple[str, str]:
 
 def _is_reading_call(path: str, headers: Headers, body: bytes | None) -> bool:
     service, rest = _called(path)
-    sent = None if body is None or _is_encoded(headers) else _unambiguous(body)
+    if body is None or _is_encoded(headers):
+        sent = None
+    else:
+        sent = _unambiguous(body)
     return only_reads(service, rest, sent if isinstance(sent, dict) else None)
 
 

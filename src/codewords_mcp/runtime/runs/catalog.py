@@ -245,7 +245,10 @@ class Catalog:
         manifest = await self._derive(owner, script)
         permissions = Permissions.of(service_id, owner, manifest)
         workflow = await self._db.read(rows.get, service_id)
-        config = workflow.config if workflow is not None and workflow.owner == owner else None
+        if workflow is not None and workflow.owner == owner:
+            config = workflow.config
+        else:
+            config = None
         return Servable(
             service_id,
             owner,

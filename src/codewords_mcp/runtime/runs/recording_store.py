@@ -133,7 +133,10 @@ class RecordingService:
             found = await self._db.read(self._load, owner, run_id)
         except (DamagedRecording, DamagedSeal) as error:
             log.warning("recording not readable", run_id=run_id, reason=str(error))
-            reason = error if isinstance(error, DamagedRecording) else "it is damaged"
+            if isinstance(error, DamagedRecording):
+                reason = error
+            else:
+                reason = "it is damaged"
             raise NotFound(
                 f"The recording of this run cannot be read: {reason}.", hint="Remove it; its run stays."
             ) from None

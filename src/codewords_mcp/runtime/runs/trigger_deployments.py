@@ -96,7 +96,9 @@ class TriggerDeployments(PollLoop):
 
         next_at, at = await self._db.read(lambda connection: (rows.next_due(connection), clock(connection)))
         self.armed = next_at is not None
-        return INTERVAL if next_at is None else min(max((next_at - at) / 1e6, 0.05), INTERVAL)
+        if next_at is None:
+            return INTERVAL
+        return min(max((next_at - at) / 1e6, 0.05), INTERVAL)
 
     async def account_removed(self, owner: str, account: str) -> None:
         """Take down what was deployed for an account, and pause its triggers."""
@@ -112,7 +114,9 @@ class TriggerDeployments(PollLoop):
         if not deployment_id.startswith(rows.PREFIX):
             return None
         row = await self._db.read(rows.get, deployment_id)
-        return row.trigger_id if row is not None and row.target != "gone" else None
+        if row is not None and row.target != "gone":
+            return row.trigger_id
+        return None
 
     async def _note_addresses(self) -> None:
         """Have addresses set again where the runtime's own is another one now."""

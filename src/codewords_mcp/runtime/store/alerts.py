@@ -67,7 +67,10 @@ def add_all(connection: Connection, failures: Sequence[Failure]) -> list[RaisedA
         else:
             # It opens again under its old id, so that links in mails and chats go on working.
             values |= {"status": "open", "count": failure.times, "first_at": failure.at, "resolved_at": None}
-            alert_id = row["id"] if row is not None else f"al_{secrets.token_hex(12)}"
+            if row is not None:
+                alert_id = row["id"]
+            else:
+                alert_id = f"al_{secrets.token_hex(12)}"
             raised.append(RaisedAlert(alert_id, failure, is_new=True, is_quiet=False))
 
         if row is not None:

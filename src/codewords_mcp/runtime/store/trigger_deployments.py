@@ -175,7 +175,10 @@ def release_claims(connection: Connection) -> None:
 
 def next_due(connection: Connection) -> int | None:
     """The time at which something is to be done next, in µs."""
-    later = func.max if connection.dialect.name == "sqlite" else func.greatest
+    if connection.dialect.name == "sqlite":
+        later = func.max
+    else:
+        later = func.greatest
     claimed = func.coalesce(deployments.c.claimed_until, 0)
     query = select(func.min(later(deployments.c.due_at, claimed))).where(_UNSETTLED)
     return connection.execute(query).scalar()

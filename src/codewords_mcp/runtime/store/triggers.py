@@ -183,7 +183,10 @@ def workflow_removed(connection: Connection, workflow_id: str, owner: str, at: i
     query = select(triggers).where(_affected(workflow_id))
     for found in connection.execute(query).mappings().all():
         row = TriggerRow(**found)
-        note = WORKFLOW_GONE if row["service_id"] == workflow_id else WATCHED_GONE
+        if row["service_id"] == workflow_id:
+            note = WORKFLOW_GONE
+        else:
+            note = WATCHED_GONE
         if row["owner"] == owner:
             change(connection, row["id"], {"paused": True, "note": note, "gap": False})
         else:
@@ -253,7 +256,10 @@ def note_unchanged(connection: Connection, looks: Sequence[Look], at: int) -> No
 
 def next_free(connection: Connection, at: int, max_waiting: int) -> int | None:
     """The time at which the next one can be claimed: as `next_time`, but for those that are claimed or full."""
-    later = func.max if connection.dialect.name == "sqlite" else func.greatest
+    if connection.dialect.name == "sqlite":
+        later = func.max
+    else:
+        later = func.greatest
     has_room = or_(triggers.c.waiting < max_waiting, triggers.c.gap.is_(True))
     claimed = func.coalesce(triggers.c.claimed_until, 0)
     due = select(func.min(later(triggers.c.next_at, claimed))).where(

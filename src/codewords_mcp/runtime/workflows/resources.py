@@ -21,7 +21,9 @@ _SETTINGS = {"memory": "CODEWORDS_MEMORY_LIMIT", "disk": "CODEWORDS_DISK_LIMIT"}
 def parse_size(value: object) -> int | None:
     """The bytes of a text like "512MB" or "2 GB"; None for anything else. Units are powers of 1024."""
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    return int(found[1]) * _UNITS[found[2].upper()] if found else None
+    if not found:
+        return None
+    return int(found[1]) * _UNITS[found[2].upper()]
 
 
 def resource_fault(table: Mapping[str, Any]) -> tuple[str, str, str] | None:

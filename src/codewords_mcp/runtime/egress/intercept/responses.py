@@ -60,7 +60,10 @@ class ResponseScrubber:
             )
 
         packed = bool(coding) and not bodiless
-        self._inflater = Inflater(coding[0].decode("latin-1")) if coding else None
+        if coding:
+            self._inflater = Inflater(coding[0].decode("latin-1"))
+        else:
+            self._inflater = None
 
         # A mask of the same length keeps Content-Length, ranges and frames correct. A decompressed
         # body has another length anyway.

@@ -112,7 +112,10 @@ class ProcessSandbox(ManagedSandbox):
         runtime = socket.create_server((_HOST, 0))
         # Placeholders become values on the way out only, so a program that holds some goes by way
         # of the runtime.
-        connect = socket.create_server((_HOST, 0)) if self.spec.authority else None
+        if self.spec.authority:
+            connect = socket.create_server((_HOST, 0))
+        else:
+            connect = None
         proxy: int | None = connect.getsockname()[1] if connect else None
         self._handle = await network.attach(self.id, SandboxSockets(runtime, connect))
         return f"http://{_HOST}:{runtime.getsockname()[1]}", proxy
