@@ -289,7 +289,10 @@ def format_ms(value: float) -> str:
 
 def format_cost(value: float) -> str:
     """US dollars with two significant digits at the least: `$12.50`, `$0.021`, `$0.000012`."""
-    decimals = max(2, 1 - int(math.log10(value) // 1)) if value > 0 else 2
+    if value > 0:
+        decimals = max(2, 1 - int(math.log10(value) // 1))
+    else:
+        decimals = 2
     return f"${value:.{decimals}f}"
 
 

@@ -315,7 +315,10 @@ def delete(
 
 
 def _user(user: Json) -> str:
-    starts = f" ({', '.join(user['triggers'])})" if user["triggers"] else ""
+    if user["triggers"]:
+        starts = f" ({', '.join(user['triggers'])})"
+    else:
+        starts = ""
     return f"{user['name']}{starts}"
 
 

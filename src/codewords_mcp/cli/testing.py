@@ -130,7 +130,10 @@ def _body(
         raise InvalidInput(
             "--expect is for --add and --recording.", hint="codewords test --add RUN --expect …"
         )
-    service_id = None if workflow is None else workflow_id(client, workflow)
+    if workflow is None:
+        service_id = None
+    else:
+        service_id = workflow_id(client, workflow)
     if is_draft(subject):
         draft = client.record("GET", f"/drafts/{part(subject)}")
         return body | {"draft": subject, "service_id": service_id or draft.get("workflow_id")}

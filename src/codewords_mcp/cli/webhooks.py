@@ -195,7 +195,9 @@ def _change(webhook: str, action: str, *, as_json: bool) -> int:
 
 def _state(webhook: Json) -> str:
     # A runtime from before webhooks could be paused does not send it.
-    return "paused" if webhook.get("paused") else "active"
+    if webhook.get("paused"):
+        return "paused"
+    return "active"
 
 
 def _when(delivery: Json) -> str:

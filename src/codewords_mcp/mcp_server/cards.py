@@ -85,7 +85,10 @@ def with_console_page(card: Card, result: CallToolResult, base_url: str) -> Call
     """The result with the console's page about it, where no model reads: some hosts show cards without saying that they do."""
     meta = dict(result.meta or {})
     if result.is_error:
-        path = INBOX if "url" in meta.get("codewords/error", {}) else "/console"
+        if "url" in meta.get("codewords/error", {}):
+            path = INBOX
+        else:
+            path = "/console"
     else:
         path = card.page(result.structured_content or {})
     return result.model_copy(update={"meta": meta | {CONSOLE_KEY: f"{base_url}{path}"}})

@@ -35,4 +35,6 @@ def _first_lines(diff: str) -> str:
     ]
     shown = [one_line(line, _LINE // 2) for line in changed[:_CODE_LINES]]
     more = " …" if len(changed) > _CODE_LINES else ""
-    return f": {' | '.join(shown)}{more}" if shown else ""
+    if not shown:
+        return ""
+    return f": {' | '.join(shown)}{more}"

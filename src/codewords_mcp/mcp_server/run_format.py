@@ -110,7 +110,10 @@ def _headline(data: RunResult) -> str:
         took = ""
 
     # The id of an unfinished run is in the next call.
-    name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"
+    if data.status in FINISHED:
+        name = f"Run {data.run_id}"
+    else:
+        name = "The run is"
     facts = [f"{name} {status_words(data.status, data.waits_for)}{took}"]
     if data.created_at is not None and data.started_by is not None:
         facts.append(f"started by {STARTED_BY[data.started_by]} at {utc_second(data.created_at)} UTC")

@@ -68,7 +68,10 @@ async def add_trigger(
         ),
         *([f"The runtime: {item.availability}"] if item.availability else []),
     ]
-    sample = sample_item(added.sample) if added.sample is not None else None
+    if added.sample is not None:
+        sample = sample_item(added.sample)
+    else:
+        sample = None
     return tool_result(AddedTriggerItem(**item.model_dump(), sample=sample, misfit=misfit), "\n".join(lines))
 
 

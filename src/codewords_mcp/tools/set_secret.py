@@ -74,7 +74,9 @@ async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str)
 async def _stored_at(ctx: ToolContext, name: str) -> str:
     runtime, caller = runtime_and_caller(ctx)
     secret = await runtime.secrets.find(caller, name)
-    return secret.updated_at.isoformat() if secret else ""
+    if not secret:
+        return ""
+    return secret.updated_at.isoformat()
 
 
 def _message(name: str) -> str:

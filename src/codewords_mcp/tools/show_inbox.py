@@ -39,7 +39,10 @@ async def show_inbox(ctx: ToolContext) -> Annotated[CallToolResult, Inbox]:
     if not items:
         return tool_result(Inbox(), "Nothing waits for the user.")
     titles = "\n".join(f"{item.kind}: {item.title}" for item in items[:_SHOWN])
-    more = f" ({len(items) - _SHOWN} more)" if len(items) > _SHOWN else ""
+    if len(items) > _SHOWN:
+        more = f" ({len(items) - _SHOWN} more)"
+    else:
+        more = ""
     lines = [
         f"{len(items)} waiting for the user{more}; only they can answer, in the console.",
         fence("What waits", titles, 1_000),

@@ -202,5 +202,8 @@ def _print_addresses(session: DevSession, events: Events, runtime: str, options:
     urls = [f"{session.address}/{name}" for name in names]
     console = f"{runtime}/console/runs"
     events.say("ready", f"Serving {', '.join(urls)}", "bold", urls=urls, console=console)
-    held = ". What its runs would write is held" if options.dry_run else ""
+    if options.dry_run:
+        held = ". What its runs would write is held"
+    else:
+        held = ""
     events.detail(f"Its runs: {console}{held}. Enter calls the example, Ctrl-C ends.", "dim")

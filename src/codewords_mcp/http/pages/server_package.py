@@ -19,7 +19,10 @@ def package_intro(server: McpServer, launch: ServerLaunch) -> str:
     """The origin of a program, and the place where it runs."""
     registry, _, name = server.url.partition(":")
     title, address = _REGISTRIES[registry]
-    version = f", version {escape(launch.version)}" if launch.version else ""
+    if launch.version:
+        version = f", version {escape(launch.version)}"
+    else:
+        version = ""
     link = escape(address.format(quote(name, safe="@/")))
     return (
         f'<p>It is a program from <a href="{link}" rel="noreferrer">{title}</a>{version}, where anybody may publish: look '

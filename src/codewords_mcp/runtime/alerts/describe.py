@@ -97,7 +97,10 @@ def _trigger(row: RowMapping) -> str:
 def subject_of(run: FailedRun, no_access: ErrorEntry | None) -> str:
     """The subject of a run's failure. `no_access`: see `failed_calls`."""
     row = run.row
-    app = failed_calls.app_of(no_access) if no_access is not None else None
+    if no_access is not None:
+        app = failed_calls.app_of(no_access)
+    else:
+        app = None
     if app is not None:
         cause = f"not_connected {app}"
     else:
@@ -305,8 +308,14 @@ def _describe_schedule(connection: Connection, cause: AlertCause) -> list[Failur
 
     schedule_id = cause.detail["schedule_id"]
     name = _schedule_name(connection, schedule_id)
-    of = f" of {quoted(row['workflow'], _NAME)}" if row["workflow"] else ""
-    does = "was missed" if cause.kind == "schedule_missed" else "was paused"
+    if row["workflow"]:
+        of = f" of {quoted(row['workflow'], _NAME)}"
+    else:
+        of = ""
+    if cause.kind == "schedule_missed":
+        does = "was missed"
+    else:
+        does = "was paused"
     return [
         Failure(
             row["owner"],

@@ -38,7 +38,10 @@ def describe_trigger(connection: Connection, cause: AlertCause) -> list[Failure]
         return []
 
     name = quoted(row["name"] or row["kind"], _NAME)
-    of = f" of {quoted(row['workflow'], _NAME)}" if row["workflow"] else ""
+    if row["workflow"]:
+        of = f" of {quoted(row['workflow'], _NAME)}"
+    else:
+        of = ""
     return [
         Failure(
             row["owner"],

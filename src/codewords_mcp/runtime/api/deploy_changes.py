@@ -47,5 +47,8 @@ def _behaviour(review: DeployReview, behaviour: Behaviour | None) -> list[str]:
     else:
         ids = {CHECK_ID, LATER_ID, TESTS_ID}
     checks = [check["message"] for check in review.version.checks if check["id"] in ids]
-    lines = [] if behaviour is None else behaviour_lines(behaviour.report)
+    if behaviour is None:
+        lines = []
+    else:
+        lines = behaviour_lines(behaviour.report)
     return [*lines, *checks] or [NOT_REPLAYED]

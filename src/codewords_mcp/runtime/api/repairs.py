@@ -72,6 +72,9 @@ def _proposal(infos: Sequence[RecordingInfo]) -> tuple[list[str], Remedy | None]
     if not chosen:
         return [], None
 
-    runs = "run of last week" if len(chosen) == 1 else "runs of last week"
+    if len(chosen) == 1:
+        runs = "run of last week"
+    else:
+        runs = "runs of last week"
     remedy = Remedy(RemedyAction.ADD_TEST, {"runs": " | ".join(chosen)})
     return [f"{len(chosen)} {runs} can be its tests. {remedy.words}"], remedy

@@ -234,7 +234,10 @@ class ConnectedAccounts:
         found = [
             account for account in await self._known_accounts(owner, action.app) if account.id == account_id
         ]
-        account = found[0] if found else Account(id=account_id or "", app=action.app)
+        if found:
+            account = found[0]
+        else:
+            account = Account(id=account_id or "", app=action.app)
         error = await self.not_connected_error(owner, action.app, account)
         error.message = f"The account{_named(account)} of {action.app} can't be used any longer."
         return error

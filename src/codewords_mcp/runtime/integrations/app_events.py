@@ -65,7 +65,10 @@ class AppEvents:
 
         `known` ids are those of others. Without `since` any trigger that is like it.
         """
-        earliest = (since - CLOCK_DIFFERENCE).timestamp() * 1000 if since is not None else 0
+        if since is not None:
+            earliest = (since - CLOCK_DIFFERENCE).timestamp() * 1000
+        else:
+            earliest = 0
         for found in await self._broker.deployed(self._accounts.user(owner)):
             is_new = found.id not in known and found.created_at_ms >= earliest
             if is_new and found.key == prepared["key"] and _covers(found.props, _props(prepared)):
@@ -105,7 +108,10 @@ class AppEvents:
             )
 
         listed = "; ".join(f"{event.key} ({event.name})" for event in found[:_LISTED])
-        more = f"; {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+        if len(found) > _LISTED:
+            more = f"; {len(found) - _LISTED} more"
+        else:
+            more = ""
         raise InvalidInput(
             f"`event` has to name one event of {app}.", hint=f"Its events are: {listed}{more}."
         )

@@ -76,7 +76,10 @@ def assertion(account: str, scope: str) -> str:
             "iat": now,
             "exp": now + _TTL_S,
         }
-        key_id = {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
+        if key.get("private_key_id"):
+            key_id = {"kid": key["private_key_id"]}
+        else:
+            key_id = {}
         return jwt.encode(claims, key["private_key"], algorithm="RS256", headers=key_id)
     except (ValueError, LookupError, TypeError, AttributeError, jwt.PyJWTError):
         # Without its cause, whose text may have parts of the key.

@@ -16,7 +16,10 @@ def fields_text(schema: dict[str, Any]) -> str:
         name + ("" if name in required else "?") + (f": {kind}" if (kind := _kind(part)) else "")
         for name, part in list(schema.get("properties", {}).items())[:MAX_FIELDS]
     ]
-    more = ["…"] if len(schema.get("properties", {})) > MAX_FIELDS else []
+    if len(schema.get("properties", {})) > MAX_FIELDS:
+        more = ["…"]
+    else:
+        more = []
     return "{" + ", ".join([*fields, *more]) + "}"
 
 

@@ -145,7 +145,10 @@ class Corpus:
     def has(self, text: str, before: int | None = None) -> bool:
         """Whether it came from outside; with `before`, in a response to a request before that number."""
         content, sizes = self._content
-        end = len(content) if before is None else sizes.get(before, len(content))
+        if before is None:
+            end = len(content)
+        else:
+            end = sizes.get(before, len(content))
         return content.find(text.encode(), 0, end) >= 0
 
 

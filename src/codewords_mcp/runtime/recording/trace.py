@@ -234,4 +234,6 @@ def _queue(run: TracedRun, number: int, parent: str, since: float, until: float 
 
 def _error(run: TracedRun) -> str | None:
     code = run.error and run.error.get("code")
-    return code if isinstance(code, str) and code else None
+    if isinstance(code, str) and code:
+        return code
+    return None

@@ -75,7 +75,10 @@ class Execution:
         if self._recording is not None:
             self._reader.keep(MAX_BODY_BYTES)
         self._traces = setup.context.traces
-        exchanges = self._recording.log if self._recording is not None else None
+        if self._recording is not None:
+            exchanges = self._recording.log
+        else:
+            exchanges = None
         self._traces.begin(LiveAttempt(self.run_id, setup.info.number, exchanges, self.record.timings))
         self._trace_context = context_of_run(self.run_id, self.request.trace_parent).header
         self._cancelled = ""

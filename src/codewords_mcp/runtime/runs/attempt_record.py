@@ -111,7 +111,10 @@ class AttemptRecord:
         """The answer, without a body that is longer than the record keeps."""
         if self._response is None:
             return RunMessage()
-        body = None if self._captured.truncated else bytes(self._captured.data)
+        if self._captured.truncated:
+            body = None
+        else:
+            body = bytes(self._captured.data)
         return RunMessage("", "", self._response.status, list(self._response.headers), body)
 
     # on the way

@@ -161,7 +161,10 @@ def unknown(write: HeldWrite) -> WriteHeld:
 
 def unagreed(dry_run: str, number: int | None) -> WriteHeld:
     """The error of a run that came to a write which nobody agreed to on the list of a dry run."""
-    place = "" if number is None else f" It is number {number} on the list."
+    if number is None:
+        place = ""
+    else:
+        place = f" It is number {number} on the list."
     return WriteHeld(
         f"The run was ended before a write that nobody agreed to.{place}",
         hint="What was sent is not sent again.",

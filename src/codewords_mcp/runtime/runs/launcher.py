@@ -140,7 +140,10 @@ class Launcher:
         """
         agreed = servable.permissions.secrets
         names = [variable.name for variable in servable.script.env if variable.name in agreed]
-        stored = await self._secrets.open(servable.owner, names) if names else {}
+        if names:
+            stored = await self._secrets.open(servable.owner, names)
+        else:
+            stored = {}
         opened = {name: Secret(_stand_in(name, secret)) for name, secret in stored.items()}
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/without values")
 

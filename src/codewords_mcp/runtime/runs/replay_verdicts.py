@@ -81,7 +81,10 @@ class ReplayVerdicts:
         async def judge(info: RecordingInfo) -> None:
             nonlocal spent
             async with places:
-                limited = order.limited(max(budget - spent, 0.0)) if budget else order
+                if budget:
+                    limited = order.limited(max(budget - spent, 0.0))
+                else:
+                    limited = order
                 attempt = _RecordingReplay(self._catalog, self._runner, self._cache, limited, ends_at)
                 try:
                     runs[info.run_id] = await self._judge(attempt, info)

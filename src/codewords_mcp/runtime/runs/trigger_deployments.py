@@ -306,7 +306,10 @@ class TriggerDeployments(PollLoop):
                 "due_at": at + int(pause * 1e6), "claimed_until": None, "tries": tries, "problem": problem,
             }  # fmt: skip
             rows.change(connection, row.id, values)
-            trigger = _trigger_of(connection, row) if row.target == "on" else None
+            if row.target == "on":
+                trigger = _trigger_of(connection, row)
+            else:
+                trigger = None
             if trigger is None:
                 return False
 

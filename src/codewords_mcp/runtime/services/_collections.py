@@ -132,13 +132,18 @@ def _pop(params: CollectionInput, items: list[Any], *, left: bool) -> Answer:
     else:
         keep = max(len(items) - count, 0)
         taken, items[:] = items[keep:][::-1], items[:keep]
-    return taken if params.count is not None else taken[0]
+    if params.count is not None:
+        return taken
+    return taken[0]
 
 
 def _index(params: CollectionInput, items: list[Any]) -> int | None:
     if params.index is None:
         raise InvalidInput("`index` is missing.")
-    index = params.index + len(items) if params.index < 0 else params.index
+    if params.index < 0:
+        index = params.index + len(items)
+    else:
+        index = params.index
     return index if 0 <= index < len(items) else None
 
 

@@ -77,7 +77,10 @@ async def ask(context: ServiceContext, params: ApprovalInput) -> ApprovalOutput:
     question: dict[str, Any] = {
         "details": params.details, "options": params.options, "fields": fields, "default": params.default,
     }  # fmt: skip
-    recipients = () if params.notify is None else params.notify.recipients
+    if params.notify is None:
+        recipients = ()
+    else:
+        recipients = params.notify.recipients
     new = NewWait("question", params.title, seconds_of(params.timeout), question, recipients)
     wait = await context.dependencies.waits.wait(context.caller, context.repeat_key, new)
 
@@ -96,7 +99,10 @@ async def ask(context: ServiceContext, params: ApprovalInput) -> ApprovalOutput:
 
 def _targets(params: ApprovalInput) -> list[CallTarget]:
     """The people whom the question is sent to; a run may name only those of its manifest."""
-    recipients = () if params.notify is None else params.notify.recipients
+    if params.notify is None:
+        recipients = ()
+    else:
+        recipients = params.notify.recipients
     return [CallTarget("recipient", one.item) for one in recipients]
 
 

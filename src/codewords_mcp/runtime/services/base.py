@@ -103,7 +103,10 @@ class ReadsWhen:
 
 def _names_of(model: type[BaseModel], name: str) -> tuple[str, ...]:
     alias = model.model_fields[name].validation_alias
-    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    if isinstance(alias, AliasChoices):
+        choices = alias.choices
+    else:
+        choices = [alias]
     return tuple(dict.fromkeys([name, *(one for one in choices if isinstance(one, str))]))
 
 

@@ -154,7 +154,9 @@ def _app(server: str) -> str:
     app = app_of(server)
     if app == "mcp":
         raise InvalidInput("`server` is the name of a connected server.", hint="As in linear.")
-    return app if app.startswith(PREFIX) else PREFIX + app
+    if app.startswith(PREFIX):
+        return app
+    return PREFIX + app
 
 
 SERVICE = Service(

@@ -65,7 +65,10 @@ def calls_of(body: object) -> str:
 
 def _call(began: int, call: list[Any]) -> list[Any]:
     _, channel, method, target, outcome, started, ended, status, sent, received, note, run_id, *_ = call
-    seconds = None if ended is None else round((ended - started) / 1000, 4)
+    if ended is None:
+        seconds = None
+    else:
+        seconds = round((ended - started) / 1000, 4)
     at = round(began + started * 1000)
     facts = [at, channel, method, target, outcome, status or None, seconds, sent, received]
     return [*facts, note or None, run_id or None]

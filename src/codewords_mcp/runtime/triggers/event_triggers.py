@@ -286,7 +286,9 @@ class TriggerService:
         if isinstance(checked, RunEndedOptions):
             await self._db.read(_require_watched, owner, checked.workflow, "")
             data = await self._db.read(ended_runs.newest_end, owner, checked.workflow, checked.statuses)
-            return _to_sample(str(data["run_id"]), data) if data else TriggerSample(found=False)
+            if data:
+                return _to_sample(str(data["run_id"]), data)
+            return TriggerSample(found=False)
 
         try:
             async with asyncio.timeout(SAMPLE_TIMEOUT):
@@ -324,12 +326,16 @@ def _stored(options: BaseModel) -> JsonObject:
 
 
 def _watched(options: BaseModel) -> str | None:
-    return options.workflow if isinstance(options, RunEndedOptions) else None
+    if not isinstance(options, RunEndedOptions):
+        return None
+    return options.workflow
 
 
 def _first_look(source: EventSource[Any], at: int) -> int | None:
     """The time of the first look, in µs; None where something has to be set up before it, or there is none."""
-    return at if source.polled and not source.deploys else None
+    if source.polled and not source.deploys:
+        return at
+    return None
 
 
 def _new_state(source: EventSource[Any], state: JsonValue) -> JsonValue:

@@ -65,7 +65,9 @@ class SocketMode:
             return self._state[owner]
         # Right after a webhook or the token was set, the sockets have not been looked at yet.
         token = await self._webhooks.own_secret(owner, APP_TOKEN)
-        return "connecting" if token else f"not connected: {APP_TOKEN} is not set"
+        if token:
+            return "connecting"
+        return f"not connected: {APP_TOKEN} is not set"
 
     async def run(self) -> None:
         """Open the sockets that are needed and close the others."""

@@ -364,7 +364,10 @@ class WebhookService:
         sent_token = query.get("hub.verify_token", "")
         genuine = token is not None and hmac.compare_digest(sent_token.encode(), token.encode())
         if query.get("hub.mode") != "subscribe" or not genuine:
-            reason = "The verify token is not set." if token is None else "The verify token is wrong."
+            if token is None:
+                reason = "The verify token is not set."
+            else:
+                reason = "The verify token is wrong."
             await self._refuse(hook, reason)
             raise Unauthenticated("The signature is missing or invalid.")
 

@@ -86,7 +86,10 @@ class WebExchange:
     async def _connect(self, addresses: Sequence[str]) -> LenientConnection:
         sock = await connect_to_first(addresses, self._port)
         try:
-            name = self._target.raw_host.decode() if self._tls is not None else None
+            if self._tls is not None:
+                name = self._target.raw_host.decode()
+            else:
+                name = None
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(
                 LenientConnection, sock=sock, ssl=self._tls, server_hostname=name

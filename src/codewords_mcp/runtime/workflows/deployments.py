@@ -254,7 +254,10 @@ class Deployments:
         # A run needs its version's row for its result, its retries and its replay.
         unfinished = await self._db.read(rows.count_unfinished_runs, workflow.id)
         if unfinished > but:
-            count = "1 run" if unfinished - but == 1 else f"{unfinished - but} runs"
+            if unfinished - but == 1:
+                count = "1 run"
+            else:
+                count = f"{unfinished - but} runs"
             raise Conflict(
                 f"{workflow.name} has {count} that have not ended; nothing was deleted.",
                 hint="Wait for them or cancel them first.",

@@ -96,7 +96,10 @@ class AnswerReader:
             decoded = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             return
-        kind = mime_type.lower() if mime_type and _TYPE.fullmatch(mime_type.lower()) else _BINARY
+        if mime_type and _TYPE.fullmatch(mime_type.lower()):
+            kind = mime_type.lower()
+        else:
+            kind = _BINARY
         await self._store(owner, maker, answer, name, decoded, kind)
 
     async def _store(

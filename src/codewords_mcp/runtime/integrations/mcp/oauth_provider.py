@@ -86,18 +86,24 @@ class StoredSignIn(TokenStorage):
     def metadata(self) -> OAuthMetadata | None:
         """The authorization server, as it described itself."""
         found = self._values.get("metadata")
-        return None if found is None else OAuthMetadata.model_validate(found)
+        if found is None:
+            return None
+        return OAuthMetadata.model_validate(found)
 
     @property
     def resource(self) -> ProtectedResourceMetadata | None:
         """The server's resource, as it described it."""
         found = self._values.get("resource")
-        return None if found is None else ProtectedResourceMetadata.model_validate(found)
+        if found is None:
+            return None
+        return ProtectedResourceMetadata.model_validate(found)
 
     async def get_tokens(self) -> OAuthToken | None:
         """See `TokenStorage`."""
         found = self._values.get("tokens")
-        return None if found is None else OAuthToken.model_validate(found)
+        if found is None:
+            return None
+        return OAuthToken.model_validate(found)
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         """See `TokenStorage`."""
@@ -106,7 +112,9 @@ class StoredSignIn(TokenStorage):
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         """See `TokenStorage`."""
         found = self._values.get("client")
-        return None if found is None else OAuthClientInformationFull.model_validate(found)
+        if found is None:
+            return None
+        return OAuthClientInformationFull.model_validate(found)
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         """See `TokenStorage`."""

@@ -193,7 +193,9 @@ def _find(program: str) -> Path:
             hint="Install Node.js 20 or newer with npm, then connect it again. Servers from PyPI need neither.",
         )
     # npm is a link to a script that finds its own files by its path.
-    return Path(found) if program == "npm" else Path(found).resolve()
+    if program == "npm":
+        return Path(found)
+    return Path(found).resolve()
 
 
 def _npm_failure(package: ServerPackage, done: UvResult) -> EnvironmentFailed:

@@ -86,8 +86,12 @@ def _package(described: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return cast("dict[str, Any]", value)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [_object(entry) for entry in cast("list[Any]", value)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [_object(entry) for entry in cast("list[Any]", value)]

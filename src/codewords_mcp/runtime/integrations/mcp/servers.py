@@ -157,7 +157,10 @@ class McpServers:
     async def find(self, owner: str, app: str) -> McpServer | None:
         """The owner's server of this app; None if there is none."""
         name = server_of(app)
-        found = None if name is None else await self._database.read(rows.get, owner, name)
+        if name is None:
+            found = None
+        else:
+            found = await self._database.read(rows.get, owner, name)
         return None if found is None else found[0]
 
     async def require(self, owner: str, name: str) -> McpServer:
@@ -187,7 +190,10 @@ class McpServers:
         last_words = refused_host = ""
         if server.launch is not None:
             processes = self.packages.processes
-            last_words = processes.last_words(owner, server.app) if server.problem else ""
+            if server.problem:
+                last_words = processes.last_words(owner, server.app)
+            else:
+                last_words = ""
             refused_host = processes.refused_host(owner, server.app)
         tools = await self._database.read(rows.tools, server, owner)
         changes = [
@@ -409,10 +415,16 @@ class McpServers:
         signed_in = await self.sign_ins.has_tokens(owner, server.name)
         if server.auth == "sign_in" or (refused.sign_in and not token):
             auth = "sign_in"
-            reason = "the sign-in has ended" if signed_in else "a person has to sign in there"
+            if signed_in:
+                reason = "the sign-in has ended"
+            else:
+                reason = "a person has to sign in there"
         else:
             auth = "token"
-            reason = f"it refused the token in {server.token_name}" if token else "it asks for a token"
+            if token:
+                reason = f"it refused the token in {server.token_name}"
+            else:
+                reason = "it asks for a token"
         await self._database.write(rows.change, owner, server.name, {"auth": auth, "problem": reason})
         server = await self.require(owner, server.name)
         return self.not_connected(server, "unhealthy" if server.agreed else "missing", reason)

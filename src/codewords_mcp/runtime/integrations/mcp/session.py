@@ -107,7 +107,10 @@ class ServerSession:
 
     async def _ask(self, make: Callable[[Client], Coroutine[Any, Any, T]], seconds: float) -> T:
         deadline = time.monotonic() + seconds
-        limit = OPEN_TIMEOUT_S if self._address.server is None else PROCESS_OPEN_TIMEOUT_S
+        if self._address.server is None:
+            limit = OPEN_TIMEOUT_S
+        else:
+            limit = PROCESS_OPEN_TIMEOUT_S
         client = await self._client(min(limit, seconds))
         request = asyncio.create_task(make(client))
         try:

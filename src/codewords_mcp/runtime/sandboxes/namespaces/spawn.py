@@ -31,7 +31,10 @@ def variables(spec: SandboxSpec, *, own_bundle: bool) -> dict[str, str]:
 
     `own_bundle`: the authorities that it is to trust are in its own folder, else in its root.
     """
-    bundle = f"/app/{authorities.FILE}" if own_bundle else rootfs.AUTHORITIES
+    if own_bundle:
+        bundle = f"/app/{authorities.FILE}"
+    else:
+        bundle = rootfs.AUTHORITIES
     trust = authorities.variables(spec.authority, bundle)
     return defaults(spec.environment.base_prefix) | dict(spec.env) | trust | {"PORT": str(spec.port)}
 

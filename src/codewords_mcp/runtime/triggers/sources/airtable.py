@@ -83,7 +83,10 @@ class _Records:
     async def ask(self, params: dict[str, str]) -> tuple[list[AppItem], str | None]:
         """Return (records, offset of the next page). Raises AppNotConnected, NotFound, TooBusy, UpstreamFailed."""
         api = await self._tools.native("airtable")
-        view = {} if self._options.view is None else {"view": self._options.view}
+        if self._options.view is None:
+            view = {}
+        else:
+            view = {"view": self._options.view}
         path = f"/v0/{self._options.base_id}/{quote(self._options.table, safe='')}"
         async with naming("table"):
             answer = await api.exchange("GET", path, params=params | view)

@@ -102,12 +102,17 @@ def server_time(headers: Mapping[str, str], now: datetime) -> datetime:
         found = parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, TypeError, IndexError):
         return now
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    if found.tzinfo:
+        return found.astimezone(UTC)
+    return found.replace(tzinfo=UTC)
 
 
 def objects_of(value: JsonValue, field: str) -> list[JsonObject]:
     """Return the objects in a list of a response. Raises UpstreamFailed."""
-    found = cast("JsonObject", value).get(field) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        found = cast("JsonObject", value).get(field)
+    else:
+        found = None
     if not isinstance(found, list):
         raise unexpected()
     return [element for element in found if isinstance(element, dict)]
@@ -117,7 +122,9 @@ def time_of(value: Any) -> datetime:
     """Return a time of an app in UTC. Raises UpstreamFailed."""
     try:
         found = datetime.fromisoformat(str(value))
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        if found.tzinfo:
+            return found.astimezone(UTC)
+        return found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise unexpected() from None
 

@@ -75,7 +75,9 @@ class BucketSource(EventSource[BucketOptions]):
     async def sample(self, options: BucketOptions, tools: SourceTools) -> SourceEvent | None:
         requests = await _requests(options, tools)
         found = await _list(requests, options)
-        return await _event(requests, options, found[-1], tools) if found else None
+        if not found:
+            return None
+        return await _event(requests, options, found[-1], tools)
 
 
 async def _requests(options: BucketOptions, tools: SourceTools) -> S3Requests:

@@ -68,7 +68,9 @@ class FeedSource(EventSource[FeedOptions]):
             return None
         content_type = page.response.headers.get("content-type", "")
         items = await asyncio.to_thread(read_feed, page.response.body, content_type)
-        return _event(_in_order(items)[-1], mixed=_has_shared_ids(items)) if items else None
+        if not items:
+            return None
+        return _event(_in_order(items)[-1], mixed=_has_shared_ids(items))
 
 
 def _key(item: FeedItem, *, mixed: bool) -> str:

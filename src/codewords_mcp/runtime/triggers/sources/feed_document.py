@@ -79,7 +79,9 @@ def _parse(body: bytes, content_type: str) -> Element | None:
 def _name(element: Element) -> str:
     """The name without its namespace; "" for what is no element, like an entity."""
     tag: Any = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    if not isinstance(tag, str):
+        return ""
+    return tag.rpartition("}")[2]
 
 
 def _read_item(item: Element) -> FeedItem:
@@ -184,5 +186,7 @@ def _time(text: str) -> datetime | None:
         # OverflowError: a year or an offset that no time has.
         with suppress(ValueError, TypeError, OverflowError):
             moment = parse(text[:100])
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            if moment.tzinfo:
+                return moment.astimezone(UTC)
+            return moment.replace(tzinfo=UTC)
     return None

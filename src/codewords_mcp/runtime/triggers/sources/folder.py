@@ -101,7 +101,9 @@ class FolderSource(EventSource[FolderOptions]):
     @override
     async def sample(self, options: FolderOptions, tools: SourceTools) -> SourceEvent | None:
         folder, found = await self._list(options, tools)
-        return await self._event(folder, found[-1], tools) if found else None
+        if not found:
+            return None
+        return await self._event(folder, found[-1], tools)
 
     async def _list(self, options: FolderOptions, tools: SourceTools) -> tuple[Path, list[_FoundFile]]:
         """Return (the folder, its files by the time of their change)."""
@@ -226,7 +228,9 @@ def _read(folder: Path, file: _FoundFile) -> bytes | None:
                 return b""
             with os.fdopen(os.dup(descriptor), "rb") as opened:
                 content = opened.read(MAX_COPY + 1)
-            return content if _is_same(descriptor, file) else None
+            if not _is_same(descriptor, file):
+                return None
+            return content
     except FileNotFoundError:
         return None
     except PermissionError:

@@ -71,9 +71,11 @@ class _Search:
         self._tools = tools
         if options.when == "created":
             self._field = "createdate"
+        # Contacts alone have an older name for it.
+        elif options.what == "contacts":
+            self._field = "lastmodifieddate"
         else:
-            # Contacts alone have an older name for it.
-            self._field = "lastmodifieddate" if options.what == "contacts" else "hs_lastmodifieddate"
+            self._field = "hs_lastmodifieddate"
 
     def order(self, direction: str) -> JsonObject:
         return {"propertyName": self._field, "direction": direction}
@@ -118,5 +120,8 @@ class _Search:
 def _cursor(body: JsonObject) -> str | None:
     paging = body.get("paging")
     following = paging.get("next") if isinstance(paging, dict) else None
-    after = following.get("after") if isinstance(following, dict) else None
+    if isinstance(following, dict):
+        after = following.get("after")
+    else:
+        after = None
     return str(after) if after else None

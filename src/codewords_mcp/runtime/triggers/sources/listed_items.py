@@ -27,7 +27,10 @@ class ListedItems:
     def __init__(self, state: Mapping[str, JsonValue], *, max_items: int = MAX_SEEN) -> None:
         known_until = state.get("known_until")
         self._seen = SeenKeys(state.get("seen"))
-        self._known_until = known_until if isinstance(known_until, int) else None
+        if isinstance(known_until, int):
+            self._known_until = known_until
+        else:
+            self._known_until = None
         self._max = max_items
 
     def __contains__(self, item: ListedItem) -> bool:

@@ -80,7 +80,9 @@ class MailSource(EventSource[MailOptions]):
         async with _session(options, tools) as session:
             mailbox = await _open(session, options)
             info = await _newest(session, mailbox)
-            return None if info is None else await _event(session, mailbox, info, options, tools)
+            if info is None:
+                return None
+            return await _event(session, mailbox, info, options, tools)
 
 
 @cache
@@ -127,7 +129,10 @@ async def _baseline(session: ImapSession, mailbox: Mailbox) -> JsonObject:
     newest = await _newest(session, mailbox)
     following = mailbox.uid_next or (newest.uid + 1 if newest else 1)
     # A second later, so that the newest mail of now is none that is found again.
-    since = newest.received_at + timedelta(seconds=1) if newest and newest.received_at else None
+    if newest and newest.received_at:
+        since = newest.received_at + timedelta(seconds=1)
+    else:
+        since = None
     return _state(mailbox, following, since)
 
 
@@ -150,7 +155,10 @@ async def _new_mail(
 ) -> Polled:
     """Return the events of a page of new mail."""
     following = int(cast("int", state["next"]))
-    since = datetime.fromisoformat(str(state["newest"])) if state["newest"] else None
+    if state["newest"]:
+        since = datetime.fromisoformat(str(state["newest"]))
+    else:
+        since = None
     if mailbox.uid_validity != state["validity"]:
         following = await _first_since(session, mailbox, since)
     # The usual poll ends here, with one command.

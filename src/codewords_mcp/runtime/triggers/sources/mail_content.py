@@ -205,7 +205,10 @@ def _file_name(part: _MailPart) -> str:
 
 def _parameter(part: _MailPart, name: str) -> str:
     """Return a parameter of the disposition, or `name` of the content type; empty where there is none."""
-    header = "content-type" if name in {"name", "charset"} else "content-disposition"
+    if name in {"name", "charset"}:
+        header = "content-type"
+    else:
+        header = "content-disposition"
     try:
         value: Any = part.get_param(name, "", header)
     except (ValueError, LookupError):

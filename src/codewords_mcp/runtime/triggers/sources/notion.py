@@ -70,7 +70,10 @@ class _Query:
     def __init__(self, options: NotionOptions, tools: SourceTools) -> None:
         self._options = options
         self._tools = tools
-        self._field = "created_time" if options.what == "created" else "last_edited_time"
+        if options.what == "created":
+            self._field = "created_time"
+        else:
+            self._field = "last_edited_time"
 
     def order(self, direction: str) -> JsonObject:
         return {"timestamp": self._field, "direction": direction}

@@ -63,7 +63,10 @@ class PipedreamSource(DeployedSource[PipedreamOptions]):
     async def sample(self, options: PipedreamOptions, tools: SourceTools) -> SourceEvent | None:
         prepared = await self.prepare(options, tools)
         found = await tools.app_events.find_deployed(tools.owner, prepared, None, ())
-        listed = await tools.app_events.emitted(tools.owner, found) if found is not None else []
+        if found is not None:
+            listed = await tools.app_events.emitted(tools.owner, found)
+        else:
+            listed = []
         return _event(listed[-1]) if listed else None
 
     @override

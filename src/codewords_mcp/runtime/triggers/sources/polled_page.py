@@ -40,7 +40,10 @@ async def fetch_page(
     secret over plain HTTP, MissingCredential.
     """
     headers = {"accept": accept}
-    known = cast("dict[str, Any]", validators) if isinstance(validators, dict) else {}
+    if isinstance(validators, dict):
+        known = cast("dict[str, Any]", validators)
+    else:
+        known = {}
     for name, condition in _VALIDATORS:
         value = known.get(name)
         if isinstance(value, str):

@@ -149,7 +149,10 @@ def _by_key(
         if len(row) > column and row[column] not in {None, ""}
     }
     seen = SeenKeys(state.get("seen"))
-    new = [] if first else [(key, index) for key, index in keyed.items() if key not in seen]
+    if first:
+        new = []
+    else:
+        new = [(key, index) for key, index in keyed.items() if key not in seen]
     new_keys = dict(new[:MAX_ROWS])
     after: JsonObject = {
         "seen": seen.with_shown(key for key in reversed(keyed) if first or key in seen or key in new_keys)

@@ -88,7 +88,9 @@ class UrlSource(EventSource[UrlOptions]):
         value = _value(page.response.body, options.path)
         if options.mode == "items":
             items = _items(options, value)
-            return _item_event(options, items[-1]) if items else None
+            if not items:
+                return None
+            return _item_event(options, items[-1])
         return SourceEvent("sample", _change_data(options, value, None))
 
 
@@ -156,7 +158,9 @@ def _items(options: UrlOptions, value: Any) -> list[JsonValue]:
             "The value at `path` is no list.", hint="Correct the path, or use the mode `change`."
         )
     found = cast("list[JsonValue]", value)
-    return found[:MAX_ITEMS][::-1] if options.newest_first else found[-MAX_ITEMS:]
+    if options.newest_first:
+        return found[:MAX_ITEMS][::-1]
+    return found[-MAX_ITEMS:]
 
 
 def _item_event(options: UrlOptions, item: JsonValue) -> SourceEvent:
@@ -166,5 +170,8 @@ def _item_event(options: UrlOptions, item: JsonValue) -> SourceEvent:
             identity = find_path(item, options.id)
         except NoSuchPath:
             identity = item
-    key = identity if isinstance(identity, str) and identity else json.dumps(identity, sort_keys=True)
+    if isinstance(identity, str) and identity:
+        key = identity
+    else:
+        key = json.dumps(identity, sort_keys=True)
     return SourceEvent(key, item)

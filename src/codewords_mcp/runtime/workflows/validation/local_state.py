@@ -40,7 +40,10 @@ _FIX: Final = (
 
 def check_state(tree: ast.Module | None) -> list[Check]:
     """A warning for each database or file that the code seems to reopen in later runs, or writes for nobody."""
-    places = [] if tree is None else sorted(set(_FileUse(tree).findings()))
+    if tree is None:
+        places = []
+    else:
+        places = sorted(set(_FileUse(tree).findings()))
     return [
         Check(
             id="state",
