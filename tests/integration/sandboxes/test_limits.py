@@ -105,6 +105,20 @@ async def test_folders_nested_without_end_stop_the_program_and_are_removed(
         assert await program.ended() == Exit("disk_full")
 
 
+async def test_a_program_takes_no_more_of_the_processors_than_it_may(
+    driver: Driver, environment: EnvironmentRef
+) -> None:
+    code = "import os, time\nos.fork()\nend = time.monotonic() + 3\nwhile time.monotonic() < end:\n    pass"
+    async with running(driver, specification(environment, code, limits=Limits(processors=0.25))) as program:
+        await program.ended()
+        usage = await program.sandbox.usage()
+    if driver.tier.id == "B":  # a cgroup holds it, and a check of the workflow warns where there is none
+        return
+    assert usage.cpu_seconds is not None
+    # Two loops would take up to two processors. A period of the kernel may be over its part by a little.
+    assert usage.cpu_seconds <= 0.25 * usage.wall_seconds + 0.2
+
+
 async def test_a_fork_bomb_stays_in_its_sandbox(driver: Driver, environment: EnvironmentRef) -> None:
     code = """
     import json, os, signal
