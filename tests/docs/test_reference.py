@@ -83,8 +83,10 @@ def test_no_page_names_a_setting_or_an_error_that_does_not_exist() -> None:
     settings = (REFERENCE / "settings.md").read_text(encoding="utf-8")
     # What a sandboxed workflow finds in its environment, by the wire contract.
     workflow = {"CODEWORDS_RUNTIME_URI", "CODEWORDS_SERVICE_ROOT"}
+    setting = r"\bCODEWORDS_[A-Z_]*[A-Z]\b"
+    installer = set(re.findall(setting, (ROOT / "packaging" / "install.sh").read_text(encoding="utf-8")))
     for page in PAGES:
-        named = set(re.findall(r"\bCODEWORDS_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8"))) - workflow
+        named = set(re.findall(setting, page.read_text(encoding="utf-8"))) - workflow - installer
         assert sorted(name for name in named if f"`{name}`" not in settings) == [], page
     errors = (REFERENCE / "errors.md").read_text(encoding="utf-8")
     guide = prose(ROOT / "docs" / "guides" / "troubleshooting.md")
