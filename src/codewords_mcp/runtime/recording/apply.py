@@ -68,6 +68,7 @@ class ApplyRecorder(JudgingRecorder):
 
     def _ended(self, write: HeldWrite, exchange: OpenExchange) -> None:
         if exchange.whole:
+            # These headers are about how the body was transferred then. `respond` adds those of its own.
             headers = [pair for pair in exchange.headers if pair[0] not in _OF_TRANSFER]
             self._writes.keep_answer(write, StoredAnswer(exchange.status, headers, exchange.body))
 

@@ -276,6 +276,7 @@ class _Comparison:
     def _cost(self, before: int, after: int) -> float:
         if not before:
             return self._replay.cost
+        # Answered calls cost nothing in a replay, so a token is priced as in the recorded run.
         return self._baseline.recording.cost * after / before
 
 

@@ -60,6 +60,7 @@ class ExchangeLog:
             return False
         if not self._has_room(request):
             if isinstance(verdict, OpenExchange):
+                # The request passes all the same, and its exchange must not gather bytes that nobody keeps.
                 verdict.fill(Room(0), Room(0))
             return False
 

@@ -72,6 +72,7 @@ def _breaks(one: ReplayDifference, expectation: str) -> bool:
         return one.subject in subjects
     if one.subject != "answer":
         return False
+    # The other way round as well: an object that is missing as a whole lacks each field in it.
     return _within(one.field, expectation) or _within(_without_root(expectation), f"$.{one.field}")
 
 

@@ -60,6 +60,7 @@ def why_hidden(body: bytes, headers: Headers, scrubber: StreamScrubber) -> str:
 
 def _why_hidden_within(body: bytes, scrubber: StreamScrubber) -> str:
     for _ in range(MAX_LAYERS):
+        # A scrubber that finds nothing returns the same object.
         if scrubber.whole(body) is not body:
             return HIDES_VALUE
         if not body.startswith(_GZIP):

@@ -141,6 +141,7 @@ class OpenExchange:
         """Record a piece of the request's body, where it was not known when the exchange began."""
         self._request_size += len(piece)
         if self._request_size > MAX_BODY_BYTES or not self._room.take(len(piece)):
+            # As too long, also where only the room was short: a part must not pass for the complete body.
             self._request_size = MAX_BODY_BYTES + 1
             self._request_pieces.clear()
         else:

@@ -156,6 +156,7 @@ class Earlier:
         return any(one.place > entry.place for one in self._unclaimed.values())
 
     def _first(self, queue: deque[JournalEntry]) -> JournalEntry | None:
+        # An entry is in up to three queues, and has been taken from one of the others.
         while queue and queue[0].place not in self._unclaimed:
             queue.popleft()
         return queue[0] if queue else None
@@ -260,6 +261,7 @@ class ResumeRecorder:
                 return await self._ask(doubtful, *self._earlier.in_doubt_with(doubtful))
             entry = doubtful
 
+        # Requests whose bodies were not read may differ in them, so none is answered for another.
         answer = entry.answer if request.body is not None else None
         # A failure that the program went on from is given again. The one that it failed of, perhaps, is not.
         if answer is not None and (not answer.failed or self._earlier.anything_after(entry)):
@@ -294,6 +296,7 @@ class ResumeRecorder:
         # Another process makes the attempts now, and would send the same.
         if not is_current:
             return BlockedRequest(OVER)
+        # Asked again, since either may have come while the row was written.
         if self._questions or self._suspended:
             self._journal.drop(entry)
             return BlockedRequest(SUSPENDED if self._suspended else ASKING)
@@ -307,6 +310,7 @@ class ResumeRecorder:
             request or entry.request, on_end=partial(self._ended, entry), sends=headers or []
         )
         self._knowledge.saw(exchange)
+        # The run gives its sandbox back for such a call, which therefore must not count as on its way.
         if may_wait(entry.request):
             return exchange
         self._open.add(id(exchange))

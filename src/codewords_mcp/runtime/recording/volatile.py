@@ -65,6 +65,7 @@ def _template(text: str) -> tuple[str, tuple[Token, ...]]:
         kind, part = str(found.lastgroup), found[0]
         if kind == "word":
             if not _mixed(part):
+                # A plain word may hold such a part between `_` or `-`, as `report_2026-05-01` does.
                 return _INNER.sub(mark, part)
             kind = "nonce"
         tokens.append((kind, part))

@@ -88,6 +88,7 @@ def egress_write(
         return f"its method is {method}"
 
     endpoint = _last_segment(parts)
+    # Some servers prefer a document in the query to that of the body.
     if endpoint == "graphql" and not parts.query:
         if _is_graphql_read(headers, body):
             return ""
@@ -224,6 +225,7 @@ def _messages(headers: Headers, body: bytes | None) -> Iterator[JsonObject]:
         value = _unambiguous(body)
     items = value if isinstance(value, list) else [value]
     if not 0 < len(items) <= MAX_BATCH:
+        # An empty batch would pass for one that only reads, since `all` of nothing is true.
         items = [None]
 
     for item in items:

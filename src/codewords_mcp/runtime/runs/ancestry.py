@@ -119,6 +119,7 @@ class AncestryResolver:
         if caller.run_id is None or self._call_chain.knows(caller.run_id):
             return None
 
+        # Budgets are checked along this chain, so the read waits until the rows of the callers are written.
         chain = await self._db.read_within(WRITE_TIMEOUT, rows.chain_above, caller.run_id, DEEPEST)
         makers = MadeBy.from_json(chain[-1].made_by) if chain else None
 

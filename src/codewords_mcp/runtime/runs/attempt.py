@@ -286,6 +286,7 @@ class Execution:
             if self._recording is not None:
                 await self._store(self._recording)
         finally:
+            # Also after a failure: else the attempt would be shown as one that goes on.
             self._traces.end(self.run_id, owner=self.request.caller.owner, is_last=self.record.is_final)
 
     async def _settle_and_release(self, lease: Lease | None, error: CodewordsError | None) -> None:

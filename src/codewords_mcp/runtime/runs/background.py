@@ -59,6 +59,7 @@ class BackgroundRuns:
         context = self._context
         self._queued.discard(run_id)
         if context.registry.draining or await self._is_paused(run_id):
+            # The queue has handed its entry over and keeps none. A run that is marked so gets a new one.
             await context.database.write(recovery.stranded, {run_id})
             return
 
@@ -70,6 +71,7 @@ class BackgroundRuns:
         run = self._enter(run_id, work)
         if work.unwanted:
             run.cancel("it was asked to")
+        # Not awaited directly: the queue may cancel this task when it closes, and the run must outlive that.
         await asyncio.wait({run.task} if run.task else set())
 
     async def _let_go(self, run_id: str) -> None:
@@ -94,6 +96,7 @@ class BackgroundRuns:
             try:
                 work = await self._context.database.read(works.load, run_id)
                 break
+            # The record says that this process holds the run, so no other one would go on with it.
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=run_id, reason=error.message)
                 await asyncio.sleep(STORE_PAUSE)
@@ -103,6 +106,7 @@ class BackgroundRuns:
     def _enter(self, run_id: str, work: works.Work) -> BackgroundRun:
         run = BackgroundRun(self._context, self._served, run_id, work)
         self._context.registry.enter(run, run.live())
+        # A drain that began while the request was read did not find this run among the active ones.
         if self._context.registry.draining:
             run.retire()
         return run
@@ -162,9 +166,11 @@ class BackgroundRuns:
         database, queue = self._context.database, self._queue
         entries, failed = await asyncio.to_thread(queue.orphaned, alive), set(queue.failed)
         await self._mark_not_queued(failed, entries)
+        # Only those that were marked: further ones may have failed during the write.
         queue.failed -= failed
         if entries:
             await asyncio.to_thread(queue.remove, entries)
+        # A batch for each transaction, so that thousands of runs do not hold up other writes.
         while await database.write(self._deliver):
             pass
 

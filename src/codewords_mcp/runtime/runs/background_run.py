@@ -194,6 +194,8 @@ class BackgroundRun:
             else:
                 return
 
+            # The slot on record is given up by `_wait_again`, and the live version may be another
+            # one by then.
             config, self._attempting = None, False
             await self._wait_again()
 
@@ -229,6 +231,7 @@ class BackgroundRun:
                 return
 
             run_log.end()
+            # The attempt has left its slot, so the pause keeps no other run waiting.
             await asyncio.sleep(pause_after(number))
 
     def _announcement(self, number: int) -> str:
@@ -265,6 +268,8 @@ class BackgroundRun:
                 return None
 
             await self._wait_for_memory(run_log)
+            # One of these awaits may drop a cancellation (see `cancellation.py`), so the reasons
+            # are looked at below.
             above = await context.ancestry.above(request.caller, request.made_by)
             if self._why or self._stopped:
                 raise asyncio.CancelledError

@@ -87,6 +87,7 @@ class RunCanceller:
             raise Conflict(f"The run {run_id} has already ended ({run.status}).")
 
         await self._cancel(run)
+        # Only now: a run that still goes on could start further ones behind this read.
         for descendant in await self._db.read(rows.unfinished_descendants, run_id):
             with suppress(Conflict):  # it ended by itself
                 await self.cancel(caller, descendant)
@@ -123,6 +124,7 @@ class RunCanceller:
     async def _request_cancel(self, run_id: str) -> None:
         """Ask the process that holds the run to cancel it, and wait a little for a change."""
         events = self._context.events
+        # Subscribed before the request is written, so that its effect is not missed.
         with events.subscribe(run_id) as changed:
             if await self._db.write(executors.request_cancel, run_id):
                 events.publish(CancelRequested(run_id))

@@ -87,6 +87,7 @@ class Servable:
         rules = rules_of(self.script.tool)
         if self.run_budget is None:
             return rules
+        # A budget for this run narrows the one in the header, and never raises it.
         lowest = min(self.run_budget, rules.budget.get("run", self.run_budget))
         return replace(rules, budget={**rules.budget, "run": lowest})
 

@@ -74,6 +74,8 @@ class DebugTunnels:
         offer = await self._next(draft_id, seconds)
         try:
             offer.listening.cancel()
+            # Two readers of one pipe would each get a part of its bytes, so the first has to end
+            # before `_carry`.
             await asyncio.gather(offer.listening, return_exceptions=True)
             await pipe.send(f"{offer.program}\n".encode())
             tasks = {

@@ -285,5 +285,7 @@ class RunDispatcher:
             execution.stop()
         if tasks:
             await asyncio.wait(tasks, timeout=30)
+        # Only now: this releases the runs on record, and another process would execute one that
+        # still ends here.
         await self.background.close()
         await self.traces.close()

@@ -71,6 +71,7 @@ class EarlierRuns:
         found: list[Exchange] = []
         for info in infos:
             try:
+                # It may have been removed since it was listed, or be damaged.
                 recording = await self._recordings.load(self._owner, info.run_id)
             except NotFound:
                 continue
@@ -179,6 +180,7 @@ async def _performed(exchange: OpenExchange, perform: Callable[[], Awaitable[byt
         exchange.record_chunk(body)
         exchange.end(whole=True)
     finally:
+        # Only the first end counts, so this is the end of a call that failed.
         exchange.end(whole=False)
     return body
 

@@ -72,6 +72,8 @@ class AwaitedRuns:
             if started:
                 return row
 
+            # Counted in the transaction that writes the row, so that two replicas cannot pass the
+            # bound together.
             slots.lock(connection, scope)
             slots.require_queue_capacity(connection, scope)
             return {**row, **to_queued(waits_for)}
@@ -147,6 +149,7 @@ class AwaitedRuns:
             try:
                 context.journal.close(execution.run_log)
             finally:
+                # Also where its log cannot be closed: the run would stay active, with nobody to end it.
                 context.registry.leave(execution.run_id)
 
 

@@ -81,6 +81,8 @@ class KilledAttempts:
         found = await self._db.write(self._load, run_id)
         if found is None:
             return
+        # Recorded before its request is forgotten. A crash between the two records it again, in the
+        # same place.
         await self._record(found)
         await self._db.write(self._finish, found)
 

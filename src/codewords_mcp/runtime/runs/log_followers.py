@@ -99,6 +99,7 @@ class LogFollowers:
         if task is None:
             reads = followed_log.reads
             task = reads[seq] = asyncio.create_task(self._load(run_id, seq, has_ended))
+            # With the dict that it was put into: `wake` gives the log a new one.
             task.add_done_callback(functools.partial(_read_done, reads, seq))
         # Other followers wait for the same read.
         return await asyncio.shield(task)

@@ -192,6 +192,7 @@ class RecordingService:
         """Remove recordings of this owner. Returns how many were found."""
 
         def remove(connection: Connection) -> int:
+            # The sums are read again where they are needed: the recordings may be of several workflows.
             self._totals.clear()
             return rows.remove(connection, rows.owned(connection, owner, run_ids))
 

@@ -203,6 +203,7 @@ class _RecordingReplay:
         if left <= 0:
             raise NotReplayed(OUT_OF_TIME)
         replay = await self._runner.run(recording, version, recorder(), self.order.caller, min(left, usual))
+        # The time for all runs ended, which says nothing about the code.
         if replay.error == "run_timed_out" and left < usual:
             raise NotReplayed(OUT_OF_TIME)
         return replay

@@ -79,6 +79,7 @@ class ReplayRunner:
             try:
                 response = await self._dispatcher.run_planned(request, plan)
                 try:
+                    # Read to its end: closing it before would cancel the run.
                     async for _ in response.body:
                         pass
                 finally:
@@ -113,6 +114,7 @@ class ReplayRunner:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
+        # Asked again after each end: other runs may have come meanwhile.
         while self._going >= self._places():
             self._ended.clear()
             await self._ended.wait()

@@ -131,6 +131,7 @@ class Replica:
             except Exception:
                 log.exception("a round of this replica failed")
 
+            # After the whole time the others take its runs over. The other half is for its own runs to end.
             if time.monotonic() - self._renewed > self._ttl / 2:
                 self._fence()
             await asyncio.sleep(BEAT)

@@ -126,6 +126,7 @@ class RunTraces:
         self, owner: str, run_id: str, *, depth: int = 0, limit: int = MAX_RUNS
     ) -> FoundTrace | None:
         """Find all that the trace of a run of this owner is made of; None if there is no such run."""
+        # Before the read: an attempt that is written and forgotten between the two would be in neither.
         live = self._live.copy()
         found = await self._db.read(rows.load, run_id, owner, depth=depth, limit=limit)
         if found is None:

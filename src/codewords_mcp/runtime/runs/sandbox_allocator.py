@@ -158,6 +158,7 @@ class SandboxAllocator:
 
         hosts, policy = config.egress, self._egress.policy
         if hosts is not None or interception is not None:
+            # Registered before the start: the network is attached while the sandbox is made.
             self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
         try:
             driver = await self._driver()

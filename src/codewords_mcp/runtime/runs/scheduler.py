@@ -213,6 +213,7 @@ class Scheduler(PollLoop):
 
         queue = waiting + len(what.fire)
         if not queue or busy:
+            # While times are held back, the note of an earlier one stays to be read.
             return [], min(queue, MAX_HELD), note or row["note"]
 
         if what.fire and not waiting:
@@ -243,6 +244,7 @@ class Scheduler(PollLoop):
             "correlation_id": run_id,
             "executor": self._context.registry.executor,
             "background": True,
+            # The version that is live when its turn comes says how many: see `BackgroundRun._attempt`.
             "retries": 0,
             "schedule_id": row["id"],
             "depth": made_by.depth if made_by else 0,

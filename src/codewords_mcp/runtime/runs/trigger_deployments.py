@@ -314,6 +314,7 @@ class TriggerDeployments(PollLoop):
                 return False
 
             triggers.change(connection, row.trigger_id, {"failures": tries, "problem": problem})
+            # A fault that does not pass by itself would be the same at each further try.
             if tries >= STOP_AFTER or (counts and not _passes(error)):
                 triggers.stop(connection, trigger, f"Paused, since it could not be deployed: {problem}", at)
                 return True

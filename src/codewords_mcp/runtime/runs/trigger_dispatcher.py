@@ -65,6 +65,7 @@ class TriggerDispatcher(PollLoop):
 
     def run_ended(self) -> None:
         """A run has ended, which may be the event of a trigger."""
+        # Most homes watch no runs, and then an end of a run costs no read of the database.
         if self._has_watchers:
             self.wake()
 
@@ -120,6 +121,7 @@ class TriggerDispatcher(PollLoop):
         def record(connection: Connection) -> None:
             nonlocal recorded
             current = triggers.lock(connection, row["id"])
+            # Raised within the transaction that adds the run, so that its row is rolled back too.
             if current is None or current["paused"]:
                 raise _NotNowError("The event is started elsewhere, or its trigger was paused.")
             run_id = runs.find_idempotent(connection, row["owner"], row["service_id"], key)

@@ -206,6 +206,7 @@ class TriggerPoller(PollLoop):
         if row["id"] in self._rung:
             self._rung.discard(row["id"])
             if isinstance(outcome, Polled):
+                # The source was read before the ring, so the next look follows at once.
                 outcome = replace(outcome, more=True)
         if isinstance(outcome, Polled) and _is_unchanged(row, outcome):
             self._unchanged.append(row)
@@ -260,6 +261,7 @@ class TriggerPoller(PollLoop):
         """Store the events of a look. Returns how many wait for a run, and whether a person is to be told of some."""
         current = triggers.lock(connection, row["id"])
         if current is None or not triggers.is_mine(current, row["claim"]):
+            # The claim ran out, or the trigger was changed meanwhile: another look finds these events.
             return 0, False
 
         at = clock(connection)
@@ -289,6 +291,7 @@ class TriggerPoller(PollLoop):
             "failures": 0,
             "problem": "",
             "claimed_until": None,
+            # Until the last page is read, further events may belong to the same gap.
             "gap": gap and polled.more,
             "next_at": at if polled.more else at + _pause(current["interval_s"]),
         }

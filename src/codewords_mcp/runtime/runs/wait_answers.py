@@ -51,6 +51,7 @@ class WaitAnswers:
             raise NotFound("There is no such question of yours.")
 
         run = rows.lock_run(connection, found.run_id)
+        # Read again under the lock: the first read only told which run to lock.
         wait = rows.get(connection, wait_id) or found
         _require_open(wait, run)
         if wait.due_at <= to_datetime(clock(connection)):

@@ -182,6 +182,7 @@ class RunWaits:
     async def _until_over(self, run_id: str, wait_id: str, *, resumable: bool) -> RunWait:
         began, limit = time.monotonic(), self._limit(run_id, resumable=resumable)
         while True:
+            # Subscribed before the read, so that an answer between the two is not missed.
             with self._context.events.subscribe(run_id) as changed:
                 wait = await self._db.read(rows.get, wait_id)
                 if wait is None or wait.status == "withdrawn":
@@ -199,6 +200,7 @@ class RunWaits:
         events = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._draining.wait())]
         try:
             if self._draining.is_set():
+                # An event that stays set would end each wait at once, and the loop of the caller would spin.
                 events.pop().cancel()
             await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -227,6 +229,7 @@ class RunWaits:
                 active.fail(RunSuspended("answer" if wait.kind == "question" else "wait"))
             return
 
+        # On record before the run ends: an answer that comes now has to be refused.
         await self._db.write(rows.close, wait.id, "withdrawn", None)
         self.suspended.changed(wait)
         what = _STILL_WAITS[wait.kind]

@@ -99,8 +99,10 @@ def take(
     if found is None or found.kind != "webhook":
         raise NotFound("No webhook has this address.")
     run = rows.lock_run(connection, found.run_id)
+    # Read again under the lock: another request may have been first.
     wait = rows.get(connection, wait_id) or found
     if wait.status == "answered":
+        # Senders repeat a request whose response they missed. The digest tells that from another request.
         if wait.answer is not None and wait.answer["digest"] == answer["digest"]:
             return wait, run, True
         raise Conflict("This address has taken a request already; it takes one.")

@@ -143,6 +143,7 @@ class WebSocketExecution(Execution):
             f"ws://workflow{target_of(request).decode('latin-1')}",
             additional_headers=forwarded,
             subprotocols=self._subprotocols or None,
+            # Both ends are on this machine, so compressing would cost time and save nothing.
             compression=None,
             max_size=MAX_MESSAGE,
             proxy=None,

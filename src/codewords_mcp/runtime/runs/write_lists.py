@@ -80,6 +80,8 @@ class StoredWriteList:
 
     def keep_answer(self, write: HeldWrite, answer: StoredAnswer) -> None:
         """See `WriteList`."""
+        # Not waited for: without its answer on record the write counts as sent with an unknown
+        # outcome, and is not sent again.
         self._db.write_soon(partial(self._set_answer, number=write.number, data=answer_to_bytes(answer)))
 
     def _add(self, connection: Connection, write: HeldWrite) -> int | None:
