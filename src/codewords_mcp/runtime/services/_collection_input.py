@@ -83,6 +83,7 @@ def range_of(start: int, stop: int, length: int) -> slice:
     """A range of Redis, which includes its end, as a slice."""
     first = max(start + length, 0) if start < 0 else start
     last = stop + length if stop < 0 else stop
+    # Without the bound, a negative end would count from the end once more.
     return slice(first, max(last + 1, 0))
 
 

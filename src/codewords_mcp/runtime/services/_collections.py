@@ -116,6 +116,7 @@ def _fields(params: CollectionInput) -> list[str]:
 def _push(params: CollectionInput, items: list[Any], *, left: bool) -> int:
     sent = members_of(params)
     if left:
+        # Redis pushes one after another, so the last one that was sent becomes the first.
         items[:0] = reversed(sent)
     else:
         items.extend(sent)
@@ -131,6 +132,7 @@ def _pop(params: CollectionInput, items: list[Any], *, left: bool) -> Answer:
         taken, items[:] = items[:count], items[count:]
     else:
         keep = max(len(items) - count, 0)
+        # In the order of popping: the last member comes first.
         taken, items[:] = items[keep:][::-1], items[:keep]
     if params.count is not None:
         return taken

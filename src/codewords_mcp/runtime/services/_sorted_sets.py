@@ -63,6 +63,7 @@ def _ranked(scores: dict[str, float], *, reverse: bool = False) -> list[tuple[st
     """Members by score, equal ones by their text, as Redis does."""
 
     def place(entry: tuple[str, float]) -> tuple[float, str]:
+        # By the text itself: the quotes and escapes of JSON would sort in another way.
         member = json.loads(entry[0])
         return entry[1], member if isinstance(member, str) else entry[0]
 

@@ -151,6 +151,7 @@ async def execute(context: ServiceContext, params: DatabaseInput) -> DatabaseOut
 async def effect_in(context: ServiceContext, params: DatabaseInput) -> Effect:
     """Return "reads" if the engine carries these statements out without writing. Raises as `execute`."""
     try:
+        # Tried and not guessed: no list of words knows whether a statement writes.
         await _run(context, params, tuple(params.migrate), read_only=True)
     except WritesRefused:
         return "writes"

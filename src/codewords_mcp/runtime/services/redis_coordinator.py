@@ -154,6 +154,7 @@ def _listed(connection: Connection, owner: str, params: CoordinatorInput) -> Coo
         limit = min(max(params.count, 1), MAX_LISTED)
     rows = values.page(
         connection,
+        # One more than asked tells whether there is a next page.
         values.KeyPage(owner, NAMESPACE, params.key, params.cursor, _until(params, at), limit + 1),
         at,
     )
@@ -253,6 +254,7 @@ def _apply_value(params: CoordinatorInput, text: str | None) -> tuple[Coordinato
         case "getdel":
             return CoordinatorOutput(success=text is not None, value=current), None
         case "cas":
+            # Compared as JSON, since Python takes 1, 1.0 and True for equal.
             if _canonical(current) != _canonical(params.expected):
                 return CoordinatorOutput(success=False, value=current), text
             return CoordinatorOutput(success=True, value=params.value), json.dumps(params.value)

@@ -89,6 +89,7 @@ async def call(context: ServiceContext, params: ScheduleInput) -> ScheduleOutput
 
 def _targets(params: ScheduleInput) -> list[CallTarget]:
     if params.service_id is None:
+        # Such a call is about schedules that exist, and a workflow finds only those that it made (`maker`).
         return []
     return [CallTarget("workflow", params.service_id)]
 

@@ -96,6 +96,7 @@ async def _wait_for_request(context: ServiceContext, address: str, seconds: floa
     over = await context.dependencies.waits.wait(context.caller, context.repeat_key, new)
     if over.answer is None:
         return WaitOutput(status="timed_out", id=over.id)
+    # The digest only tells a repeated request from another one.
     content = {name: value for name, value in over.answer.items() if name != "digest"}
     return WaitOutput(status="received", id=over.id, request=WaitedRequest(**content))
 

@@ -171,6 +171,7 @@ class TriggerService:
         if changes.interval_s is not None:
             values["interval_s"] = _interval(source, changes.interval_s)
             if row["next_at"] is not None:
+                # A source without a next look is not polled, or not set up yet, and stays so.
                 values["next_at"] = now()
         if changes.options is not None:
             options = check_options(source, changes.options)
@@ -240,6 +241,7 @@ class TriggerService:
                 "note": "",
                 "failures": 0,
                 "problem": "",
+                # A look from before the pause must not write its state over this.
                 "claim": current["claim"] + 1,
                 "claimed_until": None,
                 "next_at": now() if is_deployed else _first_look(source, now()),
@@ -284,6 +286,8 @@ class TriggerService:
         source = find_source(kind)
         checked = check_options(source, options)
         if isinstance(checked, RunEndedOptions):
+            # No workflow has the empty id: a sample starts nothing, so it may watch any workflow of
+            # the owner.
             await self._db.read(_require_watched, owner, checked.workflow, "")
             data = await self._db.read(ended_runs.newest_end, owner, checked.workflow, checked.statuses)
             if data:

@@ -179,6 +179,7 @@ class ScheduleService:
     async def pause(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Pause a schedule: no run starts until it is resumed. Raises NotFound."""
         await self.get(owner, schedule_id, maker=maker)
+        # Times that are held back are given up, as those within the pause are.
         await self._db.write(rows.change, schedule_id, {"paused": True, "held_back": 0})
         return await self.get(owner, schedule_id)
 

@@ -95,6 +95,7 @@ class SocketMode:
         await self._end([key for key in self._sockets if key not in needed])
         for owner, token in needed - self._sockets.keys():
             task = asyncio.create_task(self._stay_connected(owner, token), name="slack socket")
+            # By the token as well, so that a new one opens a new socket.
             self._sockets[owner, token] = task
 
     async def _end(self, keys: list[tuple[str, str]]) -> None:

@@ -362,6 +362,7 @@ class WebhookService:
         query = arrival.query
         token = await self.own_secret(hook["owner"], VERIFY_TOKEN)
         sent_token = query.get("hub.verify_token", "")
+        # As bytes: `compare_digest` refuses text beyond ASCII, and the sender chooses it.
         genuine = token is not None and hmac.compare_digest(sent_token.encode(), token.encode())
         if query.get("hub.mode") != "subscribe" or not genuine:
             if token is None:
@@ -390,6 +391,7 @@ class WebhookService:
         if len(self._refused) > 10_000:
             self._refused.clear()
         self._refused[endpoint] = at
+        # A key of its own: with the key of the event, a genuine one would count as its repeat.
         row = _row(hook["owner"], hook["kind"], endpoint, secrets.token_hex(32), now())
         row["status"], row["reason"] = "refused", reason
         await self._db.write(rows.note, row)

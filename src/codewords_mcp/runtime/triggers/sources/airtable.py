@@ -67,6 +67,7 @@ class _Records:
         self._now = tools.now()
 
     async def __call__(self, since: datetime, _cursor: str | None) -> AppPage:
+        # `IS_AFTER` would leave out a record of this very moment.
         formula = f'NOT(IS_BEFORE(CREATED_TIME(), DATETIME_PARSE("{since:%Y-%m-%dT%H:%M:%S}Z")))'
         params = {"filterByFormula": formula, "pageSize": "100"}
         found: list[AppItem] = []

@@ -67,6 +67,7 @@ class BucketSource(EventSource[BucketOptions]):
         events = [
             event for item in page if (event := await _event(requests, options, item, tools)) is not None
         ]
+        # Objects beyond this page stay unknown, so that the next look finds them as new.
         done = {item.key for item in page}
         after = known.after([_item(item) for item in found if _item(item) in known or item.key in done])
         return Polled(events, after, more=len(page) < len(new))
@@ -125,6 +126,7 @@ def _page(new: list[S3Object]) -> list[S3Object]:
     page: list[S3Object] = []
     room = MAX_PAGE_BYTES
     for item in new[:PAGE]:
+        # The content of a larger object is not read.
         room -= item.size if item.size <= MAX_COPY else 0
         if room < 0 and page:
             break

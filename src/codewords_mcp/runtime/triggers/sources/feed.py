@@ -51,6 +51,7 @@ class FeedSource(EventSource[FeedOptions]):
         # A feed that once had one id for several items may do so again.
         mixed = bool(known.get("mixed")) or _has_shared_ids(items)
         new = [item for item in items if _key(item, mixed=mixed) not in seen]
+        # By both keys: where a later look finds the ids mixed, known items must not count as new.
         shown = [_key(item, mixed=kind) for item in items for kind in (False, True)]
         after: JsonValue = {
             "seen": seen.with_shown(shown),

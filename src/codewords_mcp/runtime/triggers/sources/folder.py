@@ -226,6 +226,7 @@ def _read(folder: Path, file: _FoundFile) -> bytes | None:
                 return None
             if file.size > MAX_COPY:
                 return b""
+            # A duplicate, since closing this file must leave the descriptor for the look below.
             with os.fdopen(os.dup(descriptor), "rb") as opened:
                 content = opened.read(MAX_COPY + 1)
             if not _is_same(descriptor, file):

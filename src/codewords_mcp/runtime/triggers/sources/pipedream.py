@@ -52,6 +52,7 @@ class PipedreamSource(DeployedSource[PipedreamOptions]):
         seen = SeenKeys(known.get("seen"))
         after: JsonValue = {
             **known,
+            # The newest first: where there are too many, the first ones are kept.
             "seen": seen.with_shown(event.id for event in reversed(listed)),
         }
         # A trigger that begins anew has events already, which start nothing.

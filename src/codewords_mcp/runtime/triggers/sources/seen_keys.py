@@ -12,6 +12,7 @@ _DIGITS = 10
 
 def digest(key: str) -> str:
     """A short digest of a key: 40 bits, which are enough among some thousand."""
+    # JSON may hold lone surrogates, which UTF-8 itself does not encode.
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 

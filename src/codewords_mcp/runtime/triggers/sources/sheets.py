@@ -155,6 +155,7 @@ def _by_key(
         new = [(key, index) for key, index in keyed.items() if key not in seen]
     new_keys = dict(new[:MAX_ROWS])
     after: JsonObject = {
+        # The last rows first: where there are too many, the first ones are kept.
         "seen": seen.with_shown(key for key in reversed(keyed) if first or key in seen or key in new_keys)
     }
     events = [SourceEvent(key, _data(options, names, index, rows[index])) for key, index in new_keys.items()]

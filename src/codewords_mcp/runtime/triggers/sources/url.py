@@ -147,6 +147,7 @@ def _new_items(
     seen = SeenKeys(known.get("seen"))
     events = [_item_event(options, item) for item in _items(options, value)]
     new = [event for event in events if event.key not in seen]
+    # The newest first: where there are too many, the first ones are kept.
     after: dict[str, JsonValue] = {"seen": seen.with_shown(event.key for event in reversed(events))}
     return Polled(() if first else new, after)
 
