@@ -86,6 +86,7 @@ class Drafts:
         history: GenerationHistory | None = None,
     ) -> DraftRow:
         """Validate code and store it as a new draft, also if checks fail; unchecked without `validate`."""
+        # Before the checks, which take seconds. The limit is not exact: drafts at once may pass it by a few.
         await self._refuse_excess(caller)
         if validate is None:
             validation = UNCHECKED

@@ -104,6 +104,7 @@ def parse_program(text: str, before: str, *, cut: bool) -> ParsedProgram:
     else:
         plan = ""
 
+    # A diff may hold the first line of the header, too.
     files = [body for kind, body, _ in blocks if _OPENING in body and kind not in {"diff", "patch"}]
     if not files and text.lstrip().startswith(_OPENING):
         files = [text.lstrip()]

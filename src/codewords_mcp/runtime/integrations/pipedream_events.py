@@ -50,6 +50,7 @@ class PipedreamEvents:
         for _ in range(_MAX_PAGES):
             page, after = read_page(await self._client.request("GET", _DEPLOYED, params=params))
             found += [_read_deployed(entry) for entry in page if entry.get("id")]
+            # The same cursor again would give the same page for ever.
             if not page or after is None or params.get("after") == after:
                 break
             params["after"] = after

@@ -113,7 +113,9 @@ class WebExchange:
 
 def _encode_head(method: str, target: httpx2.URL, headers: Mapping[str, str], body: bytes | None) -> bytes:
     lines = [method.encode() + b" " + target.raw_path + b" HTTP/1.1"]
+    # Last, over a header of the caller: the connection carries one exchange.
     sent = {"host": target.netloc.decode(), **headers, "connection": "close"}
+    # Servers refuse a POST that does not say its length, also where it has no body (411).
     if body is not None or method not in _MAY_LACK_BODY:
         sent["content-length"] = str(len(body or b""))
 

@@ -103,6 +103,7 @@ class ImapSession:
         """Sign in. Raises CommandRefused."""
         answer = await self.command("CAPABILITY")
         capabilities = b" ".join(response.text for response in answer).upper().split()
+        # LOGIN takes ASCII only. AUTHENTICATE PLAIN carries UTF-8 (RFC 4616).
         if b"AUTH=PLAIN" in capabilities or not (user + password).isascii():
             credentials = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
             await self.command("AUTHENTICATE PLAIN", continuation=credentials)
@@ -139,6 +140,7 @@ class ImapSession:
             if uid is not None and size is not None:
                 number = int(uid[1])
                 found[number] = MessageInfo(number, int(size[1]), _received_at(response.text))
+        # A server may send data of other messages unasked (RFC 3501, 7).
         return [found[uid] for uid in sorted(found) if uid in set(uids)]
 
     async def content(self, uid: int, max_bytes: int, *, section: str = "") -> bytes | None:

@@ -24,6 +24,7 @@ class RedirectCookies:
         if self._jar is None:
             self._jar = httpx2.Cookies()
         headers = [("set-cookie", value) for value in set_cookies]
+        # The jar judges domain, path and age itself, and reads cookies from a response only.
         response = httpx2.Response(200, headers=headers, request=httpx2.Request("GET", target))
         self._jar.extract_cookies(response)
 

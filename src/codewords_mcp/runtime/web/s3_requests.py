@@ -65,6 +65,7 @@ class S3Requests:
 
         Raises AddressRefused, Forbidden, NotFound, TooBusy, UpstreamFailed.
         """
+        # Keys may hold characters that XML cannot, so they come escaped.
         query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": prefix}
         if token is not None:
             query["continuation-token"] = token
@@ -85,6 +86,7 @@ class S3Requests:
     async def _get(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], max_bytes: int
     ) -> WebResponse:
+        # S3 signs a path as it is sent, unlike other services of AWS, which escape it twice.
         escaped_path, escaped_query = quote(path, safe="/-_.~"), _query(query)
         base = self._account.endpoint.rstrip("/")
         url = f"{base}{escaped_path}" + (f"?{escaped_query}" if query else "")

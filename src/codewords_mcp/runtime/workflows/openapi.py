@@ -136,6 +136,7 @@ def docs_path(code: str) -> str | None:
         for keyword in node.keywords:
             if keyword.arg not in {"docs_url", "openapi_url"} or not isinstance(keyword.value, ast.Constant):
                 continue
+            # Without an OpenAPI document FastAPI has no page about it either.
             if keyword.value.value is None:
                 return None
             if keyword.arg == "docs_url":

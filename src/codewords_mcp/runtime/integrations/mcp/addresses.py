@@ -83,6 +83,7 @@ def free_name(base: str, existing: Container[str]) -> str:
     """A name for a server that no other has: the base, or one with a number."""
     if not base[0].isalpha():
         base = f"s_{base}"
+    # Room for `_` and a number of three digits.
     base = base[: MAX_NAME - 4]
     number = 1
     while (name := base if number == 1 else f"{base}_{number}") in existing:

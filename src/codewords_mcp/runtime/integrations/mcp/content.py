@@ -86,6 +86,7 @@ class AnswerReader:
         if len(text) <= MAX_TEXT:
             return text
         kind = mimetypes.guess_type(name)[0] or "text/plain"
+        # The text of a server may hold lone surrogates, which UTF-8 does not encode.
         await self._store(owner, maker, answer, name, text.encode("utf-8", "replace"), kind)
         return f"{text[:2_000]}… ({len(text) - 2_000} more characters in the file {name})"
 

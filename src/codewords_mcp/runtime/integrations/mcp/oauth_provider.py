@@ -167,6 +167,7 @@ class ServerProvider(OAuthClientProvider):
 
     def expire(self) -> bool:
         """Refresh the token before the next request; False where that is impossible."""
+        # A time long past: the provider takes 0 for a token that never expires.
         self.context.token_expiry_time = 1.0
         return self.context.can_refresh_token()
 
@@ -205,6 +206,7 @@ class ServerProvider(OAuthClientProvider):
         context.oauth_metadata = pending.metadata
         context.protected_resource_metadata = pending.resource
 
+        # Before the code is sent, since it may be meant for another authorization server (RFC 9207).
         validate_authorization_response_iss(issuer, context.oauth_metadata)
         request = await self._exchange_token_authorization_code(code, pending.verifier)
         await self._handle_token_response(await send(request))

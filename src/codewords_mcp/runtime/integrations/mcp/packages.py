@@ -70,6 +70,7 @@ class PackageServers:
 
         Raises UpstreamTimedOut while that goes on after `seconds`, SandboxUnavailable, EnvironmentFailed.
         """
+        # First: a package that no sandbox of this machine can hold need not be installed.
         await self.processes.require_isolation()
         package = parse_package(server.url)
         requested = ServerPackage(package.registry, package.name, launch.version)

@@ -143,8 +143,10 @@ class ServerProcesses:
                 reader, writer, faults, Scrubber(_values(server)), process.explain_end
             ) as streams:
                 yield streams
+            # Only after an orderly end: a server whose session broke off is not waited for.
             process.closing = True
         finally:
+            # A caller that gives up must not leave the process behind.
             await asyncio.shield(process.close())
 
     async def _start(self, server: PreparedServer) -> ServerProcess:
@@ -157,6 +159,7 @@ class ServerProcesses:
                 "(CODEWORDS_MCP_PROCESSES).",
                 retry_after=30,
             )
+        # Counted before the first wait, so that servers which start at once do not pass the limit together.
         self._starting += 1
         try:
             driver = await self.require_isolation()

@@ -102,6 +102,7 @@ class SignIns:
 
         pending = outcome.pending
         parts = urlsplit(pending.url)
+        # The address is opened in the person's browser, where one of another scheme could run a script.
         if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.hostname or "")):
             raise UpstreamFailed("The server names a sign-in page that is no https:// address.")
         await self._keep(owner, server.name, link, pending)

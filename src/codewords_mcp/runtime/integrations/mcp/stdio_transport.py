@@ -44,6 +44,7 @@ class LineReader:
         """The next line without its end; None at the end of the stream."""
         scanned = 0
         while (end := self._buffer.find(b"\n", scanned)) < 0:
+            # A long line comes in many chunks, of which each is searched once.
             scanned = len(self._buffer)
             if scanned > self._max_line:
                 raise UpstreamFailed(

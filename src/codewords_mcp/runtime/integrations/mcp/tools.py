@@ -40,6 +40,7 @@ async def read_tools(client: Client) -> tuple[list[ServerTool], str]:
                 found.setdefault(tool.name, tool)
 
         cursor = page.next_cursor
+        # A server that gives a cursor again would lead in a circle.
         if cursor is None or cursor in seen:
             return list(found.values()), _title(client)
         if len(found) > MAX_TOOLS:

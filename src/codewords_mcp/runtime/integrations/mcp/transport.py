@@ -104,6 +104,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         if status == 401 and request.url == self._url:
             self._faults.unauthorized = True
             self._faults.sign_in |= "resource_metadata" in response.headers.get("www-authenticate", "")
+        # By the protocol, 404 for a request of a session says that the session is gone.
         if status == 404 and "mcp-session-id" in request.headers:
             self._faults.lost = True
         if 300 <= status < 400 and _leaves(request.url, response.headers.get("location", "")):

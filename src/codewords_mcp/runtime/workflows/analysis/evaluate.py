@@ -112,6 +112,7 @@ class Evaluator(Attributes):
             node = call.args[position]
         if node is None or isinstance(node, ast.Constant):
             return self.values(node, scope)
+        # It is there and not understood: no value at all would mean that it is absent.
         return self.values(node, scope) or ONLY_UNKNOWN
 
     def _formatted(self, piece: ast.expr, scope: NameScope) -> Values:

@@ -196,6 +196,7 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
         case ast.Call(func=func, args=args):
             if isinstance(func, ast.Attribute) and func.attr in _GROWS and isinstance(func.value, ast.Name):
                 if args and func.attr in _ADDS:
+                    # The last one: `insert` and `setdefault` have an index or a key before it.
                     item = args[-1]
                 else:
                     item = None

@@ -75,6 +75,7 @@ def _first_fault(schema: dict[str, Any], value: Any) -> str | None:
     from jsonschema import Draft202012Validator, validators
 
     make: Any = cast("Any", validators).extend
+    # The library passes over a keyword whose function is None.
     validator: Any = make(Draft202012Validator, dict.fromkeys(_NOT_CHECKED))
 
     try:
@@ -115,6 +116,7 @@ def _names(types: Any) -> Iterable[str]:
 
 def _is_read_as(value: str | float, types: Iterable[str]) -> bool:
     text = str(value).strip().lower()
+    # The texts that Pydantic reads as booleans.
     if "boolean" in types and text in {
         "true",
         "false",

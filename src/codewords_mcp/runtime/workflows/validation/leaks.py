@@ -140,6 +140,7 @@ def _vendor(text: str) -> Iterator[Leak]:
             match = pattern.search(line)
             if match and not _is_placeholder(match[0][:_MAX_VALUE]):
                 yield Leak(what, name, number, match.start() + 1)
+                # One a line: the prefixes overlap, and the most telling ones come first.
                 break
 
 
