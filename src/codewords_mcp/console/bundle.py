@@ -195,6 +195,7 @@ def _read(path: Path, resolve: Callable[[Path], Path]) -> _Module:
     found = read(
         path.name,
         path.read_text(encoding="utf-8"),
+        # Between control characters, which no script has, so that `_function` finds the place again.
         lambda address: f"\1{target(address)}\1",
         is_vendored=is_vendored,
     )
@@ -257,6 +258,7 @@ def _used_rules(css: str, words: set[str]) -> Iterator[str]:
                 yield f"{head} {{\n{rules}}}\n"
         elif head.startswith("@"):
             yield f"{head} {{{inner}}}\n"
+        # A comma within `:is(…)` parts no selectors.
         elif remaining := [one for one in re.split(r",(?![^(]*\))", head) if _is_used(one, words)]:
             yield f"{','.join(remaining).strip()} {{{inner}}}\n"
 

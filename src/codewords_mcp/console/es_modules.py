@@ -76,6 +76,7 @@ def read(name: str, text: str, later: Callable[[str], str], *, is_vendored: bool
     if is_vendored:
         return _read_library(name, text, later)
     module = _ModuleReader(name, text, later).read()
+    # The linker places modules by `sources_of`, which reads less of them: both have to agree.
     if module.sources != sources_of(text):
         raise NotLinked(f"{name} imports something behind its first statement.")
     return module

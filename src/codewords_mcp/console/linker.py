@@ -148,6 +148,7 @@ class Linker:
         returned = [_pair(exported, local) for exported, local in module.exports.items()]
         for exported, (address, inner) in module.passed_on.items():
             returned.append(f"{exported}:{variable(_target(name, address))}.{inner}")
+        # On a line of its own, since the last statement of a module may have no semicolon.
         text = "".join([*heads, body, f"\nreturn{{{','.join(returned)}}};"])
         return f"const {variable(name)}=(()=>{{{text}}})();"
 

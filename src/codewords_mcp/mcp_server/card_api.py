@@ -75,6 +75,7 @@ def _scope_of(ctx: ToolContext, path: str, query: dict[str, str]) -> Scope:
     return {
         "type": "http", "asgi": outer.get("asgi", {"version": "3.0"}), "http_version": "1.1", "method": "GET", "scheme": "http",
         "path": path, "raw_path": path.encode(), "root_path": "", "query_string": urlencode(query).encode(),
+        # The others are of the call of the tool: its key, its length, its type.
         "headers": [(name, value) for name, value in outer["headers"] if name == b"host"],
         "client": outer.get("client"), "server": outer.get("server"), "extensions": {}, "state": {},
         LISTENER_KEY: outer.get(LISTENER_KEY, "public"),
@@ -100,6 +101,7 @@ class _Reply:
         async def receive() -> Message:
             nonlocal received
             if received:
+                # An answer here would be a disconnect, which ends a stream.
                 await asyncio.Event().wait()
             received = True
             return {"type": "http.request", "body": b"", "more_body": False}

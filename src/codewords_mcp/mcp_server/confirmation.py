@@ -64,6 +64,7 @@ async def ask_runtime_question(
 ) -> ToolResult | None:
     """Ask a question that the runtime raised during the tool's work. Returns None if the person just decided."""
     dialogue = ConsentDialogue(ctx, until=time.monotonic() + CONFIRM_TIMEOUT)
+    # A call with a token or a response belongs to a question that was asked, and a person is asked once.
     if confirm is None and ctx.input_responses is None:
         outcome = await dialogue.ask(pending)
         if isinstance(outcome, InputRequiredResult):

@@ -37,6 +37,7 @@ class _Job:
         self._announce()
 
     def _announce(self) -> None:
+        # Replaced and not cleared: a follower that still waits for the old event finds it set.
         self._change.set()
         self._change = asyncio.Event()
 

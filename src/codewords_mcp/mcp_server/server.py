@@ -263,6 +263,7 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
     read: list[Message] = []
     body = b""
 
+    # The application refuses a longer body, so its rest need not be held here.
     while not read or (read[-1].get("more_body") and len(body) <= limit):
         read.append(await receive())
         body += read[-1].get("body", b"")

@@ -186,6 +186,7 @@ class Tasks(Extension):
                 (params.arguments or {}) if tool.retryable else {},
             )
         except BaseException:
+            # The client has neither a result nor an id, so nobody would learn of the work.
             running.work.cancel()
             raise
 
@@ -220,6 +221,7 @@ class Tasks(Extension):
                 )
         except asyncio.CancelledError:
             running.work.cancel()
+            # Ended before the status says so: a client may call the tool again at once.
             await asyncio.wait({running.work})
             # Another process goes on with a task that is left behind.
             if not running.session.leaving:
@@ -306,6 +308,8 @@ class Tasks(Extension):
     async def _find(self, ctx: RequestContext, task_id: str) -> tuple[TaskRecord, _Running | None]:
         require_client_extension(ctx, TASKS)
         headers = getattr(ctx.request, "headers", None)
+        # The protocol repeats the id in a header, and a proxy may have judged the request by it:
+        # both have to agree.
         if headers is not None and headers.get("mcp-name") != task_id:
             raise MCPError(HEADER_MISMATCH, "The header Mcp-Name is not the task's id.")
         record = await self._store(ctx).get(task_id, principal_of(caller_of(ctx)))
@@ -341,6 +345,7 @@ class Tasks(Extension):
         if self._heartbeat_task is not None:
             self._heartbeat_task.cancel()
         if all_running:
+            # Only now: others take the tasks over at once, and must not work beside this process.
             await all_running[0].store.leave()
 
 

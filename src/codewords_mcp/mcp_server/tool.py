@@ -136,6 +136,7 @@ class McpTool(Tool):
 
             try:
                 return await self.perform(dict(arguments), context, convert_result=convert_result)
+            # The SDK wraps an error of the function. A tool with its own `perform` raises it bare.
             except (ToolError, ConsentNeeded) as error:
                 if isinstance(error, ConsentNeeded):
                     question = error

@@ -48,6 +48,7 @@ async def ask_person(ctx: ToolContext, run: Run) -> InputRequiredResult | bool:
     question = await open_question(runtime, caller, run)
     if question is None or not can_fill_forms(ctx) or len(question.details) > MAX_FORM_CHARS:
         return False
+    # Several calls may wait for one run, and a second form about the same question would confuse.
     if not runtime.approvals.offer(question.id):
         return False
 
@@ -106,6 +107,7 @@ def _message(question: ApprovalInfo) -> str:
 def _form(question: ApprovalInfo) -> dict[str, Any]:
     fields = question.fields or {"properties": {}, "required": []}
     properties = {
+        # A form knows no field of any type, so one that names none takes text.
         name: {"type": "string"} | {word: value for word, value in schema.items() if word in _KEYWORDS}
         for name, schema in fields["properties"].items()
         if name != _ANSWER

@@ -89,6 +89,7 @@ def test_call(draft: Draft) -> str | None:
         return None
     edits = compact([draft.test.edit.model_dump(exclude_defaults=True)])
     call = f"edit_workflow(workflow_id={json.dumps(draft.draft_id)}, edits={edits})"
+    # A call that is cut could not be made.
     return clean(call) if len(call) <= _TEST else None
 
 
@@ -98,6 +99,7 @@ def next_call(draft: Draft) -> str:
     deploy = f"deploy_workflow(draft_id={name}, revision={draft.revision})"
     if draft.ready:
         return deploy
+    # Only an account is missing, which no edit of the code brings.
     if {check.id for check in draft.checks if check.status == "failed"} == {"connections"}:
         return f"connect_integration(app=…), then {deploy}"
     return f'edit_workflow(workflow_id={name}, edits=[{{"old": "…", "new": "…"}}])'

@@ -25,6 +25,8 @@ async def publish(
     runtime: Runtime, caller: Caller, workflow_id: str, options: dict[str, Any], path: str
 ) -> PublishedTool:
     """Publish a workflow as a tool. The person has agreed: see `publish_question`. Raises InvalidInput, NotFound."""
+    # The default of the argument names no route: without one, the only route of a workflow is
+    # found as well.
     return await runtime.published.add(
         caller, workflow_id, tool=_name_option(options), path=None if path == "/" else path
     )

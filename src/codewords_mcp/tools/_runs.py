@@ -120,6 +120,7 @@ def _picture(result: Any) -> tuple[str, str] | None:
             return None
         one = values.pop()
         if isinstance(one, dict):
+            # The last value is taken next, and the first picture counts.
             values += reversed(list(cast("dict[str, Any]", one).values()))
         elif isinstance(one, list):
             values += reversed(cast("list[Any]", one)[:_MAX_VALUES])

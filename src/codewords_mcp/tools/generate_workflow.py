@@ -92,6 +92,8 @@ def _client_model(ctx: ToolContext) -> AskModel | None:
             system_prompt=system,
             max_tokens=_MAX_TOKENS,
         )
+        # Over HTTP a request to the client goes out on the stream of this call, and there may be no
+        # other one.
         beside = ServerMessageMetadata(related_request_id=ctx.request_id)
         try:
             # The session's own method emits a deprecation warning: later revisions lack sampling.

@@ -79,12 +79,14 @@ async def run_workflow(
         seconds = remaining_timeout(ctx, wait_seconds)
         run = await wait_for_run(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
     except anyio.get_cancelled_exc_class():
+        # Another process goes on with the task, and with its run.
         if task is not None and task.leaving:
             raise
 
         cancelling = asyncio.create_task(_cancel(runtime, caller, recording))
         _CANCELLING.add(cancelling)
         cancelling.add_done_callback(_CANCELLING.discard)
+        # The scope of this call is cancelled, and would end each wait in it at once.
         with anyio.move_on_after(5, shield=True):
             await asyncio.shield(cancelling)
         raise

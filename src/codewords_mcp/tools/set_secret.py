@@ -41,6 +41,7 @@ async def set_secret(
         return await _after_answer(ctx, name, state["url"], state["before"], response.action)
 
     runtime, caller = runtime_and_caller(ctx)
+    # A value that is there already must not count as the one that is typed now.
     before = await _stored_at(ctx, name)
     url = await runtime.secrets.create_link(caller, name, hosts=hosts)
     if not can_open_pages(ctx):
