@@ -32,6 +32,7 @@ def run_example(workflow: str, *, required: bool) -> int:
         where = {"given": "its example", "derived": "an input made from its schema"}[detail["example_from"]]
         example = json.dumps(detail["example"], ensure_ascii=False)
         _output.note(f"Running version {detail['version']} with {where}: {example}")
+        # The id is made before the run, so that Ctrl-C can cancel the run by it.
         provisioned = str(client.record("POST", "/provision-request")["request_id"])
         target = f"/{part(service)}/{main_path(detail).lstrip('/')}"
         expect: list[str] = detail.get("expect") or []

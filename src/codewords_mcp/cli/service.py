@@ -76,6 +76,7 @@ def install(
         return OK
 
     manager.require()
+    # The service manager starts the runtime without this shell's environment.
     services.write_variables(service.home)
     _write(file, content)
     with _output.spinner("Starting the runtime as a service"):

@@ -272,6 +272,7 @@ def _options(client: RuntimeClient, kind: str, pairs: list[str] | None) -> Json:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InvalidInput("`--option` needs NAME=VALUE.", hint="`codewords triggers kinds` shows names.")
+        # A text that looks like a number, as an id of digits does, stays a text.
         options[name] = value if _is_text(fields.get(name, {})) else _parse_option(value)
     return options
 

@@ -88,6 +88,7 @@ def dev(
         raise InvalidInput("--debug is for one file.", hint="Name the file.")
     if debug and dry_run:
         raise InvalidInput("--debug and --dry-run are not for the same program.", hint="Give one of them.")
+    # Ports are bound before anything is served: one that is taken ends the command at once.
     with ExitStack() as stack:
         listeners = [stack.enter_context(_listen(port))]
         if debug:
@@ -123,6 +124,7 @@ async def _develop(options: DevOptions, listeners: list[socket.socket], *, as_js
 
     stop = asyncio.Event()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        # Windows has no SIGHUP, and its event loops take no signal handlers.
         with suppress(AttributeError, NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
 
@@ -147,6 +149,7 @@ async def _develop(options: DevOptions, listeners: list[socket.socket], *, as_js
         work.cancel()
         (result,) = await asyncio.gather(work, return_exceptions=True)
         lines.close()
+        # The session deletes its drafts by the connection to the runtime, which closes last.
         await session.close()
         await runtime.close()
     if isinstance(result, Exception):

@@ -54,9 +54,11 @@ class DebugPort:
         runtime = self._runtime.endpoint
         address = f"ws{runtime.url.removeprefix('http')}/drafts/{self._file.draft_id}/debugger"
         try:
+            # A message with all variables of a frame may be larger than the 1 MiB that the client takes by default.
             async with connect(
                 address, additional_headers=runtime.headers, proxy=None, max_size=None
             ) as connection:
+                # The first message is the path of the program in its sandbox; the debugger's own follow.
                 program = (await connection.recv(decode=False)).decode(errors="replace").rstrip("\n")
                 self._events.say("debugger", f"A debugger is attached to {self._file.name}", "cyan")
                 await self._carry(reader, writer, connection, program)
@@ -87,6 +89,7 @@ class DebugPort:
 
         tasks = {asyncio.create_task(outward()), asyncio.create_task(inward())}
         try:
+            # A session is over when either end hangs up, so the other direction is not waited for.
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -142,6 +145,7 @@ class PathMapping:
             return message
         self._attached = True
         arguments = content.setdefault("arguments", {})
+        # A mapping from the editor's own settings comes first: it may map more than this file.
         if not isinstance(arguments, dict) or arguments.get("pathMappings"):  # pyright: ignore[reportUnknownMemberType]
             return message
         arguments["pathMappings"] = [self._mapping]

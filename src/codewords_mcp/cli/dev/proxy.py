@@ -29,7 +29,9 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"proxy-connection", b"te", b"trailer"}
 )
+# The client here adds the key and asks for encodings that it can decode; a body is sent with its length.
 _NOT_SENT: Final = _HOP | {b"host", b"authorization", b"content-length", b"accept-encoding", b"expect"}
+# Bodies are passed on decoded, so their length and encoding at the runtime are wrong for the answer here.
 _NOT_RETURNED: Final = _HOP | {b"date", b"server", b"content-length", b"content-encoding"}
 _SANDBOXED: Final = (b"content-security-policy", b"sandbox")
 """The runtime's own, for pages of workflows on its origin. Here a workflow has an origin of its own."""
@@ -149,6 +151,7 @@ class _ProxiedCall:
                 raise self._file.problem
             status = await self._pass(send) or await self._again(send)
         except CodewordsError as error:
+            # An answer that has begun can no longer be replaced by an error; its connection breaks off instead.
             if not self._answering:
                 status = await self._refuse(error, send)
         finally:
@@ -201,6 +204,7 @@ class _ProxiedCall:
         names = {name for name, _ in headers}
         if self._proxy.dry_run and b"codewords-dry-run" not in names:
             headers.append((b"codewords-dry-run", b"yes"))
+        # A caller's own id counts. With an idempotency key an earlier run may answer, and a new id would stay unused.
         if names.isdisjoint({b"x-provisioned-request-id", b"idempotency-key"}):
             self._run_id = await self._proxy.begin_run(self._file)
             headers.append((b"x-provisioned-request-id", self._run_id.encode()))
@@ -245,6 +249,8 @@ def foreign(headers: Headers, *, websocket: bool = False) -> str:
     origin = values.get(b"origin")
     if origin is not None and _host(origin) not in LOOPBACK:
         return "This address answers no page of another site."
+    # Images and scripts are fetched for another site's page without an Origin. So is a followed link, which may
+    # lead here.
     crossing = values.get(b"sec-fetch-site") == b"cross-site" and origin is None
     if crossing and (websocket or values.get(b"sec-fetch-mode") != b"navigate"):
         return "This address answers no page of another site."

@@ -78,6 +78,7 @@ class ServedFile:
                 if code != self._code or self.problem is not None:
                     await self._serve(code)
             except CodewordsError as error:
+                # Content that is not served is not tried again, but for a file that has changed while it was tried.
                 self._stamp = found if stamp(self.path) == found else self._stamp
                 self._fail(error)
 
@@ -107,6 +108,7 @@ class ServedFile:
             await asyncio.gather(self._checking, return_exceptions=True)
         if self.draft_id:
             with suppress(CodewordsError):
+                # Ctrl-C waits for this. A draft that is not deleted expires at the runtime.
                 await self._runtime.call("DELETE", f"/drafts/{self.draft_id}", quiet=5)
 
     async def _serve(self, code: str) -> None:
@@ -135,6 +137,7 @@ class ServedFile:
                 if error.code != "not_found":
                     raise
         self._workflow = await self._deployed_as()
+        # The checks come after the code is served, so that a save does not wait for them.
         body = {"code": code, "name": self.path.stem, "check": False}
         made = await self._runtime.call("POST", "/drafts", body=body)
         self.draft_id = str(made["draft"]["draft_id"])
@@ -177,6 +180,7 @@ class ServedFile:
 
     def _fail(self, error: CodewordsError) -> None:
         before, self.problem = self.problem, error
+        # Every request tries again while the runtime is away, and one line about it is enough.
         if before is not None and before.message == error.message:
             return
         details: Json = error.details()

@@ -111,6 +111,7 @@ class DevSession:
         self._latest = file
         if self._options.debug:
             self._start(self._boot(file))
+        # At the first serving there is no address yet; `call_first` makes that call.
         if self._options.input is not None and self.address:
             self._start(self._call(file))
 
@@ -170,6 +171,7 @@ class DevSession:
         else:
             content = json.dumps(file.draft["example"], ensure_ascii=False)
         prefix = "" if self._options.single else f"/{file.path.stem}"
+        # The call goes by the local address, so that it is listed and its log shown as for any other.
         target = f"{self.address}{prefix}/{main_path(file.draft).lstrip('/')}"
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=None) as client:  # a run may take minutes

@@ -28,6 +28,7 @@ async def pass_websocket(
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
+    # ASGI's first message is `websocket.connect`, which says no more than the scope.
     await receive()
     if found is not None:
         await found[0].refresh()
@@ -42,6 +43,7 @@ async def pass_websocket(
     )
     protocols: Any = scope.get("subprotocols") or None
     try:
+        # Accepted only once the workflow accepts: it may refuse, and it chooses the subprotocol.
         async with connect(
             target, additional_headers=runtime.headers, subprotocols=protocols, proxy=None, max_size=None
         ) as connection:

@@ -133,6 +133,7 @@ def import_archive(
     Raises Conflict where another workflow has the name, and what a deploy raises for the live version.
     """
     found = id_of(client, name)
+    # Versions that are there from an import that broke off are told by their code: numbers differ by runtime.
     done = _deployed(client, found, archive) if found else []
     imported = ImportedWorkflow(found or "", 0)
     numbers: dict[str, int] = dict(done)
@@ -151,6 +152,7 @@ def import_archive(
         try:
             deployment = deploy(body)
         except RemoteError as error:
+            # The live version is the reason for the import. Without an earlier one the workflow still works.
             if error.code != "validation_failed" or version.version == archive.live:
                 raise
             imported.left_out.append(version.version)
@@ -193,6 +195,7 @@ def _set_live(
 ) -> None:
     code = next(version.code for version in archive.versions if version.version == archive.live)
     imported.version = numbers[code]
+    # Each deploy makes its version live, so an older live version of the archive is rolled back to.
     live = read_live(client, imported.service_id)
     if live.version != imported.version:
         path = f"/workflows/{part(imported.service_id)}/rollback"

@@ -68,6 +68,7 @@ def find_live(client: RuntimeClient, workflow: FolderWorkflow) -> LiveWorkflow |
 
 def id_of(client: RuntimeClient, name: str) -> str | None:
     """The id of the workflow of this name; None without one."""
+    # The query finds names that contain the text, so equality is checked here.
     found = pages(client, "/workflows", {"query": name[:100]}, _MOST)
     return next((str(item["service_id"]) for item in found if item["name"] == name), None)
 

@@ -189,6 +189,7 @@ def _conflict(
     known = last_pushed(workflow.path)
     if known is not None and known.workflow == live.id and known.digest == digest_of(live.code):
         return None
+    # A live version in the history of HEAD is part of this folder already, whoever pushed it.
     if in_history(workflow.path, live.code):
         return None
 
@@ -207,6 +208,7 @@ def _conflict(
 
 
 def _compare_config(plan: WorkflowPlan, *, prune: bool) -> None:
+    # A file without a table `config` leaves the values to the runtime, so nothing of them is removed.
     entry = plan.workflow.declared.config_values
     if entry is None:
         return

@@ -58,6 +58,7 @@ def pull_folder(
     text = _written(client, project, pulled)
     # Read back: a file that the next push refuses must not be left.
     parse_project(text)
+    # The project's file comes last, so that it never names a file that is not written yet.
     records = [_write_code(one) for one in pulled]
     if text != project.text:
         _replace(project.file, text)
@@ -176,6 +177,7 @@ def _new_table(one: PulledWorkflow) -> Table:
 def _update(client: RuntimeClient, table: Any, one: PulledWorkflow) -> None:
     """Change the parts of a workflow's table that differ from what is live."""
     current = FolderWorkflow(one.workflow.declared, one.workflow.path, one.live.code, one.workflow.line)
+    # The plan of a push of the live code names the parts that differ. Nothing of it is carried out.
     plan = plan_workflow(client, current, set(one.workflow.declared.secrets), prune=True, replace=frozenset())
     subjects = {change.subject for change in plan.changes}
     if "config" in subjects or (one.live.config and one.workflow.declared.config is None):
@@ -183,8 +185,10 @@ def _update(client: RuntimeClient, table: Any, one: PulledWorkflow) -> None:
     if "name" in subjects:
         table["name"] = one.live.name
     pinned = one.workflow.declared.permissions
+    # A pin may allow more than the live version needs; only one that allows less would stop the next push.
     if pinned is not None and one.live.manifest is not None and one.live.manifest.widens(pinned.manifest()):
         table["permissions"] = _permissions(one.live.manifest)
+    # A webhook that differs is a problem for a push, not a change, and here it is taken over all the same.
     triggers = "trigger" in subjects or any("trigger" in problem for problem in plan.problems)
     _set_lists(table, one.live, schedules="schedule" in subjects, triggers=triggers)
 

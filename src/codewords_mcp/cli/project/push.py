@@ -52,6 +52,7 @@ def _push_version(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json
         try:
             done = client.call_with_progress("/deploy", body, say)
         except RemoteError as error:
+            # Agreement counts for the lines that were shown; a question that asks for others goes to the person.
             if error.code != "consent_needed" or not _was_agreed(review, error):
                 raise
             done = client.call_with_progress("/deploy", body | {"confirm": error.details()["confirm"]}, say)
@@ -106,6 +107,7 @@ def push_trigger(client: RuntimeClient, service_id: str, change: PlannedChange) 
         return
 
     body = entry.model_dump(mode="json", exclude={"paused"}, exclude_none=True) | {"service_id": service_id}
+    # A source that is down for a moment must not stop a push half-way, so it is not looked at.
     added = client.record("POST", "/triggers", body=body | {"check": False})
     if entry.paused:
         client.call("POST", f"/triggers/{part(added['trigger']['id'])}/pause")

@@ -44,6 +44,7 @@ def review_plan(
     try:
         found = client.call_with_progress("/deploy/review", body, say)
         if ask and not found["key_agrees"] and (found["permissions"] or found["behaviour"]):
+            # A second call, since the first one tells whether there is anything to ask.
             found = client.call_with_progress("/deploy/review", body | {"ask": True}, say)
     except RemoteError as error:
         if error.code != "validation_failed":
@@ -81,6 +82,7 @@ def deploy_target(plan: WorkflowPlan) -> Json:
     """The fields of a deploy that say which workflow it is for, and with which configuration."""
     target: Json = {"name": plan.workflow.declared.title}
     if plan.live is not None:
+        # The runtime refuses the deploy if other code than the base's is live by then.
         target |= {"service_id": plan.live.id, "base_version": plan.live.version}
     values = config_after(plan)
     if values is not None:
