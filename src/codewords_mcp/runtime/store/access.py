@@ -35,6 +35,7 @@ def spend_key(connection: Connection, key_id: str, at: int) -> bool:
     """Mark a one-time key used; False if it was already."""
     return (
         connection.execute(
+            # Of two requests with the same key at once, this condition lets only one pass.
             update(keys).where(keys.c.id == key_id, keys.c.used_at.is_(None)).values(used_at=at)
         ).rowcount
         == 1
@@ -166,4 +167,5 @@ def expired_files(connection: Connection, at: int, limit: int) -> list[str]:
     some = select(files.c.id, files.c.stored_as).where(files.c.expires_at < at).limit(limit)
     found = connection.execute(some).all()
     connection.execute(delete(files).where(files.c.id.in_([row.id for row in found])))
+    # Bytes from before `stored_as` was kept are stored under the id of the file.
     return [row.stored_as or row.id for row in found]

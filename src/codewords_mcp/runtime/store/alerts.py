@@ -160,6 +160,7 @@ def answer(connection: Connection, owner: str, alert_id: str, status: AlertStatu
     mine = (alerts.c.id == alert_id) & (alerts.c.owner == owner)
     values = {"status": status, "resolved_at": now if status == "dismissed" else None}
     connection.execute(update(alerts).where(mine, alerts.c.status.in_(UNRESOLVED)).values(values))
+    # Somebody who has answered needs no message of it any more.
     connection.execute(delete(alert_messages).where(alert_messages.c.alert_id == alert_id))
     row = connection.execute(select(alerts).where(mine)).mappings().first()
     return to_alert(row) if row is not None else None

@@ -33,6 +33,7 @@ def seen(connection: Connection, digest: str, values: BrowserChange) -> bool:
 
 def left(connection: Connection, digest: str, executor: str, at: int) -> None:
     """It is not connected to this executor any more."""
+    # The browser may be connected to another replica by now, whose note has to stay.
     which = (browsers.c.hash == digest, browsers.c.executor == executor)
     connection.execute(update(browsers).where(*which).values(executor=None, seen_at=at))
 

@@ -118,6 +118,7 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
 
 def forget_past(connection: Connection, current: Collection[str]) -> None:
     """Close accounts of past days and months, and of all runs. They are opened again when needed."""
+    # An account with reservations stays: opened again, it would begin at 0 and their end would take it below.
     over = budget_accounts.c.since.not_in(current) | budget_accounts.c.id.startswith("run:")
     connection.execute(delete(budget_accounts).where(over, budget_accounts.c.reserved == 0))
 

@@ -213,6 +213,7 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run the function in the writer thread and commit."""
+        # Gathered calls are older than this one, and writes keep the order of the calls.
         self.hurry()
         call = _bind(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(

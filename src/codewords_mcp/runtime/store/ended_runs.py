@@ -47,6 +47,7 @@ def note_end(connection: Connection, run_id: str) -> None:
     if run["mode"] in _UNREPORTED:
         return
     data = describe_end(run)
+    # In one order, so that two runs that end at once don't wait for each other's rows.
     for trigger_id in sorted(ids):
         row = triggers.lock(connection, trigger_id)
         # A trigger may have been paused while this waited for its row.

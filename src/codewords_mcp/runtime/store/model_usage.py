@@ -148,6 +148,7 @@ def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
 
     The column is `run_id` (with the runs that it started), `service_id`, `key_id`, or none.
     """
+    # Sums by day have no runs, so the accounts of a run are added up.
     if "run_id" in matching:
         query = select(func.sum(model_usage.c.cost)).where(
             model_usage.c.day >= since, model_usage.c.run_id == matching["run_id"]
@@ -165,6 +166,7 @@ def purge(connection: Connection, before_day: str, sums_before_day: str) -> int:
 
     Returns the number of rows.
     """
+    # An account that is not summed is in no sum by day yet, and would be lost.
     old = (model_usage.c.day < before_day) & model_usage.c.summed.is_(True)
     of_runs = connection.execute(delete(model_usage).where(old)).rowcount
     return (

@@ -61,6 +61,7 @@ def copy_rows(
         copy.execute("BEGIN")
         for table in tables:
             columns = [column for column in table.c if column.name in read and _is_needed(column, words)]
+            # All columns, since the views name them; those that the query does not need stay NULL.
             copy.execute(f"CREATE TABLE {table.name} ({_names(table.c)})")
             places = ", ".join("?" * len(columns))
             insert = f"INSERT INTO {table.name} ({_names(columns)}) VALUES ({places})"  # noqa: S608  # names of our tables
@@ -94,8 +95,10 @@ def _is_needed(column: Column[Any], words: set[str]) -> bool:
 
 
 def _select(table: Table, columns: Sequence[Column[Any]], owner: str, limit: int) -> Select[*tuple[Any, ...]]:
+    # JSON as text, which is how SQLite stores it and how the views read it.
     shown = [cast(column, Text) if isinstance(column.type, JSON) else column for column in columns]
     query = select(*shown)
+    # A trace has no owner of its own.
     if table is run_traces:
         query = query.join(runs, runs.c.id == run_traces.c.run_id).where(runs.c.owner == owner)
     else:

@@ -129,6 +129,7 @@ def _answer(connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str
     connection.execute("PRAGMA query_only = ON")
     hidden = _hidden_names(connection)
 
+    # Only now, since the views above need what the limits and the authorizer refuse.
     for limit, value in _LIMITS.items():
         connection.setlimit(limit, value)
     deadline = time.monotonic() + request["seconds"]
@@ -210,6 +211,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     head, _, copy = sys.stdin.buffer.read().partition(b"\n")
     request = cast("dict[str, Any]", json.loads(head))
+    # One long call of a function passes no look at the clock; then the kernel ends the process.
     seconds = int(request["seconds"]) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:

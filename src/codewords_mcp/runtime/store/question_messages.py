@@ -80,6 +80,8 @@ def settle(connection: Connection, message: QuestionMessage, reference: str, at:
         "reference": reference, "sent_at": at, "tries": 0, "problem": "", "due_at": None,
     }  # fmt: skip
     if message.event == OPENED and message.channel in REPLACED:
+        # The question may have ended while the message was on its way, and `close` found nothing sent to replace.
+        # The lock makes either this see the end, or `close` see the message.
         status = select(run_waits.c.status).where(run_waits.c.id == message.wait_id).with_for_update()
         if connection.execute(status).scalar() != "open":
             values |= {"event": CLOSED, "due_at": at}
@@ -88,6 +90,7 @@ def settle(connection: Connection, message: QuestionMessage, reference: str, at:
 
 def close(connection: Connection, wait_ids: Collection[str]) -> None:
     """Send no more messages of questions that are over, and replace those that were sent."""
+    # A message that is on its way has no `sent_at` yet: `settle` lets it be replaced.
     replaced = and_(_ROWS.sent_at.is_not(None), _ROWS.channel.in_(REPLACED))
     statement = update(question_messages).where(_ROWS.wait_id.in_(wait_ids), _ROWS.event == OPENED)
     due_at = case((replaced, now()), else_=null())

@@ -55,6 +55,7 @@ def find_equal(connection: Connection, row: NewSchedule) -> str | None:
         schedules.c.paused.is_(False),
         schedules.c.next_at == row["next_at"],
     )
+    # The input is compared here, since PostgreSQL's `json` has no equality.
     return next(
         (schedule.id for schedule in connection.execute(query) if schedule.input == row["input"]), None
     )

@@ -228,6 +228,7 @@ def claim_due(connection: Connection, at: int, lease: int, limit: int, max_waiti
     rows = [TriggerRow(**row) for row in connection.execute(query).mappings()]
 
     for row in rows:
+        # As the update below counts it: a look writes its outcome only while its claim is the last one.
         row["claim"] += 1
     if rows:
         claimed = {"claim": triggers.c.claim + 1, "claimed_until": at + lease}

@@ -234,6 +234,7 @@ def remove(connection: Connection, workflow_id: str) -> None:
     connection.execute(delete(webhooks).where(webhooks.c.service_id == workflow_id))
     orphan = {"workflow_id": None, "base_version": None}
     connection.execute(update(drafts).where(drafts.c.workflow_id == workflow_id).values(orphan))
+    # Versions refer to their workflow and are not deleted with it by the database.
     connection.execute(delete(versions).where(versions.c.workflow_id == workflow_id))
     connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
 

@@ -99,6 +99,7 @@ def _add_indexes(connection: Connection, table: Table) -> None:
         if found and not found.get("duplicates_constraint") and found["column_names"] == index.columns.keys():
             continue
 
+        # PostgreSQL lists a unique constraint as an index, and drops it only as a constraint.
         if found and found.get("duplicates_constraint"):
             connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP CONSTRAINT {index.name}")
         elif found:
