@@ -69,6 +69,7 @@ class QuestionAnswers:
             wait = run_waits.get(connection, message.wait_id)
         if parts is None or message is None or wait is None:
             raise _unknown()
+        # The same error as for no message at all: a guess must not tell which messages exist.
         if not self._tokens.is_genuine(parts, message, wait):
             raise _unknown()
         workflow = workflows.get(connection, wait.service_id)

@@ -70,6 +70,7 @@ class Conditions:
         if levels is None or levels == self._levels:
             return False
         changed = await self._db.write(_update_budgets, levels)
+        # Noted after the write, so that a write that failed is tried again at the next check.
         self._levels = levels
         return changed
 
@@ -103,6 +104,7 @@ def _update_budgets(connection: Connection, levels: Sequence[BudgetLevel]) -> bo
             failure = _describe_level(level, kind)
             place = (failure.owner, failure.subject)
             row = known.get(place)
+            # A budget of 0 is told with the first call that it refuses, not as soon as it is set.
             holds = 0 < level.limit * part <= level.spent or (kind == "budget_spent" and level.refused)
             if row is not None and _is_refused_still(row["detail"], level):
                 holds = True

@@ -79,6 +79,7 @@ class AlertDelivery(MessageLoop[AlertMessage]):
         if not messages or await self._wait(place, messages, settings):
             return
 
+        # A program takes one alert a request; a person gets all that are due in one message.
         if channel == "webhook":
             batches = [[message] for message in messages]
         else:

@@ -51,6 +51,7 @@ def _summed(failures: Iterable[Failure]) -> list[Failure]:
     for failure in failures:
         before = by_place.get((failure.owner, failure.subject))
         times = failure.times + (before.times if before is not None else 0)
+        # The last failure gives the words and the run that the alert leads to.
         by_place[failure.owner, failure.subject] = replace(failure, times=times)
     return list(by_place.values())
 
@@ -64,6 +65,7 @@ def _describe(connection: Connection, cause: AlertCause, users: AppUsers) -> lis
 def _describe_runs(connection: Connection, run_ids: list[str]) -> list[Failure]:
     """Failures of runs: one for all with the same subject, and one for each schedule that fails again and again."""
     found = find_failed_runs(connection, run_ids)
+    # A workflow that was started for a failure starts none for its own, which would never end.
     alert_causes.note_starts(connection, [run.row["id"] for run in found if run.trigger != "on_failure"])
 
     settings: dict[str, AlertSettings] = {}

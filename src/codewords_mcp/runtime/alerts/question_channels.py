@@ -100,6 +100,7 @@ class QuestionChannels:
         return f"{sent.get('channel', '')} {sent.get('ts', '')}"[:200]
 
     async def _to_whatsapp(self, message: QuestionMessage, wait: RunWait) -> str:
+        # Without the app's secret nobody could tell a genuine press of a button.
         known = await self._has(message.owner, WHATSAPP_APP_SECRET)
         if known and question_whatsapp.fits(wait):
             buttons = [

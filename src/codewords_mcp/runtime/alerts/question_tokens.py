@@ -63,5 +63,6 @@ def read_token(token: str) -> TokenParts | None:
 def _sign(key: bytes, message: QuestionMessage, wait: RunWait, option: int | None) -> str:
     chosen = "" if option is None else wait.question["options"][option]
     signed = "\n".join([message.id, wait.id, message.channel, message.target, str(option), chosen])
+    # 24 bytes are 32 characters of base64 without padding, as `_FORM` expects them.
     digest = hmac.new(key, signed.encode(), hashlib.sha256).digest()[:24]
     return base64.urlsafe_b64encode(digest).decode()

@@ -19,6 +19,7 @@ def fits(wait: RunWait) -> bool:
     return (
         len(options) <= MOST_BUTTONS
         and all(len(option) <= LONGEST_LABEL for option in options)
+        # Titles of the buttons of a message have to differ.
         and len({option.strip() for option in options}) == len(options)
         and not wait.question["fields"]
         and len(_whole(wait)) <= _BODY

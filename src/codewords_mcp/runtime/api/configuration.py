@@ -38,6 +38,7 @@ class ConfigurationApi:
         check_addresses(caller, manifest_of(version), workflow.config or {}, values)
 
         await self._container.database.write(rows.change, service_id, {"config": dict(values) or None})
+        # After the write, so that no sandbox is prepared with the values before once these are dropped.
         self._container.forget(service_id)
         await self._container.tell_changed(caller.owner, service_id)
         return await self.get(caller, service_id)

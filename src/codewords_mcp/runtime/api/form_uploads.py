@@ -16,6 +16,7 @@ from codewords_mcp.runtime.web.client import Web
 MAX_FORM: Final = 10 << 20
 """Bytes of all files of one form."""
 _OK: Final = 200
+# Characters that end a parameter of a part's header or the header itself, or name a folder.
 _NOT_IN_NAMES: Final = str.maketrans({'"': "_", "\r": "_", "\n": "_", "/": "_", "\\": "_"})
 
 
@@ -48,6 +49,7 @@ async def form_of(web: Web, fields: Any, files: Mapping[str, str]) -> tuple[byte
 
 async def _file(web: Web, key: str, value: str) -> FormFile:
     field, dot, _ = key.partition(".")
+    # A text may begin with an address, and then has a space or line end behind it.
     if not value.startswith(("https://", "http://")) or any(mark.isspace() for mark in value):
         name = key if dot else f"{key}.txt"
         return FormFile(field, name, mimetypes.guess_type(name)[0] or "text/plain", value.encode())

@@ -73,6 +73,7 @@ class TriggerLoops:
         """Start the triggers and waiting runs of a restored home, which do not start by themselves. Idempotent."""
         if self.paused_at is None:
             return
+        # Stored first: after a crash the next opening of the home starts them.
         await self._database.write(pausing.resume, cancel_waiting=cancel_waiting)
         self._registry.paused_at = None
         self._start_runs()
