@@ -94,6 +94,7 @@ def has_unfinished(connection: Connection) -> bool:
 
 def _is_unfinished() -> ColumnElement[bool]:
     """Condition of causes whose run a process still writes to: the traceback comes after the response."""
+    # The id of such a cause is `run ` and the id of its run.
     held = exists().where(runs.c.id == func.substr(alert_causes.c.id, 5), runs.c.executor.is_not(None))
     return (
         (alert_causes.c.kind == "run_failed")

@@ -222,6 +222,7 @@ def purge(connection: Connection, before: int) -> None:
 
 
 def _thin(connection: Connection, owner: str) -> None:
+    # Alerts that are over make room first, whatever their age.
     oldest_last = (alerts.c.status.in_(UNRESOLVED).desc(), alerts.c.last_at.desc(), alerts.c.id)
     query = select(alerts.c.id).where(alerts.c.owner == owner).order_by(*oldest_last)
     ids = list(connection.execute(query.offset(MAX_ALERTS)).scalars())

@@ -37,6 +37,7 @@ def join(
     from sqlalchemy.dialects.postgresql import insert as insert_once
 
     first = insert_once(key_use).values(id=_ROW, key_id=preferred)
+    # Made where it is missing, so that there is a row to lock.
     connection.execute(first.on_conflict_do_nothing())
     used = connection.execute(select(key_use.c.key_id).with_for_update()).scalar_one()
 
@@ -59,6 +60,7 @@ def change(connection: Connection, key_id: str, ttl: float) -> int:
 
     If there are any, nothing changes.
     """
+    # A process that joins meanwhile waits for this lock, or has joined before and is counted below.
     connection.execute(select(key_use.c.key_id).with_for_update())
     alive = executors.alive(connection, ttl)
     rows = connection.execute(select(processes.c.id, processes.c.key_ids)).all()

@@ -16,6 +16,7 @@ def add(connection: Connection, values: NewLink, ttl: float, *, max_of_owner: in
     removed.
     """
     at = clock(connection)
+    # Expired ones go first, since they would count for the bounds below.
     connection.execute(delete(links).where(links.c.expires_at <= at))
     of_kind = links.c.kind == values["kind"]
     _remove_oldest(connection, of_kind & (links.c.owner == values["owner"]), max_of_owner)

@@ -225,6 +225,7 @@ def remove(connection: Connection, run_ids: Sequence[str]) -> int:
             recording_bodies.c.run_id.in_(run_ids)
         )
     ).all()
+    # The links first: a body that is linked after that belongs to another recording too.
     connection.execute(delete(recording_bodies).where(recording_bodies.c.run_id.in_(run_ids)))
     count = connection.execute(delete(recordings).where(recordings.c.run_id.in_(run_ids))).rowcount
     for owner, digest in set(map(tuple, found)):

@@ -101,6 +101,7 @@ def reconcile(connection: Connection, kinds: Sequence[str], at: int) -> None:
     for deployment_id, values in changes:
         change(connection, deployment_id, {**values, "due_at": at, "tries": 0})
     for trigger in missing:
+        # Another replica may have made it since the look: the table takes one live deployment of a trigger.
         insert_once(connection, deployments, _new(*trigger, at))
 
 

@@ -87,6 +87,7 @@ def add(connection: Connection, trigger_id: str, seq: int, found: Sequence[NewEv
 def skip_oldest(connection: Connection, trigger_id: str, count: int) -> None:
     """Skip the oldest events that wait."""
     mine = and_(events.c.trigger_id == trigger_id, text(PENDING))
+    # Not every database bounds the rows of an update, so the last one is looked up first.
     oldest = select(events.c.seq).where(mine).order_by(events.c.seq).limit(count)
     last = max(connection.execute(oldest).scalars(), default=None)
     if last is not None:
