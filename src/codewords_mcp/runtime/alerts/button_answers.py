@@ -73,6 +73,7 @@ class ButtonAnswers:
         tokens = [token for action in actions if (token := _text(action.get("value")))]
         # A button that opens a page sends its press, too.
         for token in tokens:
+            # The token alone says whose question it is, and so whose secret the signature is checked with.
             owner = await self._owner_of(token, arrival.endpoint, "slack")
             await self._verify(owner, "slack", arrival)
             await self._press(owner, token, payload)

@@ -44,6 +44,7 @@ class Conditions:
         self._db = database
         self._budgets = budgets
         self._disk = disk
+        # Due at the first check, also where the monotonic clock began just now.
         self._disk_checked = -DISK_INTERVAL
         self._disk_is_low: bool | None = None
         self._memory_reserve = memory.reserve_of(memory_reserve)

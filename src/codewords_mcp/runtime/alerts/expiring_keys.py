@@ -38,6 +38,7 @@ def update_keys(connection: Connection) -> bool:
 def _expiring(connection: Connection) -> list[Failure]:
     at = now()
     columns = (keys.c.id, keys.c.owner, keys.c.prefix, keys.c.created_at, keys.c.expires_at)
+    # The widest warning of any key; that of each, a fifth of its life, is compared below.
     near = keys.c.expires_at.between(at - AFTERWARDS, at + LONGEST_WARNING)
     found = connection.execute(select(*columns).where(near, ~keys.c.revoked, ~keys.c.one_time))
     failures: list[Failure] = []

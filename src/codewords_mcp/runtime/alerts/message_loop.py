@@ -71,6 +71,7 @@ class MessageLoop(PollLoop, Generic[M]):
         longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL
         if due is None:
             return longest
+        # A message that another replica is claiming is due still, and must not make this loop spin.
         return max(0.05, min((due - now()) / 1e6, longest))
 
     def _take(self, connection: Connection) -> list[M]:

@@ -101,6 +101,7 @@ class FailureWorkflows(PollLoop):
             workflow = await self._db.read(workflows.get, target)
             _require_allowed(run, version, workflow, target)
             await self._start(self._request(run, target))
+        # The next poll tries these again; every other refusal is final, and an alert tells of it.
         except _AGAIN:
             raise
         except CodewordsError as error:

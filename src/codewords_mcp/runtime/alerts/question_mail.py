@@ -13,6 +13,7 @@ from codewords_mcp.runtime.model.run_wait import RunWait
 from codewords_mcp.runtime.store.question_messages import QuestionMessage
 
 _SUBJECT: Final = 150
+# For the dark scheme only: many mail programs drop style sheets, so all else stands in the elements.
 _STYLE: Final = """
 :root { color-scheme: light dark; supported-color-schemes: light dark }
 @media (prefers-color-scheme: dark) {

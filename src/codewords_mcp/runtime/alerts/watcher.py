@@ -66,6 +66,7 @@ class AlertWatcher(PollLoop):
         if not healthy:
             self._lost.add(account)
             self._restored.discard(account)
+            # Cut, since the id of a cause has at most 120 characters.
             cause = f"connection {owner[:40]}/{app[:40]} {now()}"
             detail = {"owner": owner, "app": app}
             self._db.write_soon(alert_causes.note, cause, "connection_lost", detail)

@@ -81,6 +81,7 @@ def cost_sentence(report: ReplayReport) -> str:
 
 
 def _asks(run: ReplayedRun) -> bool:
+    # A write that is new is asked about even where the answer is the same.
     return run.verdict == "worse" or any(
         (one.subject, one.change) == ("write", "added") for one in run.differences
     )

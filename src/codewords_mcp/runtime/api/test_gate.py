@@ -47,6 +47,7 @@ class TestGate:
             text = "Deployed without its recorded tests, as was asked."
             return review.with_check(Check(id=CHECK_ID, status="note", message=text))
 
+        # With what each test expects, so that a changed expectation is tried anew.
         key = (review.target.id, review.version.code_hash, *(f"{one.run_id} {one.expect}" for one in tests))
         try:
             found = self._found.get(key) or await self._run(caller, review, review.target.id, progress)

@@ -297,6 +297,7 @@ class WorkflowApi:
             # One that ended in the meantime is no reason to keep the workflow.
             with suppress(Conflict):
                 await self._container.dispatcher.cancel(caller, run_id)
+        # Runs in a sandbox are not cancelled for this: the deletion is refused while they go on.
         await deployments.require_ended(await deployments.own(caller, service_id))
         name = await deployments.delete(caller, service_id)
         self._container.forget(service_id)
