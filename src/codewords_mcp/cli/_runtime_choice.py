@@ -73,6 +73,7 @@ def _is_stored() -> bool:
 
 def _parse(option: str) -> RuntimeChoice:
     if option.startswith(("http://", "https://")):
+        # The address that a chat host has of a runtime ends in /mcp, which is not part of the runtime's own.
         return RuntimeChoice(runtime_choice.REMOTE, option.rstrip("/").removesuffix("/mcp"), _key_of(option))
     if option not in runtime_choice.KINDS:
         raise InvalidInput(

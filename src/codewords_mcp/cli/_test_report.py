@@ -98,6 +98,7 @@ def write_junit(report: Json, file: Path, subject: str) -> None:
             time=f"{one['seconds']:.3f}",
         )
         if one["outcome"] != "passed":
+            # JUnit parts tests that failed from those that could not be judged.
             kind = "failure" if one["outcome"] == "failed" else "error"
             text = _plain("\n".join(one["lines"]))
             ET.SubElement(case, kind, message=text.partition("\n")[0]).text = text

@@ -36,6 +36,7 @@ def config(
         path = f"/workflows/{part(workflow_id(client, workflow))}/config"
         found = client.record("GET", path)
         if changes or remove:
+            # PUT replaces all values, so those that stay are sent too.
             after = {
                 name: value
                 for name, value in (found["values"] | changes).items()

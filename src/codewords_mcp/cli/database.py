@@ -130,6 +130,7 @@ def _rows(client: RuntimeClient, workflow: str, table: str) -> Iterator[Json]:
         except RemoteError as error:
             if error.code != "body_too_large" or limit == 1:
                 raise
+            # Once more from the same row with fewer: so many of these are too long for one answer.
             limit = max(limit // 4, 1)
             continue
         yield from rows

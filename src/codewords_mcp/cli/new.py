@@ -32,6 +32,7 @@ _README: Final = """\
 _SECRETS: Final = """
 It needs these secrets: {names}. Set each with `codewords secrets set NAME`.
 """
+# It has no path mapping: the port of `codewords dev` adds the one of its file.
 _LAUNCH: Final = """\
 {
   "version": "0.2.0",

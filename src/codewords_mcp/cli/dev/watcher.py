@@ -50,6 +50,7 @@ async def read_quiet(path: Path) -> str:
 
 
 def _is_fresh(found: Stamp) -> bool:
+    # Without `abs` a file whose time is ahead of this clock would never be quiet.
     return abs(time.time_ns() - found[0]) < QUIET_S * 1e9
 
 

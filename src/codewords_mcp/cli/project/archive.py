@@ -90,6 +90,7 @@ def export_workflow(client: RuntimeClient, workflow_id: str, file: Path) -> Work
         schedules=[
             ProjectSchedule.model_validate(schedule_entry(one))
             for one in live.schedules
+            # A single time that is over is no longer known, and starts nothing.
             if one["cron"] or one["next_at"]
         ],
         triggers=[ProjectTrigger.model_validate(trigger_entry(one)) for one in live.triggers],
@@ -143,6 +144,7 @@ def import_archive(
             "name": name,
             "replay": False,
             "tests": False,
+            # With each version, since its checks start it with these values.
             "config": archive.config,
         }
         if version.description:

@@ -92,6 +92,7 @@ def _further(
         slug = re.sub(r"[^a-z0-9]+", "_", live.name.lower()).strip("_") or "workflow"
         file = next(name for name in _candidates(slug) if name not in files)
         files.add(file)
+        # Without a `name` a workflow is called as its file.
         declared = ProjectWorkflow(file=file, name=None if file == f"{live.name}.py" else live.name)
         found.append(PulledWorkflow(live, FolderWorkflow(declared, project.path / file, "", 1), None))
     return found
