@@ -94,6 +94,7 @@ def ensure(home: str, say: Say, deadline: float) -> RuntimeInfo:
         else:
             found = None
         if found is None:
+            # An ended container still has the name. What is deployed is in its volume, which stays.
             if state is not None:
                 engine.call("rm", "--force", name)
             found = _start(home, engine, name, say, deadline)
@@ -173,6 +174,7 @@ def _start(home: str, engine: ContainerEngine, name: str, say: Say, deadline: fl
         "name": name, "engine": list(engine.words), "image": image, "port": port, "missed_port": missed,
         "version": __version__, "started_at": datetime.now(UTC).isoformat(),
     }  # fmt: skip
+    # The record is written only of a runtime that is ready: other processes connect by it.
     _wait_until_ready(engine, name, port, say, deadline)
     _write(home, FILE, json.dumps(record))
     found = _answering(home)
@@ -307,6 +309,7 @@ def _write(home: str, name: str, text: str) -> None:
     path = os.path.join(home, name)
     fresh = f"{path}.{os.getpid()}"
     try:
+        # The mode from the beginning, since one of these files holds the key.
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

@@ -103,6 +103,7 @@ def _agreement(review: ServerReview, nonce: str, manifest: str) -> str:
     return (
         f"{title}{changes}{manifest}<h2>What it says that it can do</h2><table>{listed}</table>"
         f'<form method="post" action="/connect/{escape(nonce)}">{believe}'
+        # What was shown comes back, so that tools that changed meanwhile are not agreed to.
         f'<input type="hidden" name="seen" value="{review.seen}">{buttons}</form>'
         '<p class="dim last">If you did not ask for this, close the page: nothing changes then.</p>'
     )

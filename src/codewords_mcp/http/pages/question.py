@@ -109,6 +109,7 @@ def _input(number: int, name: str, field: dict[str, Any], form: _Form, *, requir
     needed = " required" if required else ""
 
     if field.get("type") == "boolean" and "enum" not in field:
+        # In a form that comes back a missing box was unticked; the default is for the first showing.
         ticked = bool(value) if not form else entered is not None
         tick = f'<input type="checkbox" name="{key}" value="1"{" checked" if ticked else ""}>'
         return f'<label class="tick">{tick}{label}</label>{help_text}'
@@ -162,6 +163,7 @@ def _values(schema: dict[str, Any] | None, form: _Form) -> dict[str, Any]:
     for number, (name, field) in enumerate(named.items()):
         entered = form.get(f"{_FIELD}{number}")
         if field.get("type") == "boolean" and "enum" not in field:
+            # Browsers send nothing for a box that is not ticked.
             found[name] = entered is not None
         elif entered is not None and entered[0] != "":
             found[name] = _value(number, field, entered[0])
@@ -171,6 +173,7 @@ def _values(schema: dict[str, Any] | None, form: _Form) -> dict[str, Any]:
 def _value(number: int, field: dict[str, Any], text: str) -> object:
     try:
         if "enum" in field:
+            # A form sends texts, and a choice may be of any type, so that it is sent by its number.
             return field["enum"][int(text)]
         match field.get("type", "string"):
             case "integer":

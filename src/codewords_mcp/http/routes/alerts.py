@@ -71,6 +71,7 @@ async def change_settings(request: Request) -> Response:
     """Change settings."""
     body = await read_body(request, AlertSettingsBody)
     changes = body.model_dump(exclude_none=True)
+    # The settings hold tuples, and their `model_copy` converts nothing.
     changes |= {name: tuple(changes[name]) for name in ("muted", "email") if name in changes}
     return JsonReply(await runtime(request.scope).alerts.change_settings(caller(request.scope), changes))
 

@@ -283,6 +283,7 @@ def _nonce(request: Request) -> str:
 
 def _limit(request: Request, usual: int) -> int:
     text = request.query_params.get("limit", str(usual))
+    # Six digits tell that a number is too large; `int` raises for a text of thousands of them.
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) <= MOST:
         raise InvalidInput(f"`limit` is a number from 1 to {MOST}.")
     return int(text[:6])

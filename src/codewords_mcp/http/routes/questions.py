@@ -64,6 +64,7 @@ async def approvals(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """Lead to the question in the console's inbox."""
+    # Asked for its error: who is not signed in gets the page to sign in, which leads back here.
     person(request.scope)
     return RedirectResponse(f"/console/inbox?{urlencode({'item': _token(request)})}", 303)
 

@@ -65,6 +65,7 @@ async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))
         prefix, here = f"/run/{service_id}", own_url(scope)
+        # Only browsers send this header, and only in one of them a workflow's cookie would reach the console.
         by_browser = any(name == b"sec-fetch-site" for name, _ in scope["headers"])
         headers = [under_prefix(header, prefix, here) for header in outward(response.headers)]
         headers = [*on_runtime_origin(headers, by_browser=by_browser), _SANDBOXED]
