@@ -78,6 +78,7 @@ class LoopbackImap:
         """Number a folder anew, as after it was restored from a copy."""
         with self._lock:
             box = self.folders[folder]
+            # Another UIDVALIDITY tells a client that the numbers it knows mean nothing any more.
             box.validity += 1
             for number, message in enumerate(box.messages, 1):
                 message.uid = number
@@ -222,6 +223,7 @@ class _ImapConnection:
             at = message.received_at
             return f'INTERNALDATE "{at:%d}-{_MONTHS[at.month - 1]}-{at:%Y %H:%M:%S %z}"'.encode()
 
+        # `BODY[]` marks a message as seen; `BODY.PEEK[]` and a folder opened by EXAMINE do not.
         if not name.startswith("BODY.PEEK") and not self._read_only:
             message.seen = True
         content = message.raw
@@ -243,6 +245,7 @@ def _in_set(folder: ImapFolder, selected: str) -> list[ImapMessage]:
     found: set[int] = set()
     for part in selected.split(","):
         first, _, final = part.partition(":")
+        # A range has no order: `9:*` in a folder whose last number is 7 means 7 to 9, and so has message 7.
         bounds = sorted(last if bound == "*" else int(bound) for bound in (first, final or first))
         found.update(message.uid for message in folder.messages if bounds[0] <= message.uid <= bounds[1])
     return [message for message in folder.messages if message.uid in found]
@@ -260,6 +263,7 @@ def _decoded_folder(name: str) -> str:
     def decoded(shifted: re.Match[str]) -> str:
         if not shifted[1]:
             return "&"
+        # Modified UTF-7 writes `,` for the `/` of base64, which may part folders, and leaves out `=`.
         text = shifted[1].replace(",", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4)).decode("utf-16-be")
 

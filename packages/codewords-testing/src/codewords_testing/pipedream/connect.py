@@ -360,6 +360,7 @@ class LoopbackConnect(EventEndpoints):
         (re.compile(_P + r"/(?:actions|components)/props"), "POST", _reload),
         (re.compile(_P + r"/actions/run"), "POST", _run),
         *((re.compile(_P + path), method, serve) for path, method, serve in EventEndpoints.ROUTES),
+        # Last, since a key may be any word, and those of the routes above are tried first.
         (re.compile(_P + r"/(?:actions|components)/(?P<key>[^/]+)"), "GET", _get_action),
     )
 

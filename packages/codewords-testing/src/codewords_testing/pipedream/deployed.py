@@ -78,6 +78,7 @@ class DeployedTriggers:
         for payload in payloads:
             at = int(time.time() * 1000)
             event = {
+                # Several events of one millisecond need ids of their own.
                 "id": f"{at}-{next(self._numbers)}",
                 "ts": at,
                 "k": "emit",
