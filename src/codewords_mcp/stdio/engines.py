@@ -111,7 +111,7 @@ class ContainerEngine:
         if self.shares_network:
             network = []
         else:
-            # Only this machine reaches the port, although the runtime listens on all addresses of its container.
+            # Only this machine reaches the port, although the runtime listens on all of its addresses.
             network = ["--publish", f"127.0.0.1:{port}:{port}"]
         host = "127.0.0.1" if self.shares_network else "0.0.0.0"
         return [

@@ -54,7 +54,7 @@ class DebugPort:
         runtime = self._runtime.endpoint
         address = f"ws{runtime.url.removeprefix('http')}/drafts/{self._file.draft_id}/debugger"
         try:
-            # A message with all variables of a frame may be larger than the 1 MiB that the client takes by default.
+            # A message with the variables of a frame may be larger than the client's usual limit of 1 MiB.
             async with connect(
                 address, additional_headers=runtime.headers, proxy=None, max_size=None
             ) as connection:

@@ -151,7 +151,7 @@ class _ProxiedCall:
                 raise self._file.problem
             status = await self._pass(send) or await self._again(send)
         except CodewordsError as error:
-            # An answer that has begun can no longer be replaced by an error; its connection breaks off instead.
+            # An answer that has begun can't be replaced by an error; its connection breaks off instead.
             if not self._answering:
                 status = await self._refuse(error, send)
         finally:
@@ -204,7 +204,7 @@ class _ProxiedCall:
         names = {name for name, _ in headers}
         if self._proxy.dry_run and b"codewords-dry-run" not in names:
             headers.append((b"codewords-dry-run", b"yes"))
-        # A caller's own id counts. With an idempotency key an earlier run may answer, and a new id would stay unused.
+        # A caller's own id counts. With an idempotency key an earlier run may answer instead of a new one.
         if names.isdisjoint({b"x-provisioned-request-id", b"idempotency-key"}):
             self._run_id = await self._proxy.begin_run(self._file)
             headers.append((b"x-provisioned-request-id", self._run_id.encode()))
@@ -249,8 +249,8 @@ def foreign(headers: Headers, *, websocket: bool = False) -> str:
     origin = values.get(b"origin")
     if origin is not None and _host(origin) not in LOOPBACK:
         return "This address answers no page of another site."
-    # Images and scripts are fetched for another site's page without an Origin. So is a followed link, which may
-    # lead here.
+    # Images and scripts are fetched for a page of another site without an Origin. So is a link that a person
+    # follows, which may lead here.
     crossing = values.get(b"sec-fetch-site") == b"cross-site" and origin is None
     if crossing and (websocket or values.get(b"sec-fetch-mode") != b"navigate"):
         return "This address answers no page of another site."

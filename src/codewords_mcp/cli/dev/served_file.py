@@ -78,7 +78,7 @@ class ServedFile:
                 if code != self._code or self.problem is not None:
                     await self._serve(code)
             except CodewordsError as error:
-                # Content that is not served is not tried again, but for a file that has changed while it was tried.
+                # Content that failed is not tried again, unless the file has changed while it was tried.
                 self._stamp = found if stamp(self.path) == found else self._stamp
                 self._fail(error)
 
@@ -136,6 +136,7 @@ class ServedFile:
             except RemoteError as error:
                 if error.code != "not_found":
                     raise
+        # Without a draft, or after it was deleted or has expired, another one is made.
         self._workflow = await self._deployed_as()
         # The checks come after the code is served, so that a save does not wait for them.
         body = {"code": code, "name": self.path.stem, "check": False}

@@ -46,6 +46,7 @@ class TypedLines:
         try:
             return await question
         finally:
+            # A question whose asker was cancelled must not take a line that is typed later.
             if question in self._questions:
                 self._questions.remove(question)
 

@@ -69,6 +69,7 @@ def in_history(file: Path, code: str) -> bool:
     data = code.encode()
     # The id of a blob, as `git hash-object` makes it.
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    # `--find-object` finds the commits that added or removed just this text, and reads no other.
     command = ["git", "log", "--max-count=1", "--format=%H", f"--find-object={blob}", "HEAD", "--", file.name]
     try:
         done = subprocess.run(

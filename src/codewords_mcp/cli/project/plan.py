@@ -187,6 +187,7 @@ def _conflict(
 ) -> VersionConflict | None:
     """The conflict of a changed file, None where its live version is what the folder began from."""
     known = last_pushed(workflow.path)
+    # Nobody has deployed other code since the last push or pull of this folder.
     if known is not None and known.workflow == live.id and known.digest == digest_of(live.code):
         return None
     # A live version in the history of HEAD is part of this folder already, whoever pushed it.

@@ -27,6 +27,7 @@ def push_plan(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json:
     # From here on the version counts as pushed, whatever becomes of the rest.
     note_pushed(plan.workflow.path, service_id, int(done["version"]), plan.workflow.code)
 
+    # A deploy has set the configuration with its version.
     if not plan.deploys and (values := config_after(plan)) is not None:
         client.call("PUT", f"/workflows/{part(service_id)}/config", body={"values": values})
         tell(f"{plan.workflow.declared.file}: its configuration is set")
@@ -52,7 +53,7 @@ def _push_version(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json
         try:
             done = client.call_with_progress("/deploy", body, say)
         except RemoteError as error:
-            # Agreement counts for the lines that were shown; a question that asks for others goes to the person.
+            # Agreement counts for the lines that were shown; other ones are asked about.
             if error.code != "consent_needed" or not _was_agreed(review, error):
                 raise
             done = client.call_with_progress("/deploy", body | {"confirm": error.details()["confirm"]}, say)

@@ -39,6 +39,7 @@ async def answer(request: Request) -> Response:
     text = (await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace")
     form = parse_qs(text, keep_blank_values=True, max_num_fields=2 * MAX_FIELDS + 2)
     api, token = runtime(request.scope).approvals, _token(request)
+    # Read first: the form is shown again with it where the answer does not fit.
     sent = await api.peek_sent(token)
 
     chosen = form.get(_ANSWER, [""])[0]

@@ -82,6 +82,7 @@ class AlertWatcher(PollLoop):
         self._polled_at = time.monotonic()
 
         changed = False
+        # Alerts are made before any is resolved, so that a success finds the alert of the failure before it.
         while await self._db.read(alert_causes.has_any):
             await self._db.write(make_alerts)
             changed = True

@@ -102,7 +102,7 @@ class WebhookApi:
                 # for ever.
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
-        # Waits, event sources and buttons have addresses like those of webhooks, and pass on what is not theirs.
+        # Waits, event sources and buttons have addresses like webhooks', and leave what is not theirs.
         waited = await self._container.waits.answers.receive(arrival, self._container.webhooks.own_secret)
         if waited is not None:
             return waited

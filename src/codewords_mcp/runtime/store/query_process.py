@@ -100,7 +100,7 @@ class RunQueries:
         with tempfile.TemporaryFile() as stdin:
             await asyncio.to_thread(stdin.write, request)
             stdin.seek(0)
-            # Hostile SQL runs there, so it gets no environment, and nothing but the standard library is loaded.
+            # Hostile SQL runs there, so it gets no environment and loads the standard library only.
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", str(_WORKER), stdin=stdin, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL, env={}, cwd="/", start_new_session=True,

@@ -129,7 +129,7 @@ def _answer(connection: sqlite3.Connection, request: dict[str, Any]) -> dict[str
     connection.execute("PRAGMA query_only = ON")
     hidden = _hidden_names(connection)
 
-    # Only now, since the views above need what the limits and the authorizer refuse.
+    # Only now: the statements above are ours, and the authorizer would refuse them.
     for limit, value in _LIMITS.items():
         connection.setlimit(limit, value)
     deadline = time.monotonic() + request["seconds"]

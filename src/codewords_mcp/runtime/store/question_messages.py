@@ -80,7 +80,7 @@ def settle(connection: Connection, message: QuestionMessage, reference: str, at:
         "reference": reference, "sent_at": at, "tries": 0, "problem": "", "due_at": None,
     }  # fmt: skip
     if message.event == OPENED and message.channel in REPLACED:
-        # The question may have ended while the message was on its way, and `close` found nothing sent to replace.
+        # The question may have ended while the message was on its way, when `close` found none to replace.
         # The lock makes either this see the end, or `close` see the message.
         status = select(run_waits.c.status).where(run_waits.c.id == message.wait_id).with_for_update()
         if connection.execute(status).scalar() != "open":

@@ -90,6 +90,7 @@ class EventEndpoints:
 
     def _delete_deployed(self, request: Request, environment: str, named: Json) -> StubReply:
         found = self._deployed_of(request, environment, named)
+        # Connect keeps a trigger whose hook fails, unless it is told to ignore that.
         if found.undeletable and dict(parse_qsl(request.query)).get("ignore_hook_errors") != "true":
             raise ConnectRefusal(500, "The deactivate hook failed.")
         if self.deployed.before_delete is not None:
