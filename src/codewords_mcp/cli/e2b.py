@@ -88,7 +88,7 @@ def clean(as_json: AsJson = False) -> int:
 
 
 def _hush() -> None:
-    """The log of what the runtime's rooms do here is not for a terminal."""
+    """The log of what the runtime's parts do here is not for a terminal."""
     from codewords_mcp.logging import configure
 
     configure("CRITICAL")

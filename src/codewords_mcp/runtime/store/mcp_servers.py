@@ -106,7 +106,7 @@ def sealed_sign_in(connection: Connection, owner: str, name: str) -> bytes | Non
 def replace_tools(
     connection: Connection, owner: str, name: str, tools: Sequence[ServerTool], values: dict[str, Any]
 ) -> None:
-    """Store what a server lists now. Agreements stay, also to tools that are position_of_gone. `values` are of the server."""
+    """Store what a server lists now. Agreements stay, also to tools that are gone. `values` are of the server."""
     # The server's row comes first, so that two readings at once follow each other.
     changed = connection.execute(update(mcp_servers).where(_server(owner, name)).values(values))
     if changed.rowcount != 1:

@@ -326,7 +326,7 @@ def page(
     below: str | None = None,
     **matching: Unpack[RunConditions],
 ) -> list[Run]:
-    """Newest first; husks that never started are left out, and replays unless it is their `mode`.
+    """Newest first; records of provisioned ids that no run used are left out, and replays unless it is their `mode`.
 
     `below`: only this run and its descendants.
     """
@@ -426,7 +426,7 @@ PURGED_AT_ONCE = 200
 
 
 def purge(connection: Connection, older_than: int) -> int:
-    """Delete finished runs that are summed, and husks never used, from before `older_than` (µs), at most
+    """Delete finished runs that are summed, and those of provisioned ids that no run used, from before `older_than` (µs), at most
     `PURGED_AT_ONCE`. How many.
     """
     # said so that the index on the time is taken: nearly all runs are over, and summed
