@@ -273,3 +273,21 @@ def not_ours() -> RuntimeUnavailable:
         "What answered is not a CodeWords runtime, or one of another version.",
         hint="Check CODEWORDS_RUNTIME_URL; `codewords doctor` shows both versions.",
     )
+
+
+def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Json]:
+    """Up to `limit` items of a paged list."""
+    items: list[Json] = []
+    cursor: str | None = None
+
+    while len(items) < limit:
+        page = client.record(
+            "GET", path, params={**params, "limit": min(limit - len(items), 100), "cursor": cursor}
+        )
+        items += page["items"]
+        cursor = page.get("next_cursor")
+        # An empty page with a cursor would make the loop endless, but for a search, which comes further with each.
+        if not cursor or not (page["items"] or page.get("searched")):
+            break
+
+    return items[:limit]

@@ -16,6 +16,7 @@ from codewords_mcp.cli import (
     configuration,
     costs,
     database,
+    deploy,
     doctor,
     drafts,
     e2b,
@@ -36,6 +37,7 @@ from codewords_mcp.cli import (
     secrets,
     service,
     services,
+    templates,
     testing,
     triggers,
     usage,
@@ -87,7 +89,7 @@ def _codewords(version: Version = False) -> None:
 _PANELS = {
     "Write": {
         "generate": drafts.generate,
-        "templates": workflows.templates,
+        "templates": templates.templates,
         "new": new.new,
         "dev": dev,
         "validate": workflows.validate,
@@ -97,7 +99,7 @@ _PANELS = {
         "rename": drafts.rename,
     },
     "Deploy": {
-        "deploy": workflows.deploy,
+        "deploy": deploy.deploy,
         "list": workflows.list_workflows,
         "show": workflows.show,
         "push": projects.push,

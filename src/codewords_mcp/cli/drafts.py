@@ -15,13 +15,14 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
+from codewords_mcp.cli._checks import print_checks
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
+from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli.projects import diff_folder
-from codewords_mcp.cli.workflows import print_checks, read_code
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
 
 Subject = Annotated[

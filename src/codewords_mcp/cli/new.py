@@ -15,7 +15,7 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._completion import complete_template
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
-from codewords_mcp.cli.workflows import find_template, print_templates
+from codewords_mcp.cli.templates import find_template, print_templates
 from codewords_mcp.errors import Conflict, InvalidInput
 
 _README: Final = """\

@@ -12,7 +12,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import confirm_service, with_agreement
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import RunCall, cancel_quietly, read_input
-from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient, pages
 from codewords_mcp.cli._completion import complete_workflow
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._dry_runs import apply, print_writes, require_dry_runs
@@ -22,7 +22,6 @@ from codewords_mcp.cli._resumed_runs import resume
 from codewords_mcp.cli._run_report import print_run, seconds
 from codewords_mcp.cli._times import age
 from codewords_mcp.cli._waterfall import print_trace
-from codewords_mcp.cli.workflows import pages
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.status_words import status_words
 

@@ -12,12 +12,12 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RuntimeClient
+from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._example import add_example, run_example
 from codewords_mcp.cli._refs import AsJson, is_draft, part, run_id, workflow_id
 from codewords_mcp.cli._sources import deployed_as
 from codewords_mcp.cli._test_report import print_report, write_junit
-from codewords_mcp.cli.workflows import read_code
 from codewords_mcp.errors import InvalidInput
 
 MAX_SEED: Final = 1_000_000

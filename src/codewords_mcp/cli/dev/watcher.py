@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, cast
 
-from codewords_mcp.cli.workflows import read_code
+from codewords_mcp.cli._code_file import read_code
 
 INTERVAL: Final = 0.05
 """Seconds between two looks. Requests look themselves, so it is only the delay of what a save prints."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from codewords_mcp.cli.workflows import read_code
+from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectFile, ProjectWorkflow
 from codewords_mcp.runtime.triggers import cron

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient, pages
 from codewords_mcp.cli._refs import part
 from codewords_mcp.cli.project.file import FolderWorkflow
 from codewords_mcp.cli.project.history import last_pushed
-from codewords_mcp.cli.workflows import pages
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.model.manifest import Manifest
 

@@ -11,12 +11,12 @@ import tomlkit
 from tomlkit.items import Table
 
 from codewords_mcp.cli._client import Json, RuntimeClient
+from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._refs import workflow_id
 from codewords_mcp.cli.project.file import FolderWorkflow, ProjectFolder, parse_project, read_folder
 from codewords_mcp.cli.project.history import digest_of, in_history, last_pushed, note_pushed
 from codewords_mcp.cli.project.live import LiveWorkflow, find_live, list_live, read_live
 from codewords_mcp.cli.project.plan import live_options, plan_workflow
-from codewords_mcp.cli.workflows import read_code
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.runtime.authoring.edits import unified_diff
