@@ -63,6 +63,7 @@ def encode(recording: Recording, body: Inline = bytes) -> bytes:
         "seconds": round(recording.seconds, 6),
         "cost": recording.cost,
         "truncated": recording.truncated,
+        # In the order in which the reader takes the bodies: they follow one another without names.
         "request": _message(recording.request, place),
         "response": _message(recording.response, place),
         "exchanges": [_exchange(one, place) for one in recording.exchanges],
@@ -238,6 +239,7 @@ class _Reader:
             _pairs(answered),
             _cut(found or b"", times),
             int(size),
+            # A body that is stored elsewhere may have been removed since.
             bool(whole) and found is not None,
             str(note),
             usage_of_json(used),

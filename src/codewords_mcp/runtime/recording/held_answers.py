@@ -57,6 +57,7 @@ async def held_answer(
     """(a plausible response to a held request, where it comes from)."""
     exchange = await earlier.find(request)
     if exchange is not None:
+        # Other headers, such as cookies and rate limits, belong to the earlier response alone.
         headers = [pair for pair in exchange.headers if pair[0] in _PASSED_ON]
         return StoredAnswer(exchange.status, headers, exchange.body), RECORDED
 

@@ -37,6 +37,7 @@ def _traces(
 ) -> list[AttemptTrace]:
     by_attempt: defaultdict[int, list[JournalEntry]] = defaultdict(list)
     for entry in entries:
+        # An attempt that ended in order has stored a trace of its own, with times of all it did.
         if entry.attempt in starts and entry.attempt not in known:
             by_attempt[entry.attempt].append(entry)
     return [

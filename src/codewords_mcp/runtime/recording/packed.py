@@ -45,6 +45,7 @@ def why_hidden(body: bytes, headers: Headers, scrubber: StreamScrubber) -> str:
     if len(codings) > MAX_LAYERS:
         return _UNREADABLE.format(coding=f"more than {MAX_LAYERS} codings")
 
+    # The coding that was applied last is the outermost one.
     for coding in reversed(codings):
         if coding not in _READABLE:
             return _UNREADABLE.format(coding=coding if coding in _NAMED else "an unknown coding")

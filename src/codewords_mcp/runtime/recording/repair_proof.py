@@ -43,4 +43,5 @@ def repair_lines(failed: ReplayedRun, good: Sequence[ReplayedRun]) -> list[str]:
 
 
 def _is_failure(status: str | None) -> bool:
+    # 0 is the status of a run that ended without a response.
     return status is None or int(status) >= 400 or int(status) == 0

@@ -136,6 +136,7 @@ def _severity(group: ReplayGroup) -> tuple[int, int]:
 
 def _signature(run: ReplayedRun) -> tuple[object, ...]:
     if run.verdict == "same":
+        # One group for all of these: they have no differences, whatever their notes say.
         return ("same",)
     fields = {(one.subject, one.change, one.where, _general(one.field)) for one in run.differences}
     return run.verdict, frozenset(fields), frozenset(run.obstacles), frozenset(run.not_compared)

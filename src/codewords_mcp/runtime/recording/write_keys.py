@@ -138,6 +138,7 @@ class WriteKeys:
                 value = text.encode()
                 if not any(value in text for text in self._known() or ()):
                     found.setdefault(value, f"{path} of the answer to {number}")
+        # A short value may be a part of a longer one, which would not be found any more.
         return sorted(found.items(), key=_longest_first)
 
 

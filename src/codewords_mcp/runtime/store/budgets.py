@@ -48,6 +48,8 @@ def settle_orphaned(connection: Connection) -> int:
     """
     orphaned = connection.execute(select(model_reservations)).mappings().all()
     for row in orphaned:
+        # The provider may have carried the call out, and its answer with the real cost is lost.
+        # Too high a count keeps a budget a hard ceiling; too low a one would not.
         counts = {"calls": 1, "cost": row["amount"], "estimated": 1}
         model_usage.add(connection, {UsageAccount(*account): counts for account in row["accounts"]})
     connection.execute(delete(model_reservations))

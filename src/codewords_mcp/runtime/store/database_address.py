@@ -12,6 +12,7 @@ def database_url(text: str) -> URL:
     """A database's address with the driver that we use. Raises InvalidInput."""
     try:
         url = make_url(text)
+        # SQLAlchemy does not know the scheme `postgres`, by which many providers write addresses.
         backend = {"postgres": "postgresql"}.get(url.get_backend_name(), url.get_backend_name())
     except (ArgumentError, ValueError):
         backend, url = "", make_url("sqlite://")

@@ -18,6 +18,7 @@ BUSY, LOCKED = 5, 6
 def storage_error(error: Exception, home: Path) -> StorageFailed:
     """Word a database or file error of this home."""
     text = str(error).lower()
+    # First, since the disk that is looked at below is this machine's and not the server's.
     if "psycopg" in type(getattr(error, "orig", error)).__module__:
         if "no space left" in text:
             return StorageFailed(
@@ -78,6 +79,7 @@ def is_transient(error: Exception) -> bool:
 def is_retryable(error: Exception | None) -> bool:
     """Tell whether the same write would succeed later: the server is away, or the disk is full."""
     if isinstance(error, StorageFailed):
+        # A StorageFailed has words for people; its cause has the code of the fault.
         cause = error.__cause__
     else:
         cause = None

@@ -79,6 +79,7 @@ class FileStore:
         Raises BodyTooLarge, StorageFailed.
         """
         name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        # The bytes before the row: a row without them would be a link that leads nowhere.
         await self.blobs.put(name, counted.chunks())
         at = now()
         row: FileRow = {
@@ -117,6 +118,7 @@ class FileStore:
     async def delete(self, owner: str, file_id: str, *, maker: str | None = None) -> None:
         """Remove a file and its bytes; its links lead nowhere then. Raises NotFound."""
         row, _ = await self.owned(owner, file_id, maker=maker)
+        # The row before the bytes: what a crash leaves of these is found by its age.
         await self._db.write(access.delete_file, file_id)
         await self.blobs.delete([row["stored_as"] or file_id])
 

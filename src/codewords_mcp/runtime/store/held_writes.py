@@ -28,6 +28,7 @@ class HeldWriteRow(TypedDict):
 
 def lock(connection: Connection, list_id: str) -> None:
     """Wait until no other replica adds to a list, until the transaction ends."""
+    # By name and not by row, since a new list has no rows yet.
     advisory_locks.lock(connection, [("held writes", list_id)])
 
 

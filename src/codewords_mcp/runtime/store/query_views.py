@@ -41,6 +41,7 @@ class QueryView:
     def statement(self, owner: str) -> str:
         """The SELECT of the view for an owner."""
         quoted = owner.replace("'", "''")
+        # A literal, since the definition of a view takes no parameters.
         return self.sql.replace("{owner}", f"'{quoted}'")
 
     def describe(self) -> str:

@@ -51,6 +51,7 @@ def find_equal(connection: Connection, row: NewSchedule) -> str | None:
     """Return the id of an equal schedule of this owner and maker: same work at the same times."""
     same = ("owner", "maker", "service_id", "method", "path", "cron", "timezone")
     query = select(schedules.c.id, schedules.c.input).where(
+        # With `=` no two schedules without a maker, or without a cron, would be equal.
         *(schedules.c[name].is_not_distinct_from(row.get(name)) for name in same),
         schedules.c.paused.is_(False),
         schedules.c.next_at == row["next_at"],

@@ -79,6 +79,7 @@ def add(connection: Connection, trigger_id: str, seq: int, found: Sequence[NewEv
     ]  # fmt: skip
     connection.execute(insert(events), rows)
     last = seq + len(found)
+    # Once in so many events: a deletion at each look would mostly find nothing.
     if last // _THINNED_EVERY != seq // _THINNED_EVERY:
         old = (events.c.trigger_id == trigger_id) & (events.c.seq <= last - MAX_KEYS)
         connection.execute(delete(events).where(old, events.c.status != "pending"))

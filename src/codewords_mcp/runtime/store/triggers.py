@@ -257,6 +257,7 @@ def note_unchanged(connection: Connection, looks: Sequence[Look], at: int) -> No
 
 def next_free(connection: Connection, at: int, max_waiting: int) -> int | None:
     """The time at which the next one can be claimed: as `next_time`, but for those that are claimed or full."""
+    # SQLite has no `greatest`, and PostgreSQL's `max` is an aggregate only.
     if connection.dialect.name == "sqlite":
         later = func.max
     else:
@@ -290,6 +291,7 @@ def release_claims(connection: Connection) -> None:
 
 def pull_back(connection: Connection, at: int, longest_pause: int) -> int:
     """Look soon at sources whose next look is later than any pause allows: the clock was ahead. Returns their number."""
+    # In µs, and a quarter longer: looks are spread by a tenth, which is no sign of a wrong clock.
     pause = triggers.c.interval_s * 1_250_000 + longest_pause
     far = and_(_RUNNABLE, triggers.c.next_at > at + pause)
     pulled = connection.execute(update(triggers).where(far).values(next_at=at)).rowcount

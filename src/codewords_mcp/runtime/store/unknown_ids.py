@@ -74,12 +74,14 @@ def _draft_names(connection: Connection, owner: str) -> list[tuple[str, str]]:
 
 def _nearest(known: list[tuple[str, str]], unknown: str) -> str | None:
     """The id whose own text or whose name is meant: the same, a part of it, or one that differs little."""
+    # A caller chooses the length, and comparing takes time that grows with its square.
     text = " ".join(unknown[:_MAX_LENGTH].lower().split())
     if not text:
         return None
 
     by_text: dict[str, str] = {}
     for known_id, name in known:
+        # Of equal names the first one counts, which was changed last.
         by_text.setdefault(known_id.lower(), known_id)
         by_text.setdefault(" ".join(name.lower().split()), known_id)
     if text in by_text:

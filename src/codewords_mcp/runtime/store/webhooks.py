@@ -89,6 +89,7 @@ def pause(
 
 def listening_owners(connection: Connection, kind: str) -> list[str]:
     """Return the owners of webhooks of a kind that are not paused."""
+    # Not `is_(False)`: rows from before webhooks could be paused have a null.
     listening = (webhooks.c.kind == kind) & webhooks.c.paused.is_not(True)
     return list(connection.execute(select(webhooks.c.owner).where(listening).distinct()).scalars())
 

@@ -58,6 +58,7 @@ _REPLACED_INDEX = "ix_runs_status"
 
 def columns_at(revision: str) -> dict[str, set[str]]:
     """Return the columns of each table that a database at this old revision has."""
+    # Numbers of revisions all have four digits, so they compare as text.
     later = {name for number, names in _ADDED.items() if number > revision for name in names.split()}
     return {
         table.name: {column.name for column in table.columns if f"{table.name}.{column.name}" not in later}
