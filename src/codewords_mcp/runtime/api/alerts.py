@@ -50,6 +50,7 @@ class AlertApi:
         refuse_run(caller, "change the settings of alerts")
         before = await self._container.database.read(message_rows.settings_of, caller.owner)
         settings = before.model_copy(update=dict(changes))
+        # `model_copy` validates nothing.
         check_settings(settings)
         await self._container.alerts.channels.require(caller.owner, settings)
 

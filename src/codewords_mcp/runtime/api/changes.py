@@ -145,6 +145,7 @@ class ChangeApi:
     def _admit(self, follower: _Follower) -> None:
         of_owner = [other for other in self._followers if other.owner == follower.owner]
         if len(of_owner) >= MAX_FOLLOWERS:
+            # Followers are kept in the order in which they came.
             oldest = of_owner[0]
             self._end(oldest)
 

@@ -31,6 +31,7 @@ def open_store(settings: Settings) -> Database:
     home = settings.home
     try:
         local_file.make_private_home(home)
+        # Only a write tells: permissions say nothing of a disk that is mounted read-only.
         probe = home / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()

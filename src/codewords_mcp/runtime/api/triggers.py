@@ -90,6 +90,7 @@ class TriggerApi:
             return AddedTrigger(trigger=of_webhook(webhook, caller))
 
         sample = None
+        # Before the trigger is added, so that a source that fails is found out now, not at a look.
         if request.check:
             sample = await self._container.triggers.sample(caller.owner, request.kind, request.options)
         added = await self._container.triggers.add(caller, request)

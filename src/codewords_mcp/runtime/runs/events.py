@@ -72,5 +72,6 @@ class RunEvents:
             self._wake(changed)
 
     def _wake(self, run_id: str) -> None:
+        # Removed and not only set: who subscribes from now on waits for the next change.
         if subscription := self._subscriptions.pop(run_id, None):
             subscription.changed.set()

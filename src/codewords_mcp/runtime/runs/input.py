@@ -56,6 +56,7 @@ class RequestReader:
             content = _text(bytes(self._start[:KEPT_BYTES]), whole=self._size <= KEPT_BYTES)
 
         for scrubber in scrubbers:
+            # Programs may be sent secrets in the query as well, which the path includes.
             path = scrubber.text(path)
             content = content and scrubber.text(content)
 

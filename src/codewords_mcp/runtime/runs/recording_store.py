@@ -95,6 +95,7 @@ class RecordingService:
         def try_again(written: asyncio.Future[None]) -> None:
             if written.cancelled() or written.exception() is None:
                 return
+            # An outline has nothing to replay, so it must not keep another run of this shape out.
             noted.forget()
             self._store_outline(owner, recording.outline(NOT_STORED), shape, mode=mode, replaces=replaces)
 

@@ -111,6 +111,7 @@ class CollectedResponse:
             await asyncio.to_thread(spool.seek, 0)
             while data := await asyncio.to_thread(spool.read, _CHUNK):
                 yield data
+        # The memory has what came after the last write to the spool.
         for start in range(0, len(self._data), _CHUNK):
             yield bytes(self._data[start : start + _CHUNK])
 

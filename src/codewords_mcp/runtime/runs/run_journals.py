@@ -81,6 +81,7 @@ class RunJournals:
 
     async def has_entries(self, run_id: str) -> bool:
         """Whether attempts at a run have put anything on record."""
+        # In the order of all writes: an entry may still be on its way to the store.
         return await self._db.write(rows.has_any, run_id)
 
     async def question(self, owner: str, run_id: str) -> list[JournalEntry]:

@@ -26,6 +26,7 @@ class RunPlan:
 
     def finish(self, recording: Recording) -> None:
         """Tell what the attempt did."""
+        # Whoever waited may have run out of time, which cancels the future.
         if not self.recorded.done():
             self.recorded.set_result(recording)
 

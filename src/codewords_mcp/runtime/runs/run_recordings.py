@@ -147,11 +147,13 @@ class RunRecordings:
     def begin(self, run: RecordedRun, scrubber: Scrubber) -> AttemptRecording | None:
         """Begin the recording of an attempt; None for a run that is not recorded."""
         mode = run.request.mode
+        # Before the policy is asked: the next attempt needs the journal, recorded or not.
         if run.journal is not None:
             resumed = run.journal.recorder(run.run_id, Knowledge(run.initial_texts))
             return AttemptRecording(run, scrubber, resumed, self._registry)
 
         servable = run.config.servable
+        # A shared sandbox serves several runs at once, and its requests do not say which is theirs.
         if mode is None and (servable.recording_policy(self._policy) == "off" or servable.keep_warm):
             return None
 
@@ -201,6 +203,7 @@ class RunRecordings:
     def _keeps(self, run: RecordedRun, status: FinalStatus) -> bool:
         policy = run.config.servable.recording_policy(self._policy)
         if policy == "off":
+            # A dry run is made to be looked at. Runs that send something follow the policy.
             return run.request.mode not in {"apply", "resume", None}
         return policy != "failures" or status != "succeeded"
 

@@ -76,6 +76,7 @@ class SandboxAllocator:
         if config.servable.keep_warm and not dedicated:
             return await self._instances.take(config, caller, run_log)
 
+        # A warm sandbox may have sent something at its start, before a recorder could judge it.
         if self._pool and not dedicated:
             prepared = self._pool.claim(config)
         else:
@@ -173,6 +174,7 @@ class SandboxAllocator:
             self._forget(spec.id)
             raise
         finally:
+            # By now the network is attached with these rules, or there is no sandbox.
             self._egress.forget(spec.id)
 
     async def _prepare(self, config: LaunchConfig) -> PreparedSandbox:

@@ -121,6 +121,7 @@ class SlotManager:
 
             try:
                 started, elsewhere = await self._db.write(self._start, run_id, scope)
+            # The caller gives a slot back only after this has returned.
             except BaseException:
                 self.admission.leave(scope)
                 raise

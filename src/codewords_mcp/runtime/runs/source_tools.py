@@ -70,6 +70,7 @@ class OwnerTools:
     async def keep_file(self, name: str, content: bytes, content_type: str) -> str:
         """See `SourceTools`."""
         files, file_id = self._parts.files, secrets.token_hex(16)
+        # Whoever sends the content chooses its name, as that of an attachment.
         filename = name.strip() if is_plain_name(name.strip()) else "file"
 
         async def chunks() -> AsyncIterator[bytes]:

@@ -267,6 +267,7 @@ class TriggerDeployments(PollLoop):
             if address != row.address:
                 await source.set_address(remote, address, tools)
         except NotFound:
+            # The next poll finds the trigger without a deployment, and makes a new one.
             await self._db.write(rows.remove, row.id)
             self.wake()
             return
@@ -296,6 +297,7 @@ class TriggerDeployments(PollLoop):
         problem = (
             str(error)[:1000] if isinstance(error, CodewordsError) else "It failed in an unexpected way."
         )
+        # Being asked to wait is no failure, so it never pauses the trigger.
         counts = not isinstance(error, TooBusy)
         tries = row.tries + counts
 

@@ -101,6 +101,7 @@ class TriggerDispatcher(PollLoop):
                 if not await self._start(row, event):
                     return
             except _BUSY as error:
+                # The events behind it wait too, since they start in their order.
                 await self._retry_later(row, error.message)
                 return
             except EnvironmentFailed as error:
@@ -124,6 +125,7 @@ class TriggerDispatcher(PollLoop):
             # Raised within the transaction that adds the run, so that its row is rolled back too.
             if current is None or current["paused"]:
                 raise _NotNowError("The event is started elsewhere, or its trigger was paused.")
+            # The row of the run is in this transaction already, so the key finds its id.
             run_id = runs.find_idempotent(connection, row["owner"], row["service_id"], key)
             if not trigger_events.started(connection, row["id"], event.key, run_id or "", now()):
                 raise _NotNowError("The event is started elsewhere, or its trigger was paused.")

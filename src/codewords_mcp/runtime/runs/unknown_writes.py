@@ -61,6 +61,7 @@ def _names(entries: Sequence[JournalEntry]) -> str:
 
 
 def _name(entry: JournalEntry) -> str:
+    # A program chooses the address, and the message is shown at terminals.
     request = entry.request
     return f"{request.method} {_UNPRINTABLE.sub('', request.url.partition('?')[0])[:MAX_ADDRESS]}"
 

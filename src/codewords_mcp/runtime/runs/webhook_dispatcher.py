@@ -116,6 +116,7 @@ class WebhookDispatcher(PollLoop):
         def settle(connection: Connection) -> None:
             rows.change(connection, row["id"], values)
             if values.get("status") == "failed":
+                # In the transaction of the failure, so that a crash loses no alert.
                 detail = {name: row[name] for name in ("owner", "endpoint")}
                 detail |= {"service_id": service_id, "reason": values.get("reason", "")}
                 cause = f"delivery {row['id']}/{row['round']}"
@@ -136,6 +137,7 @@ def _outcome(row: DeliveryRow, faults: list[CodewordsError], paused: int) -> Del
             left_out = ""
         return {"status": "started", "reason": left_out}
     tries = row["tries"] + 1
+    # The whole delivery is tried again: runs that have started are found by their keys.
     if tries < TRIES and any(isinstance(fault, _AGAIN) for fault in faults):
         pause = FIRST_PAUSE * 2 ** (tries - 1)
         return {"tries": tries, "due_at": now() + int(pause * 1e6), "reason": reason}
@@ -166,6 +168,7 @@ def _request(row: DeliveryRow, hook: WebhookRow) -> RunRequest:
         Caller(row["owner"], "user", key_id=hook["key_id"] if sender is None else sender.key_id),
         correlation_id=row["id"],
         made_by=sender or MadeBy.from_json(hook["made_by"]),
+        # The round differs in a delivery that a person sends again, so that it starts new runs.
         idempotency_key=f"{row['id']}/{row['round']}/{hook['id']}",
         trigger=TriggerRef(kind="webhook", id=hook["id"], event=row["id"]),
     )
