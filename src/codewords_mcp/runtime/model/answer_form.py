@@ -102,6 +102,7 @@ def _names(properties: dict[str, Any]) -> str:
 
 
 def _is_number(value: Any) -> bool:
+    # To Python, true and false are numbers as well.
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -147,6 +147,7 @@ def levelled(lines: Iterable[Line], tracing: Tracing = frozenset()) -> Iterator[
 def tracing_after(lines: Sequence[Line], tracing: Tracing = frozenset()) -> Tracing:
     """The streams that are within a traceback after these lines."""
     for line in lines:
+        # Other lines can't begin a traceback, and parsing them would cost more than storing them.
         if tracing or line[2].find("Traceback") >= 0 or line[2].find(_RAISES) >= 0:
             tracing = _step(line, tracing)[1]
     return tracing

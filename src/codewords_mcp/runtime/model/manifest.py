@@ -242,6 +242,7 @@ class Manifest(BaseModel):
             by_kind = {"browser": self.browsers, "connection": self.connections, "package": self.packages}
             return item in by_kind[kind]
 
+        # A grant has only the text of a secret, and the text does not say what exposes more.
         added = next(secret for secret in new.secrets if str(secret) == item)
         return any(_exposes_no_more(added, own) for own in self.secrets if own.name == added.name)
 

@@ -24,6 +24,7 @@ def label_of(service_id: str) -> str | None:
 def service_of(label: str) -> str | None:
     """The id of the workflow with this label; None where no workflow can have it."""
     service_id = label.replace("-", "_")
+    # A label with an underscore would be a second one of the same id.
     if "_" not in label and label_of(service_id) is not None:
         return service_id
     return None

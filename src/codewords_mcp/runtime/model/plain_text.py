@@ -25,6 +25,7 @@ def one_line(text: str, limit: int = LIMIT) -> str:
     """The text without invisible characters, on one line, at most `limit` characters and a count of
     the rest.
     """
+    # More is read than shown, since invisible characters fall away. A text may have nothing else.
     shown = "".join(map(_visible, text[: limit * 8]))
     flat = " ".join(shown.split())
     left = len(flat) - limit + max(len(text) - limit * 8, 0)

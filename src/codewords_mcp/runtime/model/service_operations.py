@@ -35,6 +35,7 @@ class ReadingInput(NamedTuple):
         if not self.names:
             return set(body) <= set(self.known)
         sent = [body[name] for name in self.names if name in body]
+        # A body may have several names of the field, and which one counts is up to the service.
         return bool(sent) and all(value in self.values for value in sent)
 
 
@@ -106,6 +107,7 @@ def find_by_beginning(service: str, beginning: str) -> ServiceOperation | None:
         return find_operation(service, beginning)
     bare = unquote(beginning).lstrip("/")
     operations = OPERATIONS.get(service, ())
+    # What follows the beginning may make it any of these.
     if any(path.startswith(bare) for operation in operations for path in operation.paths):
         return None
     return next(

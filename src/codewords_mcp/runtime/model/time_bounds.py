@@ -35,6 +35,7 @@ def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | No
 def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
     """Parse a duration. See `check_seconds`. Raises InvalidInput."""
     try:
+        # `float` takes digits of other scripts, and reads texts of any length.
         if text.isascii() and len(text) <= 40:
             value = float(text)
         else:

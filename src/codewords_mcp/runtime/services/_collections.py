@@ -170,6 +170,7 @@ def _lrem(params: CollectionInput, items: list[Any]) -> int:
     elif count > 0:
         places = places[:count]
 
+    # From the end, so that the places that are left stay true.
     for place in reversed(places):
         del items[place]
     return len(places)
@@ -197,6 +198,7 @@ def _remove(params: CollectionInput, members: dict[str, Any]) -> int:
 
 
 def _spop(params: CollectionInput, members: dict[str, None]) -> Answer:
+    # Redis takes members at random, so any of them will do.
     taken = list(members)[: pop_count(params)]
     for member in taken:
         del members[member]

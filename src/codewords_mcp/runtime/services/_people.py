@@ -51,6 +51,7 @@ class Notify(Input):
     def recipients(self) -> tuple[Recipient, ...]:
         """All of them, each once."""
         found = [
+            # Without the name beside it: one address is one recipient, however it is written.
             *(Recipient("email", parseaddr(text)[1]) for text in self.email),
             *(Recipient("slack", text) for text in self.slack),
             *(Recipient("whatsapp", text) for text in self.whatsapp),

@@ -53,6 +53,7 @@ def zincrby(params: CollectionInput, scores: dict[str, float]) -> float:
     if params.score is None:
         raise InvalidInput("`score`, the increment, is missing.")
     score = scores.get(member, 0.0) + params.score
+    # Scores are stored as JSON, which has no infinity.
     if not math.isfinite(score):
         raise InvalidInput("The score would be too large.")
     scores[member] = score

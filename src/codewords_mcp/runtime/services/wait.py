@@ -107,6 +107,7 @@ def _seconds_until(time: datetime | None) -> float:
         return 0.001
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
+    # `seconds_of` refuses zero, and a time that has passed must not be an error.
     return seconds_of(max((time - datetime.now(UTC)).total_seconds(), 0.001))
 
 

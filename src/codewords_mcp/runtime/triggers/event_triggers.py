@@ -382,6 +382,7 @@ def _require_watched(connection: Connection, owner: str, watched: str | None, se
             "None of your workflows has the id of the option `workflow`.",
             remedy=Remedy(RemedyAction.LIST_WORKFLOWS),
         )
+    # A loop of several workflows is found by its depth when a run of it ends.
     if watched == service_id:
         raise InvalidInput("A workflow that starts whenever it has ended would never stop.")
 

@@ -213,6 +213,7 @@ class ServerProvider(OAuthClientProvider):
 
     async def _initialize(self) -> None:
         await super()._initialize()
+        # The provider itself loads only tokens and registration, and forgets these at a restart.
         self.context.token_expiry_time = self._stored.expires_at
         self.context.oauth_metadata = self._stored.metadata
         self.context.protected_resource_metadata = self._stored.resource

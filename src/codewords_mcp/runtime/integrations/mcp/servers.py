@@ -140,6 +140,7 @@ class McpServers:
             return server
         values = {"launch": launch.model_dump(mode="json"), "agreed_at": None, "read_at": 0, "problem": ""}
         await self._database.write(rows.change, owner, server.name, values)
+        # After the write: a session that is opened from now on has the new launch.
         self.sessions.forget(owner, server.url)
         self.packages.processes.forget(owner, server.app)
         return await self.require(owner, server.name)

@@ -97,6 +97,7 @@ class SignIns:
                 "The server did not say in time where one signs in.", hint="Try again later."
             )
         outcome = task.exception()
+        # The provider breaks its request off with this exception once it knows the page.
         if not isinstance(outcome, SignInPending):
             raise _begin_failure(outcome, faults, task)
 
@@ -118,6 +119,7 @@ class SignIns:
         """
         from codewords_mcp.runtime.integrations.mcp.oauth_provider import ServerProvider
 
+        # Taken first: a way back counts once, also one that brings a refusal.
         row, pending = await self._take(owner, state)
         if refusal or not code:
             raise InvalidInput("The sign-in was refused there.", hint="Begin it again.")
@@ -143,6 +145,7 @@ class SignIns:
         """The address of the document that describes this runtime as a client; None without a public one."""
         base = self._base_url()
         host = urlsplit(base).hostname or ""
+        # The authorization server fetches the document, so the address must be known outside.
         if base.startswith("https://") and "." in host and not host.replace(".", "").isdigit():
             return base + CLIENT_DOCUMENT
         return None

@@ -81,6 +81,7 @@ async def stdio_streams(
     import anyio
     from mcp.shared.message import SessionMessage
 
+    # Without buffers, so that messages that nobody takes stay with the server.
     to_client, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, from_client = anyio.create_memory_object_stream[SessionMessage](0)
     lines = LineReader(reader)
@@ -137,6 +138,7 @@ async def _send(
     with suppress(OSError):
         async for message in from_client:
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+            # Before the request is written, since its answer may come at once.
             lines.reset()
             writer.write(text.encode() + b"\n")
             try:

@@ -63,6 +63,7 @@ def _parse(body: bytes, content_type: str) -> Element | None:
     # What the document says of itself is right more often than what its server says.
     if charset is not None and not _DECLARED.match(body[:300]):
         encoding = charset.group(1)
+    # A server may name a charset that does not exist; then the document itself decides.
     for tried in dict.fromkeys((encoding, None)):
         with suppress(LookupError):
             parser = etree.XMLParser(

@@ -114,6 +114,7 @@ class _Search:
             "updated_at": found.get("updatedAt"),
             "properties": values,
         }
+        # The time is in the key, so that each later change of a record is an event of its own.
         return AppItem(f"{found['id']}:{at.isoformat()}", at, data)
 
 

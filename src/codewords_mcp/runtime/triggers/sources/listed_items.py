@@ -43,6 +43,7 @@ class ListedItems:
         dropped = newest_first[self._max :]
         known_until = self._known_until
         if dropped:
+            # Never earlier than before: what older looks have dropped stays known.
             known_until = max(
                 dropped[0].changed, known_until if known_until is not None else dropped[0].changed
             )
