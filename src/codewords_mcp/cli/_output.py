@@ -218,6 +218,7 @@ def _fit(text: str, width: int) -> str:
 
     # Room for the spinner itself.
     room = max(width - 4, 10)
+    # A spinner reads its text as markup, whatever the console is set to.
     return escape(text if len(text) <= room else text[: room - 1] + "…")
 
 

@@ -82,6 +82,7 @@ def seconds(record: Json) -> str:
 
     start, end = record.get("startedAt"), record.get("completedAt")
     if not start or not end:
+        # A run that was cancelled in the queue has ended without having started.
         if record["status"] in STYLES:
             return ""
         return "…"

@@ -276,6 +276,7 @@ def format_ms(value: float) -> str:
     """A duration for people: `0.4 ms`, `252 ms`, `1.25 s`, `2 m 05 s`, `3 h 02 m`."""
     if value < 10:
         return f"{value:.1f} ms".replace(".0 ms", " ms")
+    # From here on it would be rounded to 1000 ms.
     if value < 999.5:
         return f"{value:.0f} ms"
     if value < 59_995:

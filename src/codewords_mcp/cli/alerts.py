@@ -125,6 +125,7 @@ def settings(
     }
     if quiet is not None:
         changes["quiet_from"], _, changes["quiet_until"] = quiet.partition("-")
+    # Only None is left out: an empty text or list takes a channel away.
     changes = {name: value for name, value in changes.items() if value is not None}
     with connect() as client:
         if changes:

@@ -126,6 +126,7 @@ def _call(client: RuntimeClient, operation: str, body: Json) -> Json:
 
 
 def _put(client: RuntimeClient, address: str, content: Any, kind: str) -> None:
+    # Only the path: the client has an address of its own for the runtime.
     path = urlsplit(address).path
     # In pieces, so that a large file does not have to fit into memory.
     pieces = iter(lambda: content.read(_PIECE), b"")

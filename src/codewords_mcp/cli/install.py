@@ -182,6 +182,7 @@ def _print(
 
     for host in hosts:
         _output.line(f"{host.title}: {host.file(folders)}", "bold")
+        # As if into an empty file, so that nothing but the entry is shown.
         _output.line(adding(host, Path(os.devnull), entries[host.id]).new or "")
 
     return OK

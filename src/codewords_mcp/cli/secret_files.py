@@ -51,6 +51,7 @@ def export_secrets(
     import asyncio
 
     recipients = [_recipient(text) for text in recipient or []]
+    # Only to refuse before a passphrase is typed: the link in `_write` is what decides.
     if file.exists():
         raise Conflict(f"{file} is there already.", hint="Give another name.")
 

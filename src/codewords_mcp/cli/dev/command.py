@@ -101,6 +101,7 @@ def _listen(port: int | None) -> socket.socket:
     ports = [port] if port is not None else range(PORT, PORT + _PORTS)
     for number in ports:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Without it a port stays taken for a minute after the command before has ended.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):
             listener.bind(("127.0.0.1", number))

@@ -115,6 +115,7 @@ def parse_project(text: str, file: str = PROJECT_FILE) -> ProjectFile:
 
 def line_numbers(text: str) -> dict[Location, int]:
     """The lines, from 1, of the tables and keys of a TOML text by their place, as `("workflow", 0, "file")`."""
+    # `tomllib` gives no lines, so tables and keys are found once more by their form.
     found: dict[Location, int] = {(): 1}
     counts: dict[Location, int] = {}
     place: Location = ()

@@ -46,6 +46,7 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, ast.Import | ast.ImportFrom]
             if node.module:
                 names = [node.module]
             else:
+                # In `from . import helper` the names are modules themselves.
                 names = [alias.name for alias in node.names]
             for name in names:
                 yield name.partition(".")[0], node

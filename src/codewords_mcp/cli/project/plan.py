@@ -235,6 +235,7 @@ def _compare_schedules(plan: WorkflowPlan, *, prune: bool) -> None:
     rest = list(plan.live.schedules) if plan.live else []
     for entry in plan.workflow.declared.schedule:
         same = [one for one in rest if _same_schedule(entry, one)]
+        # A push that was broken off may have left two of one name; the nearer one stays.
         found = min(same, key=lambda one: len(_schedule_differences(entry, one)), default=None)
         if found is None:
             if _is_over(entry):

@@ -35,6 +35,7 @@ def review_plan(
     if not plan.deploys and not _inputs(plan):
         return review
 
+    # Found here: the runtime gets one file, and cannot see what lies beside it.
     if local := check_local_modules(plan.workflow.path, plan.workflow.code):
         review.report = {"all_passed": False, "checks": local}
         plan.problems.append(f"{plan.workflow.declared.file}: {local[0]['message']}")
@@ -58,6 +59,7 @@ def review_plan(
         _note_permissions(plan, found)
         _check_pins(plan, found)
         _find_asks(review, found)
+    # The runtime answers in the order of the inputs in the request.
     for schedule, misfit in zip(_inputs(plan), found["misfits"], strict=True):
         if misfit:
             plan.problems.append(

@@ -195,6 +195,7 @@ async def link_agree(request: Request) -> Response:
     """Agree to an MCP server as its page showed it, or change how one from a package is started."""
     request.scope[ERROR_PAGE] = _sorry
     sent = await read_bytes(request, _MAX_FORM, _too_large)
+    # With blank values: a field that a person emptied is an answer and still makes the form whole.
     form = parse_qs(sent.decode("ascii", "replace"), keep_blank_values=True)
     choice = read_launch(form)
     if choice is not None:

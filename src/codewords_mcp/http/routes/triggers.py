@@ -91,6 +91,7 @@ async def pause(request: Request) -> Response:
 
 async def resume(request: Request) -> Response:
     """Resume a trigger."""
+    # The body is optional: without one, no event that waits is skipped.
     if await request.body():
         body = await read_body(request, TriggerResumeBody)
     else:
