@@ -36,7 +36,7 @@ class LiveWorkflow:
 def find_live(client: RuntimeClient, workflow: FolderWorkflow) -> LiveWorkflow | None:
     """The workflow that a file is deployed as; None for one that would be new.
 
-    It is the one of the file's `id`, else the one that the file was pushed as last, else the one of its name. Raises NotFound
+    It is the one of the file's `id`, else the one of its name, else the one that the file was pushed as last. Raises NotFound
     for an `id` that the runtime does not have.
     """
     declared = workflow.declared
