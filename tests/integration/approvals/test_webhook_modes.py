@@ -81,6 +81,7 @@ def test_a_replay_is_answered_from_its_recording_and_waits_for_nothing(
     with door.client(key=None) as outside:
         assert outside.post(path, json={"paid": True}).status_code == 200
     assert http.get(f"/result/{run_id}?timeout=60").json()["status"] == "succeeded"
+    until(lambda: http.get(f"/recordings/{run_id}").status_code == 200, "the recording")
 
     replay = http.post("/replays", json={"service_id": service, "runs": [run_id]}, timeout=120)
     assert replay.status_code == 200, replay.text

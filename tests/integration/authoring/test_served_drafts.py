@@ -22,7 +22,7 @@ def says(word: str) -> str:
 async def test_a_draft_is_run_by_its_owner_only_and_only_while_it_is_served(runtime: Runtime) -> None:
     draft = (await runtime.drafts.create(ADMIN, says("one"), name="Words", check=False)).draft
     assert (draft.name, draft.checks, draft.ready) == ("Words", [], False)
-    with pytest.raises(NotFound, match="not served"):
+    with pytest.raises(NotFound, match="serves nobody"):
         await fetch(runtime, draft.draft_id, {})
     with pytest.raises(NotFound):
         await runtime.served_drafts.renew(ADMIN, draft.draft_id)

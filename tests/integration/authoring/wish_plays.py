@@ -303,8 +303,13 @@ async def approve_first(chat: Chat) -> None:
             ADMIN, question.id, PersonAnswer("approve", {"comment": "good"}, "console")
         )
     )
-    done = await chat.call("get_run", run_id=begun["run_id"], wait_seconds=20)
-    assert (done["result"]["status"], done["result"]["comment"]) == ("approved", "good")
+
+    async def result() -> Any:
+        # A run that waits for a person is told at once, so also one that is about to go on.
+        return (await chat.call("get_run", run_id=begun["run_id"], wait_seconds=20)).get("result")
+
+    done = await until_async(result, "the result")
+    assert (done["status"], done["comment"]) == ("approved", "good")
 
 
 async def keep_state(chat: Chat) -> None:

@@ -183,9 +183,10 @@ def test_logs_follow_a_run_as_it_writes_and_ctrl_c_only_stops_the_printing(shell
 @pytest.mark.requirement("cli:logs", "cli:json-only-stdout")
 def test_logs_of_a_run_that_has_ended_are_an_array_with_json(shell: Shell, greeting: str) -> None:
     run_id = shell("codewords", "run", greeting, "--input", ADA, "--json").json["id"]
+    # The log goes on for a moment after the answer: this follows it to its end.
+    lines = shell("codewords", "logs", "-f", run_id, "--json").out.splitlines()
     entries = shell("codewords", "logs", run_id, "--json").json
     assert {"createdAt", "stream", "message"} <= set(entries[0])
-    lines = shell("codewords", "logs", "-f", run_id, "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == entries
     assert len(shell("codewords", "logs", "last", "--all").out.splitlines()) == len(entries)
 
