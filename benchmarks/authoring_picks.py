@@ -31,7 +31,7 @@ class Wish(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """What is proposed for a wish, the best first, and the milliseconds that it took."""
+    """The proposals for a wish, the best first, and the milliseconds that it took."""
 
     wish: Wish
     services: list[str]

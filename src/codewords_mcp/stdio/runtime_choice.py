@@ -19,7 +19,7 @@ CONTAINER: str = "container"
 E2B: str = "e2b"
 REMOTE: str = "remote"
 KINDS = (LOCAL, CONTAINER, E2B)
-"""What CODEWORDS_RUNTIME takes."""
+"""Values of CODEWORDS_RUNTIME, beside addresses."""
 
 
 class RuntimeChoice:

@@ -6,18 +6,15 @@ A live version that is neither was made by somebody else, so that a push would u
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from codewords_mcp.cli._sources import remember, runtime_name
-from codewords_mcp.stdio import home
+from codewords_mcp.cli._file_notes import FileNotes
+from codewords_mcp.cli._sources import remember
 
-_FILE = "pushed_files.json"
-_MOST = 1000
-"""Files that are noted; those pushed longest ago are forgotten first."""
+_NOTES = FileNotes("pushed_files.json")
 _GIT_TIMEOUT = 20
 
 
@@ -32,7 +29,7 @@ class PushedVersion:
 
 def last_pushed(file: Path) -> PushedVersion | None:
     """The note on a file, for the runtime that commands talk to now."""
-    found = _read().get(runtime_name(), {}).get(str(file.resolve()))
+    found = _NOTES.get(file)
     if not isinstance(found, dict):
         return None
     record = cast("dict[str, Any]", found)
@@ -43,16 +40,8 @@ def last_pushed(file: Path) -> PushedVersion | None:
 
 
 def note_pushed(file: Path, workflow: str, version: int, code: str) -> None:
-    """Note that a file's text is this version. A home that cannot be written only means a question more at the next push."""
-    known = _read()
-    files = known.setdefault(runtime_name(), {})
-    key = str(file.resolve())
-    # Removed first, so that it becomes the newest: dictionaries keep the order of insertion.
-    files.pop(key, None)
-    files[key] = {"workflow": workflow, "version": version, "digest": digest_of(code)}
-    while len(files) > _MOST:
-        del files[next(iter(files))]
-    _write(known)
+    """Note that a file's text is this version."""
+    _NOTES.put(file, {"workflow": workflow, "version": version, "digest": digest_of(code)})
     remember(str(file), workflow)
 
 
@@ -79,33 +68,3 @@ def in_history(file: Path, code: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and bool(done.stdout.strip())
-
-
-def _path() -> Path:
-    return Path(home.home_folder()) / _FILE
-
-
-def _read() -> dict[str, dict[str, Any]]:
-    try:
-        found: Any = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    runtimes = cast("dict[str, Any]", found)
-    return {
-        name: cast("dict[str, Any]", files) for name, files in runtimes.items() if isinstance(files, dict)
-    }
-
-
-def _write(known: dict[str, dict[str, Any]]) -> None:
-    path = _path()
-    temporary = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        # The list tells on which projects a person works.
-        temporary.chmod(0o600)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)

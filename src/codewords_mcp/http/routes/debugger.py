@@ -12,7 +12,7 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.http.state import SANDBOX, caller, runtime
 
 BRIDGE_PATH: Final = "/debugger"
-"""Where the bridge in a sandbox connects."""
+"""The path to which the bridge in a sandbox connects."""
 _MAX_PROGRAM: Final = 500
 
 

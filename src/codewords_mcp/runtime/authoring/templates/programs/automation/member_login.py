@@ -72,7 +72,7 @@ async def verify(asked: Code) -> Session:
 
 @app.post("/mine", response_model=Mine)
 async def show(asked: Session) -> Mine:
-    """What belongs to the person who is signed in."""
+    """Notes of the person who is signed in."""
     session = await service("user_login", asked.model_dump(), "me")
     if not session["success"]:
         raise HTTPException(status_code=401, detail="The session is over.")
