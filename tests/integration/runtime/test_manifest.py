@@ -142,6 +142,8 @@ async def test_a_first_version_that_asks_for_something_waits_too_and_a_failing_o
     assert question.asks == [  # none is set: a well-known name will bring its hosts, any other will be plain
         "hosts        gitlab.com",
         "secrets      GITLAB_TOKEN (never seen by the code: put in for gitlab.com only), OWN_KEY (plain: the code can read it)",
+        "missing yet: GITLAB_TOKEN is required and has no value yet.",
+        "missing yet: OWN_KEY is required and has no value yet.",
     ]
     assert "was not deployed" in question.message
     assert not (await runtime.workflows.list(ADMIN, query="Secretive")).items
@@ -249,6 +251,7 @@ async def test_templates_that_reach_nothing_need_no_yes_and_one_that_fetches_any
         for template in await runtime.templates.list(ADMIN)
         if not template.services and not template.needs
     }
-    assert [one for one, was in asked.items() if was] == ["web_page_facts"]
+    # One runs a workflow that its input names, the other reads a page that its input names.
+    assert [one for one, was in asked.items() if was] == ["for_each", "web_page_facts"]
     live = await runtime.workflows.deploy(ADMIN, template_id="web_page_facts", consent=ALLOWED)
     assert live.capabilities[0].startswith("hosts        any host of the internet")

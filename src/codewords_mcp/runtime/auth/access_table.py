@@ -170,7 +170,7 @@ HTTP: tuple[Rule, ...] = (
     Rule("websocket", "WS /run/{service_id}/{path}", "run", ("run",), "writes"),
     Rule("websocket", "WS /drafts/{draft_id}/debugger", "user", ("write", "run"), "writes"),
     # A bridge in the sandbox of a draft that is debugged; elsewhere nothing answers it.
-    Rule("websocket", "WS /debugger", "run", (), "writes"),
+    Rule("websocket", "WS /debugger", "run", ("run",), "writes"),
     Rule("websocket", "WS /browser/connect", "open"),
 )  # fmt: skip
 

@@ -77,6 +77,9 @@ class DebugTunnels:
             # Two readers of one pipe would each get a part of its bytes, so the first has to end
             # before `_carry`.
             await asyncio.gather(offer.listening, return_exceptions=True)
+            # Its bridge went in the moment in which it was found: nobody would ever say that again.
+            if not offer.listening.cancelled():
+                raise _no_program()
             await pipe.send(f"{offer.program}\n".encode())
             tasks = {
                 asyncio.create_task(_carry(pipe, offer.pipe)),
@@ -102,9 +105,13 @@ class DebugTunnels:
                         self._offers.remove(offer)
                         return offer
                     await self._offered.wait()
-        raise NotFound(
-            "No program of this draft runs with a debugger.", hint="Serve it with one, and call it once."
-        )
+        raise _no_program()
+
+
+def _no_program() -> NotFound:
+    return NotFound(
+        "No program of this draft runs with a debugger.", hint="Serve it with one, and call it once."
+    )
 
 
 async def _carry(source: DebugPipe, target: DebugPipe) -> None:

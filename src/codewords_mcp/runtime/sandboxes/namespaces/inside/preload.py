@@ -61,8 +61,6 @@ _PACKAGES: Final[dict[str, tuple[str, ...]]] = {
     "codewords-client": ("codewords_client",),
     "openai": ("openai", "openai.resources.chat", "openai.resources.responses"),
     "anthropic": ("anthropic", "anthropic.resources.messages"),
-    "aiohttp": ("aiohttp",),
-    "google-genai": ("google.genai",),
     "slack-sdk": ("slack_sdk", "slack_sdk.web.async_client"),
 }  # fmt: skip
 
