@@ -250,5 +250,5 @@ class ConnectionApi:
             rule = WELL_KNOWN.get(name)
             return name, None if rule is None else rule.as_json()
         if server.auth == "token" and server.problem:
-            return server.token_name, servers.token_rule(server)
+            return server.token_name, servers.access.token_rule(server)
         return "", None

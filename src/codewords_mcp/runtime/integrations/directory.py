@@ -184,7 +184,7 @@ class Directory:
                 hint="connect_integration with the server's address or package connects one.",
             )
         if not server.agreed:
-            raise self._servers.not_connected(server, "missing")
+            raise self._servers.access.not_connected(server, "missing")
 
         review = await self._servers.review(owner, server.name, read=False)
         hits = [hit_of_tool(tool) for tool in review.tools]

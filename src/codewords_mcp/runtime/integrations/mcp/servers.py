@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotFound, UpstreamFailed
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.mcp.addresses import (
-    carries_tokens,
-    host_of,
     proposed_name,
     server_address,
     server_name,
@@ -22,16 +20,15 @@ from codewords_mcp.runtime.integrations.mcp.package_environments import INSTALL_
 from codewords_mcp.runtime.integrations.mcp.package_names import is_package
 from codewords_mcp.runtime.integrations.mcp.packages import PackageServers
 from codewords_mcp.runtime.integrations.mcp.registry import search_registry
-from codewords_mcp.runtime.integrations.mcp.session import ServerAddress, ServerSessions, Unauthorized
+from codewords_mcp.runtime.integrations.mcp.server_access import ServerAccess
+from codewords_mcp.runtime.integrations.mcp.session import ServerSessions
 from codewords_mcp.runtime.integrations.mcp.sign_in import SignIns
-from codewords_mcp.runtime.integrations.mcp.tools import read_tools
 from codewords_mcp.runtime.model.integration import ActionOutcome
 from codewords_mcp.runtime.model.mcp import (
     AgreedTool,
     LaunchChoice,
     McpServer,
     RegistryServer,
-    ServerLaunch,
     ServerReview,
     ServerTool,
     action_of,
@@ -39,7 +36,6 @@ from codewords_mcp.runtime.model.mcp import (
     server_of,
     tool_differences,
 )
-from codewords_mcp.runtime.secrets.rules import HTTPS, make_rule
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store import mcp_servers as rows
 from codewords_mcp.runtime.store.clock import now
@@ -53,11 +49,8 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
 T = TypeVar("T")
-READ_TIMEOUT_S = 20.0
 FRESH_S = 60.0
 """Seconds for which a list of tools counts as what the server says now."""
-# Statuses by which servers of the older transport refuse a request of the newer one.
-_OLDER = frozenset({400, 404, 405, 406, 415, 501})
 
 
 class McpServers:
@@ -80,12 +73,12 @@ class McpServers:
     ) -> None:
         self._registry_url = settings.mcp_registry_url
         self._web = web
-        self._secrets = secrets
         self._database = database
         self._reader = AnswerReader(files, address)
         self.sign_ins = sign_ins
         self.packages = packages
         self.sessions = ServerSessions(web, packages.processes, idle_timeout_s=settings.mcp_idle_timeout)
+        self.access = ServerAccess(database, secrets, sign_ins, packages, self.sessions)
         self.indexes = ToolIndexes(database)
 
     async def close(self) -> None:
@@ -159,10 +152,11 @@ class McpServers:
         """The owner's server of this app; None if there is none."""
         name = server_of(app)
         if name is None:
-            found = None
-        else:
-            found = await self._database.read(rows.get, owner, name)
-        return None if found is None else found[0]
+            return None
+        found = await self._database.read(rows.get, owner, name)
+        if found is None:
+            return None
+        return found[0]
 
     async def require(self, owner: str, name: str) -> McpServer:
         """As `find`, by the server's own name. Raises NotFound."""
@@ -193,8 +187,6 @@ class McpServers:
             processes = self.packages.processes
             if server.problem:
                 last_words = processes.last_words(owner, server.app)
-            else:
-                last_words = ""
             refused_host = processes.refused_host(owner, server.app)
         tools = await self._database.read(rows.tools, server, owner)
         changes = [
@@ -229,21 +221,10 @@ class McpServers:
         await self._database.write(rows.change, owner, name, {"auth": "sign_in", "problem": ""})
         await self.read(owner, await self.require(owner, name))
 
-    def token_rule(self, server: McpServer) -> dict[str, Any] | None:
-        """The host rule of a server's token, as links to type it have it; None where none can be."""
-        if server.launch is not None:
-            return None
-        host, port = host_of(server.url)
-        try:
-            return make_rule([host if port == HTTPS else f"{host}:{port}"], ["header"]).as_json()
-        except InvalidInput:
-            # An address of numbers, which a rule cannot name.
-            return None
-
     async def read(self, owner: str, server: McpServer) -> McpServer:
         """Read a server's tools and store them. Its problem, if it has one, is stored and returned."""
         try:
-            tools, title, transport = await self._list(owner, server)
+            tools, title, transport = await self.access.list_tools(owner, server)
         except AppNotConnected:
             # What it wants is noted already.
             return await self.require(owner, server.name)
@@ -251,7 +232,7 @@ class McpServers:
             # Of a process the page shows the end of its standard error, to which the hint leads.
             ended = self.packages.processes.last_words(owner, server.app)
             shown = error.message if ended else str(error)
-            return await self._note(owner, server, shown)
+            return await self.access.note(owner, server, shown)
 
         values = {"title": title, "transport": transport, "problem": "", "read_at": now()}
         await self._database.write(rows.replace_tools, owner, server.name, tools, values)
@@ -270,7 +251,7 @@ class McpServers:
                 "There is no MCP server of this name.", remedy=Remedy(RemedyAction.LIST_CONNECTIONS)
             )
         if not found.server.agreed:
-            raise self.not_connected(found.server, "missing")
+            raise self.access.not_connected(found.server, "missing")
 
         fresh = now() - found.read_at <= FRESH_S * 1e6
         if not fresh or found.tool is None:
@@ -306,16 +287,11 @@ class McpServers:
         """
         described = tool.now or ServerTool(name="")
         self.require_complete(tool, arguments)
-        address = await self._address(owner, tool.server)
 
         async def ask(client: Client) -> CallToolResult:
             return await client.call_tool(described.name, arguments)
 
-        try:
-            result = await self._ask(owner, tool.server, address, ask, seconds)
-        except Unauthorized as refused:
-            raise await self._refused(owner, tool.server, refused) from None
-
+        result = await self.access.ask(owner, tool.server, ask, seconds)
         answer = await self._reader.read(owner, result, maker)
         action = action_of(tool)
         if answer.failed:
@@ -357,122 +333,7 @@ class McpServers:
                 hint="get_integration shows its fields.",
             )
 
-    def not_connected(self, server: McpServer, state: str, reason: str = "") -> AppNotConnected:
-        """The error for a server that cannot be used. `state` is missing or unhealthy."""
-        words = reason or ("a person has to agree to it first" if state == "missing" else server.problem)
-        return AppNotConnected(
-            f"The MCP server {server.app} cannot be used: {words.rstrip('.')}.",
-            app=server.app,
-            state=state,
-            hint="Connect it again.",
-            remedy=Remedy(RemedyAction.CONNECT_INTEGRATION, {"app": server.app}),
-        )
-
     async def require_ready(self, owner: str, tool: AgreedTool, arguments: dict[str, Any]) -> None:
         """Raise what `call` would raise before it asks the server."""
         self.require_complete(tool, arguments)
-        await self._address(owner, tool.server)
-
-    async def _list(self, owner: str, server: McpServer) -> tuple[list[ServerTool], str, str]:
-        """(tools, title, transport). Falls back to the older transport where the newer one is refused."""
-        address = await self._address(owner, server)
-        try:
-            try:
-                tools, title = await self._ask(owner, server, address, read_tools, READ_TIMEOUT_S)
-            except UpstreamFailed as error:
-                if address.streams or error.upstream_status not in _OLDER:
-                    raise
-                older = ServerAddress(owner, address.url, True, address.token, address.auth)
-                try:
-                    tools, title = await self._ask(owner, server, older, read_tools, READ_TIMEOUT_S)
-                except UpstreamFailed:
-                    # What the newer transport met says more of a server that has neither.
-                    raise error from None
-                return tools, title, "sse"
-        except Unauthorized as refused:
-            raise await self._refused(owner, server, refused) from None
-        return tools, title, server.transport
-
-    async def _ask(
-        self,
-        owner: str,
-        server: McpServer,
-        address: ServerAddress,
-        make: Callable[[Client], Coroutine[Any, Any, T]],
-        seconds: float,
-    ) -> T:
-        """Ask; once more with a new access token, where the server refused the one that it had."""
-        try:
-            return await self.sessions.ask(address, make, seconds)
-        except Unauthorized:
-            if server.auth != "sign_in" or not await self.sign_ins.expire(owner, server):
-                raise
-        # 401 says that nothing was carried out.
-        return await self.sessions.ask(address, make, seconds)
-
-    async def _refused(self, owner: str, server: McpServer, refused: Unauthorized) -> AppNotConnected:
-        """Note how the server wants to know who asks, and return the error that says it."""
-        token = await self._secrets.values(owner, [server.token_name])
-        signed_in = await self.sign_ins.has_tokens(owner, server.name)
-        if server.auth == "sign_in" or (refused.sign_in and not token):
-            auth = "sign_in"
-            if signed_in:
-                reason = "the sign-in has ended"
-            else:
-                reason = "a person has to sign in there"
-        else:
-            auth = "token"
-            if token:
-                reason = f"it refused the token in {server.token_name}"
-            else:
-                reason = "it asks for a token"
-        await self._database.write(rows.change, owner, server.name, {"auth": auth, "problem": reason})
-        server = await self.require(owner, server.name)
-        return self.not_connected(server, "unhealthy" if server.agreed else "missing", reason)
-
-    async def _note(self, owner: str, server: McpServer, problem: str) -> McpServer:
-        await self._database.write(rows.change, owner, server.name, {"problem": problem[:1_000]})
-        return await self.require(owner, server.name)
-
-    async def _address(self, owner: str, server: McpServer) -> ServerAddress:
-        """Return the way to reach a server. Raises Forbidden where its token may not go there.
-
-        A package is installed first. Raises AppNotConnected where a secret of it is not set, EnvironmentFailed,
-        UpstreamTimedOut while it is still being installed.
-        """
-        if server.launch is not None:
-            return await self._package_address(owner, server, server.launch)
-        streams = server.transport == "sse"
-        if server.auth == "sign_in":
-            return ServerAddress(owner, server.url, streams, auth=await self.sign_ins.auth(owner, server))
-
-        found = await self._secrets.open(owner, [server.token_name])
-        secret = found.get(server.token_name)
-        if secret is None:
-            return ServerAddress(owner, server.url, streams)
-        if not carries_tokens(server.url):
-            raise Forbidden(
-                f"A token is sent over TLS only, so no request was made to {server.app}.",
-                hint="Connect its https:// address.",
-            )
-        host = host_of(server.url)
-        if secret.rule is not None and host not in secret.rule.hosts:
-            raise Forbidden(
-                f"The host rule of {server.token_name} does not allow {host[0]}, so no request was made.",
-                remedy=Remedy(RemedyAction.SET_HOST_RULE, {"name": server.token_name, "host": host[0]}),
-            )
-        return ServerAddress(owner, server.url, streams, secret.value.strip())
-
-    async def _package_address(self, owner: str, server: McpServer, launch: ServerLaunch) -> ServerAddress:
-        missing = await self.packages.missing_secret(owner, launch)
-        if missing:
-            reason = f"the secret {missing} is not set"
-            server = await self._note(owner, server, reason)
-            raise self.not_connected(server, "unhealthy" if server.agreed else "missing", reason)
-
-        prepared = await self.packages.prepare(owner, server, launch)
-        if prepared.launch != launch:
-            # Its version is known now, and stays.
-            values = {"launch": prepared.launch.model_dump(mode="json")}
-            await self._database.write(rows.change, owner, server.name, values)
-        return ServerAddress(owner, server.url, server=prepared)
+        await self.access.address(owner, tool.server)
