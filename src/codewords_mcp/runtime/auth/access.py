@@ -75,13 +75,9 @@ class Access:
 
     def narrowed_to(self) -> tuple[frozenset[str], ...]:
         """All sets of toolsets that must hold, the caller's own included."""
-        if self.caller is not None:
-            own = self.caller.toolsets
-        else:
-            own = None
-        if own is None:
+        if self.caller is None or self.caller.toolsets is None:
             return self.toolsets
-        return (*self.toolsets, own)
+        return (*self.toolsets, self.caller.toolsets)
 
     def refusal(self, rule: Rule) -> CodewordsError | None:
         """The error that says why this may not be done; None where it may."""

@@ -157,11 +157,9 @@ class Prices:
         if name in self._own:
             return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
 
-        if name:
-            found = _find_in_tables(_NAMES[provider], name)
-        else:
-            found = None
-
+        if not name:
+            return None
+        found = _find_in_tables(_NAMES[provider], name)
         if found is None:
             return None
 

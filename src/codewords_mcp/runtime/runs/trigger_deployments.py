@@ -308,10 +308,9 @@ class TriggerDeployments(PollLoop):
                 "due_at": at + int(pause * 1e6), "claimed_until": None, "tries": tries, "problem": problem,
             }  # fmt: skip
             rows.change(connection, row.id, values)
-            if row.target == "on":
-                trigger = _trigger_of(connection, row)
-            else:
-                trigger = None
+            if row.target != "on":
+                return False
+            trigger = _trigger_of(connection, row)
             if trigger is None:
                 return False
 
