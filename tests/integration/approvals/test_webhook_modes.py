@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.integration.approvals.helpers import WAITS_FOR_REQUEST, address, deploy_over
-from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.integration.approvals.helpers import WAITS_FOR_REQUEST, address
+from tests.support.http_runtime import Door
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
 
-from codewords_mcp.settings import Settings
-
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    home = make_home(tmp_path_factory.mktemp("modes") / "home")
-    settings = Settings.model_validate({"home": home, "port": 0, "api_key": ADMIN_KEY, "waiting_grace": 0.1})
-    with Door(settings) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def service(door: Door) -> str:
-    return deploy_over(door, WAITS_FOR_REQUEST, "Hooked")
-
-
-@pytest.fixture
-def http(door: Door) -> Iterator[httpx.Client]:
-    with door.client() as client:
-        yield client
 
 
 def run_of(http: httpx.Client, service: str) -> str:

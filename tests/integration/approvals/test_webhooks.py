@@ -10,14 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.approvals.helpers import WAITS_FOR_REQUEST, address, asking, deploy_over
+from tests.integration.approvals.helpers import address, asking, deploy_over
 from tests.support.background_runs import with_options
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
-from tests.support.runtime import make_home, workflow
+from tests.support.runtime import workflow
 from tests.support.waiting import until
-
-from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.slow
 PARENT = """
@@ -44,25 +42,6 @@ async def act(body: dict):
         reply = await client.post(body["post_to"], json=asked["answer"])
     return {"status": reply.status_code, "text": reply.text}
 """
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    home = make_home(tmp_path_factory.mktemp("hooks") / "home")
-    settings = Settings.model_validate({"home": home, "port": 0, "api_key": ADMIN_KEY, "waiting_grace": 0.1})
-    with Door(settings) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def service(door: Door) -> str:
-    return deploy_over(door, WAITS_FOR_REQUEST, "Hooked")
-
-
-@pytest.fixture
-def http(door: Door) -> Iterator[httpx.Client]:
-    with door.client() as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, ClassVar, cast
@@ -15,16 +16,16 @@ from codewords_testing.providers.model import Request, StubReply
 Json = dict[str, Any]
 
 
-class EventEndpoints:
+class EventEndpoints(ABC):
     """Event triggers of a project. `events` are its components by key, `deployed` what is deployed."""
 
     def __init__(self) -> None:
         self.events: dict[str, Json] = {event["key"]: event for event in TRIGGERS}
         self.deployed = DeployedTriggers()
 
+    @abstractmethod
     def _check_accounts(self, action: Json, params: Json, environment: str) -> None:
         """Refuse an account that is not this user's."""
-        raise NotImplementedError
 
     def _list_events(self, request: Request, _environment: str, _named: Json) -> StubReply:
         params = dict(parse_qsl(request.query))
