@@ -26,7 +26,7 @@ MODEL_WORDS = {
     "invoice_fields": {"number": "2041", "date": "2026-05-03", "amount": 1450.0},
     "translate": "Bonjour",
 }
-"""What the model says where a program asks one."""
+"""The answer of the model where a program asks one."""
 TOKEN = "token-of-the-cookbook-3f9a"
 
 

@@ -1,4 +1,4 @@
-"""What the templates of services and triggers do once they are deployed, against stand-ins of the services."""
+"""The templates of services and triggers, deployed and run against stand-ins of the services."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_ACCESS
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a wish took: calls of tools, tokens of their answers, and commands that the answers name."""
+    """The cost of a wish: calls of tools, tokens of their answers, and commands that the answers name."""
 
     calls: int
     tokens: int

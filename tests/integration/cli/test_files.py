@@ -43,7 +43,7 @@ def test_files_are_uploaded_listed_downloaded_and_deleted(shell: Shell, tmp_path
 
 
 def completed(shell: Shell, words: str) -> list[str]:
-    """What bash would offer for the last of these words."""
+    """The completions that bash would offer for the last of these words."""
     count = len(words.split(" ")) - 1
     asked = {"_CODEWORDS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(count)}
     done = subprocess.run(

@@ -21,7 +21,7 @@ NATIVE = (
     "codewords_mcp.stdio.home_lock", "codewords_mcp.stdio.containers", "codewords_mcp.cli.app", "codewords_mcp.cli.install",
     "codewords_mcp.cli.doctor", "codewords_mcp.cli.doctor.machine", "codewords_mcp.cli.hosts.config_change",
 )  # fmt: skip
-"""What runs on a person's machine, whatever runs the workflows."""
+"""Modules that run on a person's machine, whatever runs the workflows."""
 AS_WINDOWS = """
 import importlib, importlib.abc, sys, types
 

@@ -37,12 +37,12 @@ MOST = 12
 app = FastAPI(title="Event to chat", description=__doc__)
 
 
-class Told(BaseModel):
+class Message(BaseModel):
     text: str = Field(description="What was posted.")
 
 
-@app.post("/", response_model=Told)
-async def tell(event: dict[str, Any], request: Request) -> Told:
+@app.post("/", response_model=Message)
+async def tell(event: dict[str, Any], request: Request) -> Message:
     """Any event: its headline, its fields, and the trigger's kind."""
     text = describe(event, request.headers.get("x-trigger-kind", "event"))
     logger.info("STEPLOG START post")
@@ -54,7 +54,7 @@ async def tell(event: dict[str, Any], request: Request) -> Told:
         raise HTTPException(status_code=502, detail=f"The channel can't be reached: {type(error).__name__}.") from error
     if reply.is_error:
         raise HTTPException(status_code=502, detail=f"The channel answered {reply.status_code}.")
-    return Told(text=text)
+    return Message(text=text)
 
 
 def describe(event: dict[str, Any], kind: str) -> str:

@@ -50,7 +50,7 @@ class Tools(BaseModel):
 
 @app.post("/", response_model=Answered)
 async def call(asked: Call) -> Answered:
-    """What a server answers is data of somebody else."""
+    """Call the tool, whose answer is data of somebody else."""
     logger.info("STEPLOG START call", tool=asked.tool)
     answer = await service("mcp", asked.model_dump(), "call")
     return Answered(text=answer.get("text") or "", data=answer.get("data"))

@@ -42,16 +42,16 @@ class EndedRun(BaseModel):
     completed_at: str | None = None
 
 
-class Told(BaseModel):
+class Report(BaseModel):
     told: bool = Field(description="False for a run that succeeded.")
     text: str
 
 
-@app.post("/", response_model=Told)
-async def tell(run: EndedRun) -> Told:
+@app.post("/", response_model=Report)
+async def tell(run: EndedRun) -> Report:
     """The reason in a line, and where to look further."""
     if run.status == "succeeded":
-        return Told(told=False, text="")
+        return Report(told=False, text="")
     reason = (run.error or {}).get("message") or "No reason is known."
     text = f"{run.workflow_id or 'A workflow'}: {run.status}. {reason}\nRun {run.run_id}" + (f", {run.completed_at}" if run.completed_at else "")
     logger.info("STEPLOG START post")
@@ -63,7 +63,7 @@ async def tell(run: EndedRun) -> Told:
         raise HTTPException(status_code=502, detail=f"The channel can't be reached: {type(error).__name__}.") from error
     if reply.is_error:
         raise HTTPException(status_code=502, detail=f"The channel answered {reply.status_code}.")
-    return Told(told=True, text=text)
+    return Report(told=True, text=text)
 
 
 if __name__ == "__main__":

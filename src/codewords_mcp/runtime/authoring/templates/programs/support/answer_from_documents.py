@@ -49,12 +49,12 @@ class Answer(BaseModel):
     quotes: list[Quote]
 
 
-class Told(Answer):
+class CheckedAnswer(Answer):
     unproven: list[Quote] = Field(description="Quotes that do not stand in the document that they name.")
 
 
-@app.post("/", response_model=Told)
-async def answer(asked: Asked) -> Told:
+@app.post("/", response_model=CheckedAnswer)
+async def answer(asked: Asked) -> CheckedAnswer:
     """Find the parts that fit, ask the model about them, check what it quotes."""
     logger.info("STEPLOG START find")
     parts = nearest(asked)
@@ -66,7 +66,7 @@ async def answer(asked: Asked) -> Told:
         Answer,
     )
     wrong = [one for one in found.quotes if plain(one.text) not in plain(asked.documents.get(one.document, ""))]
-    return Told(answer=found.answer, quotes=[one for one in found.quotes if one not in wrong], unproven=wrong)
+    return CheckedAnswer(answer=found.answer, quotes=[one for one in found.quotes if one not in wrong], unproven=wrong)
 
 
 def nearest(asked: Asked) -> list[tuple[str, str]]:
