@@ -177,6 +177,7 @@ class FakeWorkflowApi(WorkflowApi):
         replay: bool = True,
         tests: bool = True,
         by: str = "",
+        config: dict[str, str] | None = None,
         consent: Consent = Consent(),  # noqa: B008
         progress: Progress = no_progress,
     ) -> Deployment:
