@@ -18,9 +18,9 @@ quick:
 test:
     ./scripts/test
 
-# every benchmark, quickly
-bench:
-    for script in benchmarks/[a-z]*.py; do {{python}} $script --quick; done
+# every benchmark, quickly, into benchmarks/results; names of some measure only those
+bench *names:
+    {{python}} benchmarks/all.py --quick {{names}}
 
 # resolve constraints.txt again, which keeps its versions where they still fit; with --upgrade it takes the newest
 pins *options:

@@ -58,8 +58,14 @@ class Question:
             "adds_at_most": self.adds_at_most,
             "at_most": self.at_most,
             "at_least": self.at_least,
+            "more_is_better": self._more_is_better(),
+            "ours_range": _range(self.ours),
+            "peer_range": _range(self.peer),
             "holds": self._holds(ours, peer),
         }
+
+    def _more_is_better(self) -> bool:
+        return self.more_is_better or self.at_least is not None or self.unit.endswith("/s")
 
     def _adds(self) -> float:
         """The median of what each turn's measurement has more than its peer's: what disturbs a turn disturbs both."""
@@ -231,6 +237,10 @@ def _target(question: Question) -> str:
         return f">= {question.at_least:g} {question.unit}"
     sign = ">=" if question.more_is_better else "<="
     return "-" if question.target is None else f"{sign} {question.target:.3g} x"
+
+
+def _range(values: list[float]) -> list[float]:
+    return [round(min(values), 2), round(max(values), 2)]
 
 
 def _spread(values: list[float]) -> str:

@@ -9,12 +9,12 @@ The other writers of a home wait for the longest transaction.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, cast
 
+from _bench import alone
 from sqlalchemy import Connection, func, insert, select
 
 from codewords_mcp.runtime.alerts.make import make_alerts
@@ -89,7 +89,10 @@ def main() -> int:
     options = parser.parse_args()
     found = measure(1000 if options.quick else 10_000)
     if options.json:
-        print(json.dumps(found))
+        alone(
+            f"the writer held in one go, {found['failures']:,} failures", round(found["longest_ms"], 1), "ms",
+            runs=int(found["transactions"]), seconds_in_all=round(found["seconds"], 2), alerts=found["alerts"],
+        )  # fmt: skip
     else:
         print(
             "{failures} failures: {alerts} alerts, writer busy for {seconds:.2f} s, at most {longest_ms:.1f} ms at once".format(

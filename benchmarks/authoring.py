@@ -76,7 +76,7 @@ def rows_of(done: list[Outcome]) -> list[Row]:
 
 def row(question: str, value: float | None, unit: str, holds: bool | None = None, target: str = "-") -> Row:
     """One line."""
-    return {"question": question, "value": value, "unit": unit, "target": target, "holds": holds}
+    return {"question": question, "ours": value, "unit": unit, "target": target, "holds": holds}
 
 
 async def times(runtime: Runtime, runs: int) -> list[Row]:
@@ -84,7 +84,7 @@ async def times(runtime: Runtime, runs: int) -> list[Row]:
     looked: list[float] = []
     whole: list[float] = []
     for number in range(runs + 1):
-        found = await runtime._validator.check(ADMIN, f"{ECHO}\n# {number}\n", no_progress)
+        found = await runtime._validator.check(ADMIN, f"{ECHO}\n# {number}\n", no_progress)  # pyright: ignore[reportPrivateUsage]
         looked.append(found.timings_ms["parse"] + found.timings_ms["look"])
         whole.append(found.timings_ms["total"])
     draft = (await runtime.drafts.create(ADMIN, ECHO)).draft
@@ -167,7 +167,7 @@ async def main() -> int:
         for one in rows:
             holds = {True: "yes", False: "NO", None: ""}[one["holds"]]
             print(
-                f"{one['question']:<58} {one['value']!s:>8} {one['unit']:<32} {one['target']:<8} {holds}".rstrip()
+                f"{one['question']:<58} {one['ours']!s:>8} {one['unit']:<32} {one['target']:<8} {holds}".rstrip()
             )
     return 1 if any(one["holds"] is False for one in rows) else 0
 

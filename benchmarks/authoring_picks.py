@@ -91,10 +91,10 @@ def rows_of(name: str, picks: list[Pick]) -> list[dict[str, Any]]:
         ),
     }
     rows: list[dict[str, Any]] = [
-        {"question": question, "value": round(share, 3), "unit": f"of {len(picks)}", "holds": None}
+        {"question": question, "ours": round(share, 3), "unit": f"of {len(picks)}", "holds": None}
         for question, share in shares.items()
     ]
-    rows[0] |= {"target": f">= {TARGET}", "holds": rows[0]["value"] >= TARGET}
+    rows[0] |= {"target": f">= {TARGET}", "holds": rows[0]["ours"] >= TARGET}
     return rows
 
 
@@ -112,10 +112,10 @@ def main() -> int:
     )
     rows = [*rows_of("tuned", tuned), *rows_of("held out", held_out)]
     rows += [
-        {"question": "services that were not meant, a wish", "value": round(noise, 2), "unit": "mean"},
+        {"question": "services that were not meant, a wish", "ours": round(noise, 2), "unit": "mean"},
         {
             "question": "time of a choice, median",
-            "value": round(statistics.median(one.took_ms for one in picks), 2),
+            "ours": round(statistics.median(one.took_ms for one in picks), 2),
             "unit": "ms",
         },
     ]
@@ -125,7 +125,7 @@ def main() -> int:
         else:
             holds = "" if row.get("holds") is None else "yes" if row["holds"] else "NO"
             print(
-                f"{row['question']:<42} {row['value']:>7} {row['unit']:<8} {row.get('target', ''):<8} {holds}".rstrip()
+                f"{row['question']:<42} {row['ours']:>7} {row['unit']:<8} {row.get('target', ''):<8} {holds}".rstrip()
             )
     if options.misses:
         for one in tuned:

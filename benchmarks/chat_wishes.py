@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from tests.integration.authoring.wish_stage import as_row, carry_out_all  # noqa: E402
+from _bench import alone  # noqa: E402
+from tests.integration.authoring.wish_stage import carry_out_all  # noqa: E402
 
 MAX_CALLS, MAX_TOKENS = 5, 1_500
 
@@ -34,17 +35,30 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         spent = asyncio.run(carry_out_all(Path(folder)))
 
-    if options.json:
-        for name, one in spent.items():
-            print(as_row(name, one))
-    else:
-        print(f"{'wish':<18} {'calls':>5} {'tokens':>6}")
-        for name, one in spent.items():
-            print(f"{name:<18} {one.calls:>5} {one.tokens:>6} {one.problem or 'done'}")
     calls = statistics.median(one.calls for one in spent.values())
     tokens = statistics.median(one.tokens for one in spent.values())
     done = sum(not one.problem for one in spent.values())
     holds = done == len(spent) and calls <= MAX_CALLS and tokens <= MAX_TOKENS
+    if options.json:
+        count = len(spent)
+        wishes = {name: [one.calls, one.tokens, one.problem] for name, one in spent.items()}
+        alone(
+            "wishes carried out without a terminal",
+            done,
+            f"of {count}",
+            runs=count,
+            at_least=count,
+            wishes=wishes,
+        )
+        alone("calls of a wish, median", calls, "calls", runs=count, at_most=MAX_CALLS)
+        alone(
+            "tokens of a wish's answers, median", tokens, "tokens (estimate)", runs=count, at_most=MAX_TOKENS
+        )
+        return 0 if holds else 1
+
+    print(f"{'wish':<18} {'calls':>5} {'tokens':>6}")
+    for name, one in spent.items():
+        print(f"{name:<18} {one.calls:>5} {one.tokens:>6} {one.problem or 'done'}")
     print(
         f"{done} of {len(spent)} done; median {calls:g} calls (<= {MAX_CALLS}), {tokens:g} tokens (<= {MAX_TOKENS}): "
         f"{'yes' if holds else 'NO'}"

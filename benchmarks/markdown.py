@@ -58,6 +58,7 @@ def measure(convert: Convert, rounds: int, sample: list[SamplePage]) -> Score:
     shape: list[bool] = []
     times: list[float] = []
     for page in sample:
+        text = ""
         for _ in range(rounds):
             began = time.perf_counter()
             text = convert(page.html)
@@ -110,6 +111,7 @@ def main() -> int:
                         "unit": unit,
                         "runs": 1,
                         "target": "first or second",
+                        "more_is_better": more,
                         "holds": holds,
                     }
                 )

@@ -419,6 +419,14 @@ def access() -> str:
     return "\n".join(parts)
 
 
+def numbers() -> str:
+    """What the benchmarks measured, from their results."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from benchmarks._page import numbers_page
+
+    return numbers_page()
+
+
 def modules() -> str:
     """Every module of the distribution with the first sentence of its docstring, by package."""
     import ast
@@ -513,6 +521,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "recordings": recordings,
     "compatibility": compatibility,
     "modules": modules,
+    "numbers": numbers,
 }
 
 

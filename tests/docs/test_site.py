@@ -99,6 +99,7 @@ def test_every_page_is_in_the_menu_once(builder: Any) -> None:
         "Concepts",
         "How-to",
         "Cookbook",
+        "Numbers",
         "Attacks",
         "Reference",
         "Explanation",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Generator
@@ -127,8 +126,3 @@ def _without_keys() -> Generator[None]:
         yield
     finally:
         os.environ.update(held)
-
-
-def as_row(name: str, spent: Spent) -> str:
-    """A line of the table."""
-    return json.dumps({"wish": name, "calls": spent.calls, "tokens": spent.tokens, "problem": spent.problem})
