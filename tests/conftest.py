@@ -19,7 +19,7 @@ from codewords_mcp.common.frozen_imports import loading
 from tests.support.paths import SHARED
 from tests.support.postgres import Postgres, serving_postgres
 
-pytest_plugins = ["tests.support.costs"]
+pytest_plugins = ["tests.support.scheduling", "tests.support.costs"]
 
 os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
 """No test opens the browser of whoever runs it."""
@@ -71,17 +71,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-_LONG = (
-    "tests/integration/sandboxes/test_ordinary_user",
-    "tests/chaos/",
-    "tests/integration/e2b/",
-    "tests/conformance/test_e2b",
-    "tests/attacks/",
-    "tests/unit/store/test_usage_sums",  # the last folder's longest
-)
-"""Files that take most of a minute or more: they begin first, in this order, so that no worker is left alone with one at the end."""
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--whole-e2b",
@@ -92,19 +81,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files come first. A test that lets a CancelledError out fails alone: it would end the task in which anyio runs
-    every later test.
-    """
-    items.sort(key=_place)
+    """A test that lets a CancelledError out fails alone: it would end the task in which anyio runs every later test."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _contained(item.obj)
-
-
-def _place(item: pytest.Item) -> int:
-    """The first part of `_LONG` that an item is in; after all of them where it is in none."""
-    matches = (place for place, prefix in enumerate(_LONG) if item.nodeid.startswith(prefix))
-    return next(matches, len(_LONG))
 
 
 def _contained(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

@@ -2,6 +2,8 @@
 
 Processor seconds are those of the test's process, of every program it started and waited for, and of the servers that tests
 share (`SHARED_SERVERS`). Beside others a test takes longer by the clock and hardly works more: those seconds are the ones to compare.
+
+`python -m tests.support.costs`, after a whole run, writes the files that take long into `durations.json`, by which files are scheduled.
 """
 
 from __future__ import annotations
@@ -11,11 +13,16 @@ import resource
 from collections import defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from tests.support.paths import PROJECT
 from tests.support.processes import SHARED_SERVERS, processor_seconds
+from tests.support.scheduling import DURATIONS
 
 _SHOWN = 30
+_LONG_SECONDS = 10
+"""Seconds of the clock from which on a file is told to the scheduler."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,3 +84,19 @@ def _used() -> float:
     sums = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     servers = sum(processor_seconds(pid) for pid in SHARED_SERVERS)
     return servers + sum(used.ru_utime + used.ru_stime for used in sums)
+
+
+def long_files(figures: dict[str, list[float]]) -> dict[str, int]:
+    """Seconds of the clock of the files that take long; `figures` are seconds of processors and of the clock by file."""
+    return {file: round(clock) for file, (_, clock) in sorted(figures.items()) if clock >= _LONG_SECONDS}
+
+
+def main() -> None:
+    """Write what the last run measured to `durations.json`."""
+    measured: Path = PROJECT / ".pytest_cache" / "d" / "costs" / "files.json"
+    figures = json.loads(measured.read_text(encoding="utf-8"))
+    DURATIONS.write_text(json.dumps(long_files(figures), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A plugin that gives files of tests to workers: those of a folder to the same one, and long ones first.
+
+What the tests of a folder share for a session, such as a runtime or a browser, is then made once and not in each worker. Where
+folders run out, workers help with the longest that is left, so that all end at about the same time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
+    from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
+    from xdist.workermanage import WorkerController  # pyright: ignore[reportMissingTypeStubs]
+
+DURATIONS = Path(__file__).parents[1] / "durations.json"
+"""Seconds of the clock by file, of files that take more than a few. `tests.support.costs` writes it."""
+_USUAL = 8.0
+"""Seconds of a file that `DURATIONS` does not have."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Schedule whole files as described above; leave other distributions to xdist."""
+    if config.getoption("dist") != "loadfile":
+        return None
+
+    from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
+
+    seconds: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8"))
+
+    class FolderScheduling(LoadFileScheduling):
+        def __init__(self) -> None:
+            super().__init__(config, log)
+            self._folders: dict[WorkerController, str] = {}
+
+        def _assign_work_unit(self, node: WorkerController) -> None:
+            others = [folder for worker, folder in self._folders.items() if worker is not node]
+            file = next_file(self.workqueue, self._folders.get(node), others, seconds)
+            self._folders[node] = folder_of(file)
+            self.workqueue.move_to_end(file, last=False)
+            super()._assign_work_unit(node)
+
+    return FolderScheduling()
+
+
+def folder_of(file: str) -> str:
+    """The folder whose tests share something: the second one below `tests`, or the first where a file is in that."""
+    return "/".join(file.split("/")[:-1][:3])
+
+
+def next_file(
+    waiting: Iterable[str], own: str | None, others: Collection[str], seconds: Mapping[str, float]
+) -> str:
+    """The file that a worker does next.
+
+    `waiting` are the files that nobody has begun, at least one; `own` is the folder of the worker's last one, `others`
+    the folders of the other workers. It stays in its folder; then it takes the folder with the most to do of those that
+    nobody is at; then it helps where most is left for each.
+    """
+    folders: defaultdict[str, list[str]] = defaultdict(list)
+    for file in waiting:
+        folders[folder_of(file)].append(file)
+
+    def length(file: str) -> float:
+        return seconds.get(file, _USUAL)
+
+    if own in folders:
+        chosen = own
+    else:
+        workers = Counter(others)
+        chosen = max(
+            folders,
+            key=lambda folder: (
+                not workers[folder],
+                sum(map(length, folders[folder])) / (workers[folder] + 1),
+            ),
+        )
+    return max(folders[chosen], key=length)
