@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
+EXTENSION = HERE.parents[1] / "editors" / "vscode" / "schemas"
 BEGIN, END = "<!-- generated -->", "<!-- end -->"
 
 
@@ -509,11 +510,48 @@ READING_INPUTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[st
 """Inputs with which an operation that may write only reads: (names of a field, its values, all fields that it may have)."""
 '''
 
+
+def header() -> str:
+    """The keys of a workflow's header, by table."""
+    from codewords_mcp.runtime.model.workflow_header import HeaderOptions, HeaderVariables, WorkflowHeader
+
+    top = [
+        [f"`{field.alias or name}`", field.description or ""]
+        for name, field in WorkflowHeader.model_fields.items()
+        if name != "tool"
+    ]
+    variables = HeaderVariables.model_fields["env_vars"].description or ""
+    top.append(["`[tool.env-checker] env_vars`", variables])
+    rows: list[list[str]] = []
+    for name, field in HeaderOptions.model_fields.items():
+        extra: Any = field.json_schema_extra
+        guide = f" ([guide](../guides/{extra['x-guide']}))" if "x-guide" in extra else ""
+        rows.append([f"`{name}`", f"{field.description}{guide}", extra["x-without"]])
+    return (
+        f"{_table(['key', 'what it means'], top)}\n`[tool.codewords]` is ours and may be left out:\n\n"
+        f"{_table(['key', 'value', 'without it'], rows)}"
+    )
+
+
+def schemas() -> dict[Path, str]:
+    """The published JSON Schemas by file. The extension for VS Code has them too, since it works without our programs."""
+    from codewords_mcp.runtime.model.project import project_schema
+    from codewords_mcp.runtime.model.workflow_header import header_schema
+
+    found: dict[Path, str] = {}
+    for name, schema in (("codewords", project_schema()), ("header", header_schema())):
+        text = json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+        found[HERE / f"{name}.schema.json"] = text
+        found[EXTENSION / f"{name}.schema.json"] = text
+    return found
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "access": access,
     "cli": cli,
     "settings": settings,
     "errors": errors,
+    "header": header,
     "tools": tools,
     "http-api": http,
     "services": services,
@@ -535,19 +573,6 @@ def page(name: str) -> tuple[str, str]:
     return text, f"{before}{BEGIN}\n\n{PAGES[name]().strip()}\n\n{END}{after}"
 
 
-def project_schema() -> str:
-    """The JSON Schema of `codewords.toml`."""
-    from codewords_mcp.runtime.model.project import ProjectFile
-
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "codewords.toml",
-        "description": "A folder of workflows: docs/guides/projects.md.",
-    }
-    schema = {key: value for key, value in ProjectFile.model_json_schema().items() if key not in head}
-    return json.dumps(head | schema, indent=1, ensure_ascii=False) + "\n"
-
-
 def main(arguments: list[str]) -> int:
     """Write the table and the pages, or check them."""
     check = "--check" in arguments
@@ -560,8 +585,8 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([sys.executable, __file__], check=False).returncode
 
     pages = {HERE / f"{name}.md": page(name) for name in PAGES}
-    schema = HERE / "codewords.schema.json"
-    pages[schema] = (schema.read_text(encoding="utf-8") if schema.is_file() else "", project_schema())
+    for path, text in schemas().items():
+        pages[path] = (path.read_text(encoding="utf-8") if path.is_file() else "", text)
     stale = {path: wanted for path, (current, wanted) in pages.items() if current != wanted}
     for path, wanted in stale.items():
         if check:

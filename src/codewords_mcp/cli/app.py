@@ -20,6 +20,7 @@ from codewords_mcp.cli import (
     doctor,
     drafts,
     e2b,
+    editor,
     files,
     inbox,
     install,
@@ -97,6 +98,7 @@ _PANELS = {
         "edit": drafts.edit,
         "diff": drafts.diff,
         "rename": drafts.rename,
+        "schema": editor.schema,
     },
     "Deploy": {
         "deploy": deploy.deploy,
@@ -141,6 +143,7 @@ _PANELS = {
     "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {
         "doctor": doctor.doctor,
+        "endpoint": editor.endpoint,
         "stop": stop_command.stop,
         "keys": keys.app,
         "backup": backup.backup,

@@ -192,3 +192,14 @@ def _as_text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
+
+
+def project_schema() -> dict[str, Any]:
+    """The JSON Schema of `codewords.toml`, as it is published."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "codewords.toml",
+        "description": "A folder of workflows: docs/guides/projects.md.",
+    }
+    schema = ProjectFile.model_json_schema()
+    return head | {key: value for key, value in schema.items() if key not in head}

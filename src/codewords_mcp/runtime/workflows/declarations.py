@@ -16,9 +16,10 @@ from codewords_mcp.runtime.model.answer_fields import MAX_FIELDS, TYPES, is_fiel
 from codewords_mcp.runtime.model.manifest import WORKFLOW_ID
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_item, item_of
 from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow_header import HOST, MAX_RETRIES, HeaderOptions
 from codewords_mcp.runtime.workflows.header import Header
-from codewords_mcp.runtime.workflows.model_calls import MODEL_KEYS, check_model_calls
-from codewords_mcp.runtime.workflows.resources import RESOURCE_KEYS, resource_fault
+from codewords_mcp.runtime.workflows.model_calls import check_model_calls
+from codewords_mcp.runtime.workflows.resources import resource_fault
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECTION = re.compile(r"PIPEDREAM_([A-Z0-9_]+)_ACCESS")
@@ -41,12 +42,9 @@ _NUMBERS = {
     ),
 }
 """key → minimum, maximum, explanation."""
-_CODEWORDS_KEYS = MODEL_KEYS | RESOURCE_KEYS | {
-    "client", "concurrency", "egress", "example", "expect", "hosts", "inspect", "isolation", "on_failure", "queue_limit",
-    "record", "retries", "services", "timeout",
-}  # fmt: skip
-MAX_RETRIES = 10
-_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
+_CODEWORDS_KEYS = frozenset(HeaderOptions.model_fields)
+_RECORDED = ("all", "failures", "off")
+_HOST = re.compile(HOST)
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
 _OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
 _MAX_ENTRIES = 500
@@ -145,6 +143,12 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
             hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
             line=header.line_of("isolation"),
+        )
+    if table.get("record", "all") not in _RECORDED:
+        raise _invalid(
+            '`record` in [tool.codewords] is neither "all" nor "failures" nor "off".',
+            hint='Leave it out for the setting of the home, or write `# record = "off"` to have no run recorded.',
+            line=header.line_of("record"),
         )
     on_failure = table.get("on_failure")
     if on_failure is not None and not (isinstance(on_failure, str) and WORKFLOW_ID.fullmatch(on_failure)):

@@ -9,13 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.model.workflow_header import (
+    MAX_BUDGET_USD,
+    MAX_CACHE_S,
+    MAX_MODELS,
+    NAMED_MODEL,
+    HeaderBudget,
+)
 from codewords_mcp.runtime.workflows.header import Header
 
-MODEL_KEYS = frozenset({"budget", "models", "fallbacks", "cache", "trace_content"})
-_BUDGETS = frozenset({"call", "run", "day", "month", "total"})
-_MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
-_MAX_MODELS = 100
-MAX_CACHE_S = 30 * 86400
+_BUDGETS = frozenset(HeaderBudget.model_fields)
+_MODEL = re.compile(NAMED_MODEL)
 
 
 def check_model_calls(header: Header, table: Mapping[str, Any]) -> None:
@@ -34,7 +38,7 @@ def _is_budget(value: Any) -> bool:
     return isinstance(value, dict) and all(
         # `type`, not isinstance: `true` is an int for isinstance and would be a budget of 1
         # USD.
-        name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= 1_000_000
+        name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= MAX_BUDGET_USD
         for name, usd in cast("dict[str, Any]", value).items()
     )
 
@@ -42,7 +46,7 @@ def _is_budget(value: Any) -> bool:
 def _is_models(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and len(cast("list[Any]", value)) <= _MAX_MODELS
+        and len(cast("list[Any]", value)) <= MAX_MODELS
         and all(isinstance(name, str) and _MODEL.fullmatch(name) for name in cast("list[Any]", value))
     )
 

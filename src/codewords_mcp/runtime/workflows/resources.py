@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow_header import SIZE
 from codewords_mcp.runtime.sandboxes.base import Limits
 
 RESOURCE_KEYS: Final = frozenset({"memory", "disk", "cpu"})
-_SIZE = re.compile(r"(\d{1,6}) ?([KMG])i?B", re.IGNORECASE)
+_SIZE = re.compile(SIZE)
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIN_BYTES: Final = {"memory": 64 << 20, "disk": 1 << 20}
 _MIN_CPU, _MAX_CPU = 0.05, 256
