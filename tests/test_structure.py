@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.runtime import make_home
+from tests.support.served_runtime import environment
+
 PROJECT = Path(__file__).resolve().parent.parent
 LIMIT = 500
 PATCH = "." + "setattr("
@@ -67,17 +70,55 @@ def test_the_package_and_the_front_import_no_third_party_code() -> None:
     assert result.stdout.strip() == "[]"
 
 
+_NOT_AT_START = {
+    "alembic", "croniter", "dbos", "e2b", "httpx", "mcp", "mcp_types", "pip", "psycopg", "pygments", "pytest", "rich.console", "typer",
+    "yaml", "codewords_mcp.cli.app", "codewords_mcp.cli.mcp_app", "codewords_mcp.prompts", "codewords_mcp.resources",
+    "codewords_mcp.tools",
+}  # fmt: skip
+"""Modules that a runtime loads when it first needs them, not until it answers."""
+
+
 @pytest.mark.requirement("structure:quick-runtime")
-def test_the_runtime_starts_without_what_only_some_homes_need() -> None:
+def test_a_runtime_answers_before_it_loads_what_only_some_calls_need(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    runtime = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "codewords_mcp", "serve", "--detached"],
+        env=environment(home) | {"CODEWORDS_PORT": "0"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    with runtime:
+        assert runtime.stderr is not None
+        loaded: set[str] = set()
+        for line in runtime.stderr:
+            if "the runtime listens" in line:
+                break
+            loaded.add(line.rpartition("|")[2].strip())
+        runtime.terminate()
+        runtime.stderr.read()
+
+    assert runtime.returncode == 0
+    assert "codewords_mcp.http.app" in loaded
+    assert sorted(loaded & _NOT_AT_START) == []
+
+
+@pytest.mark.requirement("structure:quick-runtime")
+def test_models_build_their_validators_at_their_first_use_where_they_load_with_the_process() -> None:
     code = (
-        "import sys, codewords_mcp.logging, codewords_mcp.cli._lifecycle; "
-        "unneeded = {'dbos', 'psycopg', 'alembic', 'yaml', 'croniter', 'e2b', 'httpx', 'rich', 'pygments'}; "
-        "print(sorted(unneeded & set(sys.modules)))"
+        "from codewords_mcp.common.frozen_imports import loading\n"
+        "with loading():\n"
+        "    from codewords_mcp.runtime.model.run import Run\n"
+        "    from mcp_types import Tool\n"
+        "deferred = [Run.__pydantic_complete__, Tool.__pydantic_complete__]\n"
+        "Tool.model_validate({'name': 'x', 'inputSchema': {}})\n"
+        "from pydantic import BaseModel\n"
+        "class Later(BaseModel):\n"
+        "    value: int\n"
+        "print(deferred, Tool.__pydantic_complete__, Later.__pydantic_complete__)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=240, check=True
     )
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[False, False] True True"
 
 
 @pytest.mark.requirement("structure:quick-runtime")

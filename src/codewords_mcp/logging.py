@@ -8,16 +8,11 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
 
-if "rich" in sys.modules:
+from codewords_mcp.common.frozen_imports import hidden
+
+# structlog would import rich for tracebacks in colour, which are not used here: 45 ms of a start that a person waits for.
+with hidden("rich"):
     import structlog
-else:
-    # structlog would import rich for tracebacks in colour, which are not used here: 45 ms of a start that a
-    # person waits for. It takes an absent rich as it is.
-    sys.modules["rich"] = None  # pyright: ignore[reportArgumentType]  # the documented way to say "not importable"
-    try:
-        import structlog
-    finally:
-        del sys.modules["rich"]
 
 _Event = MutableMapping[str, Any]
 _SECRET_NAME = re.compile(

@@ -17,8 +17,8 @@ from codewords_mcp.http.bodies import parse_json
 from codewords_mcp.http.middleware.auth import find_key, is_open
 from codewords_mcp.http.middleware.headers import content_length, inward, number, outward, token
 from codewords_mcp.http.middleware.hosts import host_name
-from codewords_mcp.mcp_server.access import parse_toolsets
 from codewords_mcp.mcp_server.text import clean, clean_json, fence, one_line
+from codewords_mcp.mcp_server.toolsets import parse_toolsets
 from codewords_mcp.runtime.egress.dns import respond
 from codewords_mcp.runtime.egress.fake_names import FakeNames
 from codewords_mcp.runtime.egress.proxy import BadRequest, ProxyRequestParser

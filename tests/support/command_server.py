@@ -34,7 +34,7 @@ _COMMANDS = (
 )  # fmt: skip
 """The imports of commands. A module that is missing here is imported again by every one of hundreds of them."""
 _RUNTIME = (
-    "codewords_mcp.cli.serve", "codewords_mcp.cli._lifecycle", "codewords_mcp.runtime.egress.dns",
+    "codewords_mcp.cli.serve", "codewords_mcp.cli._lifecycle", "codewords_mcp.cli.mcp_app", "codewords_mcp.runtime.egress.dns",
     "codewords_mcp.runtime.sandboxes.namespaces.driver", "codewords_mcp.tools._drafts", "codewords_mcp.tools._schedules",
     "cryptography.hazmat.backends.openssl.backend", "dns.message", "rich.logging", "ruff", "uv",
 )  # fmt: skip

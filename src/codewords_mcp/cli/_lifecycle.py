@@ -21,7 +21,7 @@ from codewords_mcp.cli._activity import Activity
 from codewords_mcp.cli._address import RuntimeListener
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
-from codewords_mcp.cli.mcp_app import create_mcp_app
+from codewords_mcp.cli.lazy_mcp_app import LazyMcpApp
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.middleware.protocol import BoundedProtocol
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
@@ -110,11 +110,11 @@ class Lifecycle:
             loop.add_signal_handler(number, self._on_signal, number)
         async with Runtime.open(self._settings, self._hosting()) as runtime:
             runtime.base_url = self._url
-            mcp_app, mcp_lifespan = create_mcp_app(runtime, self._settings)
+            mcp_app = LazyMcpApp(runtime, self._settings)
             self._activity = Activity(
                 create_app(runtime, self._settings, mcp_app, on_stop=self._stopping.set)
             )
-            async with mcp_lifespan():
+            async with mcp_app.lifespan():
                 await self._serve(runtime)
 
     def _hosting(self) -> Hosting:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from codewords_mcp.cli._address import RuntimeListener, listen, url_of
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import load_variables
-from codewords_mcp.common.frozen_imports import loading
+from codewords_mcp.common.frozen_imports import loading, without_model_plugins
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.stdio import home
 from codewords_mcp.stdio.home_lock import HomeLock, HomeLocked
@@ -49,6 +49,7 @@ def serve(
     `service`: started by a service manager; waits while another runtime holds the home.
     """
     starter = Starter()
+    without_model_plugins()
     try:
         started_by = _started_by(detached=detached, service=service)
         if service:
@@ -88,7 +89,7 @@ def _narrowed(*, read_only: bool, toolsets: str | None) -> dict[str, object]:
     overrides: dict[str, object] = {"read_only": True} if read_only else {}
     if toolsets is None:
         return overrides
-    from codewords_mcp.mcp_server.access import parse_toolsets
+    from codewords_mcp.mcp_server.toolsets import parse_toolsets
 
     return overrides | {"toolsets": sorted(parse_toolsets(toolsets))}
 

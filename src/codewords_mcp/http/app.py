@@ -73,8 +73,8 @@ from codewords_mcp.http.routes.gateway import (
 )
 from codewords_mcp.http.routes.websockets import serve_websocket
 from codewords_mcp.http.state import APP_STATE, AppState, access
-from codewords_mcp.mcp_server.access import TOOLSET_KEY, is_toolset_name
-from codewords_mcp.mcp_server.card_api import API_KEY
+from codewords_mcp.mcp_server.scope_keys import API_KEY, TOOLSET_KEY
+from codewords_mcp.mcp_server.toolsets import is_toolset_name
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings

@@ -10,25 +10,12 @@ from typing import Any, Final
 
 from mcp.server.context import HandlerResult
 
-from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
+from codewords_mcp.mcp_server.scope_keys import LISTENER_KEY, TOOLSET_KEY
+from codewords_mcp.mcp_server.toolsets import parse_toolsets
 from codewords_mcp.runtime.auth.access import Access, Kind, Listener, Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
-from codewords_mcp.settings import Settings
 
-TOOLSETS = {
-    "workflows": "Templates; check, deploy, look at and roll back workflows.",
-    "runs": "Run workflows and look at their runs.",
-    "schedules": "Let workflows run by themselves.",
-    "secrets": "Names of secrets, and the page where they are typed.",
-    "integrations": "Apps, and what can be done in them.",
-    "other": "Whatever names no other.",
-}
-"""Toolsets of the built-in tools. A published workflow's toolset is named by its owner."""
-TOOLSET_KEY = "codewords.toolset"
-"""Key of an ASGI scope for the toolset of `/mcp/{toolset}`, set by the HTTP API."""
-LISTENER_KEY = "codewords.listener"
-"""Key of an ASGI scope for the request's listener, set by the HTTP API."""
 READ_ONLY_HEADER = "x-mcp-readonly"
 TOOLSETS_HEADER = "x-mcp-toolsets"
 _OFF = {"", "0", "false", "no", "off"}
@@ -164,34 +151,3 @@ def access_of(ctx: RequestContext) -> Access:
         listener = request.scope.get(LISTENER_KEY, "public")
 
     return Access(caller, listener, read_only, tuple(sets))
-
-
-def parse_toolsets(text: str) -> frozenset[str]:
-    """Parse names separated by commas. Raises InvalidInput for a malformed name."""
-    names = frozenset(name.strip() for name in text.split(",") if name.strip())
-    # A misspelt restriction must not become none.
-    if not names or not all(is_toolset_name(name) for name in names):
-        raise InvalidInput(
-            "Toolsets are names of lower-case letters, digits, - and _, separated by commas.",
-            hint=f"Ours are {', '.join(TOOLSETS)}; published workflows have their own.",
-        )
-    return names
-
-
-def is_toolset_name(name: str) -> bool:
-    """Whether this can name a toolset."""
-    return (
-        0 < len(name) <= 32
-        # The name is a part of an address, `/mcp/NAME`.
-        and name.replace("-", "").replace("_", "").isalnum()
-        # The card of the server has that address.
-        and name != "server-card"
-        and name == name.lower()
-        and name.isascii()
-    )
-
-
-def check_settings(settings: Settings) -> None:
-    """Raise InvalidInput for a malformed toolset in the settings: a restriction must not be misread."""
-    if settings.toolsets is not None:
-        parse_toolsets(",".join(settings.toolsets))

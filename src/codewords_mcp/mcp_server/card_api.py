@@ -20,12 +20,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Scope
 
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
-from codewords_mcp.mcp_server.access import LISTENER_KEY
 from codewords_mcp.mcp_server.context import CALLER_KEY, ToolContext, caller_of
+from codewords_mcp.mcp_server.scope_keys import API_KEY, LISTENER_KEY
 from codewords_mcp.mcp_server.tool import tool_result
 
-API_KEY: Final = "codewords.api"
-"""Key of an ASGI scope for the HTTP API without its guards, set by the HTTP API for requests that passed them."""
 _SLICE: Final = 0.8
 """Seconds after which a stream that goes on is cut; the card asks for the rest."""
 _STREAM_BYTES: Final = 200_000

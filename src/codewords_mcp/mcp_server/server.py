@@ -53,8 +53,9 @@ from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
 from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
-from codewords_mcp.mcp_server.access import check_message, check_settings, filter_list, rules_of
+from codewords_mcp.mcp_server.access import check_message, filter_list, rules_of
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
@@ -67,6 +68,7 @@ from codewords_mcp.mcp_server.tasks import Tasks
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.mcp_server.tool_errors import error_result
 from codewords_mcp.mcp_server.tool_list import ToolList
+from codewords_mcp.mcp_server.toolsets import check_settings
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller, Scope
@@ -150,7 +152,8 @@ def create_server(
     tool_list = ToolList(tools, contents.to_tool, bus)
     tasks = Tasks(tool_list.find, tool_list.call, limits)
 
-    with _keep_root_logging():
+    # The SDK would load rich for a handler of its own.
+    with _keep_root_logging(), hidden("rich"):
         server = MCPServer[ServerState](
             "codewords",
             title="CodeWords",

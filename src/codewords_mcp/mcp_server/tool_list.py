@@ -18,10 +18,11 @@ from mcp_types import (
 from mcp_types import Tool as ListedTool
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.mcp_server.access import TOOLSETS, access_of
+from codewords_mcp.mcp_server.access import access_of
 from codewords_mcp.mcp_server.cards import beside_card, shows_cards, with_console_page
 from codewords_mcp.mcp_server.context import RequestContext, ServerState, caller_of
 from codewords_mcp.mcp_server.tool import McpTool
+from codewords_mcp.mcp_server.toolsets import TOOLSETS
 from codewords_mcp.runtime.model.publishing import PublishedTool
 
 

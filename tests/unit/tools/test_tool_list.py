@@ -17,9 +17,9 @@ import pytest
 from codewords_mcp import tools as tool_files
 from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.console.card_pages import CARDS
-from codewords_mcp.mcp_server.access import TOOLSETS
 from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool
 from codewords_mcp.mcp_server.tool import tool as make
+from codewords_mcp.mcp_server.toolsets import TOOLSETS
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings

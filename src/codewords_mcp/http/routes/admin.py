@@ -13,7 +13,7 @@ from codewords_mcp.http.bodies import Body, page_query, query_flag, read_body
 from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, Parameter, page_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import AppState, app_state, caller, runtime
-from codewords_mcp.mcp_server.access import parse_toolsets
+from codewords_mcp.mcp_server.toolsets import parse_toolsets
 from codewords_mcp.runtime.model.caller import Scope
 from codewords_mcp.runtime.model.key import KeyInfo
 

@@ -10,7 +10,7 @@ from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.mcp_server.access import TOOLSETS, is_toolset_name
+from codewords_mcp.mcp_server.toolsets import TOOLSETS, is_toolset_name
 from codewords_mcp.runtime.model.publishing import PublishedTool
 
 
