@@ -24,7 +24,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Chat hosts and MCP": ("front_start", "mcp_calls", "mcp_broker", "mcp_stdio", "tool_tokens", "journey"),
     "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search"),
     "Browsers and web pages": ("browser", "markdown", "console"),
-    "Installing": ("install_size", "container_start"),
+    "Installing, and these pages": ("install_size", "container_start", "documentation"),
 }  # fmt: skip
 """Sections of the page with their benchmarks, each once."""
 

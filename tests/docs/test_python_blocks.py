@@ -83,6 +83,10 @@ class ServiceRuntime:
         example |= FREE_FORM.get(self.called[-1], {})
         return JSONResponse(example, headers={"X-Request-Id": "run-1"})
 
+    async def start(self, request: Request) -> Response:
+        self.called.append(request.path_params["rest"])
+        return JSONResponse({"request_id": "run-1"})
+
     async def deploy(self, request: Request) -> Response:
         assert "FastAPI" in (await request.json())["code"]
         self.deployed.append("chain_12345678")
@@ -100,6 +104,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServiceRuntime]:
     runtime = ServiceRuntime()
     routes = [
         Route("/run/{rest:path}", runtime.run, methods=["POST"]),
+        Route("/run_async/{rest:path}", runtime.start, methods=["POST"]),
         Route("/deploy", runtime.deploy, methods=["POST"]),
         Route("/provision-request", runtime.provision, methods=["POST"]),
         Route("/logs/{run}", runtime.logs),
@@ -148,7 +153,7 @@ async def test_each_python_block_of_a_page_runs(
             Path(value).write_text(block.text, encoding="utf-8")
             _load_workflow(Path(value))
         else:
-            calls = block.text.count("client.run(")
+            calls = block.text.count("client.run(") + block.text.count("client.start_service(")
             before = len(runtime.called)
             names = await _run_fragment(block)
             assert len(runtime.called) - before == calls, block.place

@@ -9,7 +9,8 @@ import sys
 from typing import Any
 
 import pytest
-from tests.docs.pages import PAGES, ROOT, anchors, blocks, prose
+from tests.docs.pages import PAGES, ROOT, blocks, prose
+from tests.docs.proofs import ALL_PAGES, link_leads_somewhere
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -97,13 +98,12 @@ def test_no_page_names_a_setting_or_an_error_that_does_not_exist() -> None:
 
 @pytest.mark.requirement("docs:links")
 def test_every_link_between_pages_leads_somewhere() -> None:
-    broken: list[str] = []
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page)):
-            name, _, anchor = target.partition("#")
-            there = (page.parent / name).resolve() if name else page
-            if not there.exists() or (anchor and anchor not in anchors(there)):
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in ALL_PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page))
+        if not link_leads_somewhere(page, target)
+    ]
     assert broken == []
 
 

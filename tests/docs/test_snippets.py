@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import pytest
 import yaml
 from tests.docs.pages import PAGES, ROOT, Block, blocks
+from tests.docs.proofs import command_lines, unknown_options
 from tests.integration.cli.terminal import Shell
 from tests.support.command_server import command_server
 from tests.support.forked_commands import forked_commands
 from tests.support.runtime import make_home
 
+from codewords_mcp.runtime.workflows.header import read_header
 from codewords_testing.providers import loopback_providers
 
 LANGUAGES = {
@@ -37,7 +40,7 @@ LANGUAGES = {
     "typescript",
     "yaml",
 }
-SHELLS = {"bash", "console", "sh", "powershell"}
+SHELLS = {"bash", "console", "sh", "powershell", "text"}
 RUN = [
     page
     for page in PAGES
@@ -123,7 +126,7 @@ def test_every_block_says_its_language_and_a_block_that_is_not_run_says_why() ->
     found = [block for page in PAGES if page.parent.name != "design" for block in blocks(page)]
     assert [block.place for block in found if block.language not in LANGUAGES] == []
     marks = {block.mark[0] for block in found if block.mark}
-    assert marks <= {"not run", "file", "same as", "command", "input", "answer"}
+    assert marks <= {"not run", "file", "same as", "command", "input", "answer", "shown by", "drawing"}
     assert [block.place for block in found if block.language == "powershell" and not block.mark] == []
 
 
@@ -143,32 +146,26 @@ def test_every_json_block_is_json_and_every_server_in_it_is_ours() -> None:
 
 
 @pytest.mark.requirement("docs:snippets-run")
-def test_every_command_in_a_shell_block_exists_with_its_options() -> None:
-    reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    sections = {part.partition("`")[0]: part for part in reference.split("\n## `")[1:]}
-    commands = {re.split(r" [A-Z[]", title)[0]: section for title, section in sections.items()}
+def test_every_toml_block_is_toml_and_every_header_in_it_is_one() -> None:
+    for block in (block for page in PAGES for block in blocks(page) if block.language == "toml"):
+        if "# [tool.codewords]" not in block.text:
+            assert tomllib.loads(block.text), block.place
+            continue
+        header = block.text if "# /// script" in block.text else f"# /// script\n{block.text}# ///\n"
+        assert read_header(header).tool("codewords"), block.place
 
-    wrong: list[str] = []
-    for block in (block for page in PAGES for block in blocks(page) if block.language in SHELLS):
-        for line in _command_lines(block):
-            # The longest name wins: `codewords secrets set` before `codewords secrets`.
-            name = max((name for name in commands if f"{line} ".startswith(f"{name} ")), key=len, default="")
-            options = set(re.findall(r"(?<=\s)--?[a-z][\w-]*", line.partition(" -- ")[0]))
-            unknown = [option for option in options if f"`{option}`" not in commands.get(name, "")]
-            if not name or unknown:
-                wrong.append(f"{block.place}: {line} {unknown}")
+
+@pytest.mark.requirement("docs:snippets-run")
+def test_every_command_in_a_block_exists_with_its_options() -> None:
+    wrong = [
+        f"{block.place}: {line} {unknown}"
+        for page in PAGES
+        for block in blocks(page)
+        if block.language in SHELLS
+        for line in command_lines(block)
+        if (unknown := unknown_options(line)) != []
+    ]
     assert wrong == []
-
-
-def _command_lines(block: Block) -> list[str]:
-    """Calls of our commands; each ends where a shell ends it."""
-    text = block.text.replace("\\\n", " ")
-    if block.language == "console":
-        text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
-    found = re.findall(
-        r"(?:^|[;&|(]\s*)(codewords(?:-mcp)?(?: [^\n;&|)<>#]*)?)(?=[\n;&|)<>#]|$)", text, re.MULTILINE
-    )
-    return [re.sub(r"\"[^\"]*\"|'[^']*'", "X", line).strip() for line in found]
 
 
 @pytest.mark.requirement("docs:snippets-run")
