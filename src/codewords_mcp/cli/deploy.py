@@ -73,7 +73,8 @@ def deploy(
     body: Json = {"name": name, "service_id": service_id, "description": description or None}
     body["base_version"] = base
     if file is None:
-        body |= {"template_id": template, "draft_id": draft}
+        # A person at a terminal sees what a template asks for, before it is live.
+        body |= {"template_id": template, "draft_id": draft, "ask": True if template else None}
     else:
         body["code"] = read_code(file)
         if file != "-":

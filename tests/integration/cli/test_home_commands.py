@@ -68,6 +68,16 @@ def test_a_key_has_the_scopes_and_toolsets_that_were_asked_for(shell: Shell) -> 
     assert shell("codewords", "keys", "create", "--toolsets", "No Name").code == 2
 
 
+@pytest.mark.requirement("manifest:consent-gallery")
+def test_a_template_that_reaches_out_is_asked_about_before_it_is_live(shell: Shell) -> None:
+    command = ["codewords", "deploy", "--template", "web_page_facts", "--name", "page facts"]
+    refused = shell(*command)
+    assert refused.code != 0
+    assert "any host of the internet" in refused.err
+    assert "page facts" not in shell("codewords", "list").out
+    assert shell(*command, "--allow").code == 0
+
+
 @pytest.mark.requirement("cli:publish")
 def test_a_workflow_is_published_listed_and_taken_back(shell: Shell) -> None:
     deployed = shell("codewords", "deploy", "--template", "greeting", "--name", "Says Hello", "--json")

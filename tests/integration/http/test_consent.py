@@ -14,6 +14,7 @@ CODE = workflow(
     'import httpx\n@app.get("/")\nasync def f(url: str):\n    return (await httpx.AsyncClient().get(url)).text\n',
     title="Open",
 )
+PLAIN = workflow('@app.get("/")\nasync def f():\n    return "plain"\n', title="Plain")
 
 
 def refused(http: httpx.Client, name: str, **more: object) -> dict[str, object]:
@@ -37,6 +38,44 @@ def test_a_script_agrees_to_a_certain_question_or_to_all(http: httpx.Client) -> 
     assert shown["capabilities"][0].startswith("hosts        any host of the internet")
     allowed = http.post("/deploy", json={"code": CODE, "name": "Allowed", "allow": True}, timeout=300)
     assert allowed.status_code == 200, allowed.text
+
+
+TEMPLATE = "web_page_facts"
+"""A template of the gallery that asks for any host."""
+
+
+@pytest.mark.requirement("manifest:consent-gallery")
+def test_the_holder_of_a_key_that_agrees_deploys_a_template_of_the_gallery_by_its_id(
+    http: httpx.Client,
+) -> None:
+    asked = http.post("/deploy", json={"template_id": TEMPLATE, "name": "Facts", "ask": True}, timeout=300)
+    assert asked.json()["error"]["code"] == "consent_needed"
+
+    done = http.post("/deploy", json={"template_id": TEMPLATE, "name": "Facts"}, timeout=300)
+    assert done.status_code == 200, done.text
+    assert done.json()["capabilities"][0].startswith("hosts        any host of the internet")
+
+
+@pytest.mark.requirement("manifest:consent-gallery")
+def test_code_templates_of_ones_own_versions_and_keys_of_deploy_are_asked_about(
+    door: Door, http: httpx.Client
+) -> None:
+    live = http.post("/deploy", json={"code": PLAIN, "name": "Plain"}, timeout=300).json()["service_id"]
+    own = http.post("/deploy", json={"code": CODE, "name": "Mine", "allow": True}, timeout=300).json()[
+        "service_id"
+    ]
+    assert http.put(f"/workflows/{own}/template", json={"category": "own"}).status_code == 204
+    template = next(one for one in http.get("/templates").json()["items"] if one["id"] == TEMPLATE)
+    with door.client(door.make_key(scopes=["read", "deploy"])) as in_ci:
+        answers = [
+            http.post("/deploy", json={"code": template["code"], "name": "Copied"}, timeout=300),
+            http.post("/deploy", json={"template_id": own, "name": "Copy of mine"}, timeout=300),
+            http.post("/deploy", json={"template_id": TEMPLATE, "service_id": live}, timeout=300),
+            in_ci.post(
+                "/deploy", json={"template_id": TEMPLATE, "name": "By CI", "allow": True}, timeout=300
+            ),
+        ]
+    assert [answer.json().get("error", {}).get("code") for answer in answers] == ["consent_needed"] * 4
 
 
 @pytest.mark.requirement("manifest:consent-page")

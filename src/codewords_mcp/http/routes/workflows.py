@@ -53,6 +53,8 @@ class DeployBody(Body):
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
     token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks. With a key of the
     scope `deploy` neither counts: a person answers on the question's page.
+    A new workflow from a template of the gallery needs neither: its code is known, and the key's holder chose it.
+    `capabilities` of the answer has what it may do; with `ask` it is asked first, too.
     """
 
     code: str | None = None
@@ -69,6 +71,7 @@ class DeployBody(Body):
     tests: bool = True
     confirm: str | None = None
     allow: bool = False
+    ask: bool = False
 
 
 class CodeReviewBody(Body):
@@ -138,9 +141,13 @@ async def deploy(request: Request) -> Response:
 
 
 def _consent(request: Request, body: DeployBody) -> Consent:
-    """The consent that the request brings: its holder vouches for a person, unless its key may deploy only."""
+    """The consent that the request brings: its holder vouches for a person, unless its key may deploy only.
+
+    The console shows the question of every template, since its person has seen a title only.
+    """
     agrees = caller(request.scope).agrees
-    return Consent(allow=body.allow and agrees, confirm=body.confirm, by_person=agrees)
+    gallery = agrees and not body.ask and not request.scope.get(SESSION)
+    return Consent(allow=body.allow and agrees, confirm=body.confirm, by_person=agrees, gallery=gallery)
 
 
 async def review(request: Request) -> Response:

@@ -52,6 +52,10 @@ class TemplateApi:
             return own[0]
         return template_code(template_id)
 
+    def in_gallery(self, template_id: str | None) -> bool:
+        """True if this is a template that every home has, and nobody's own."""
+        return any(template.id == template_id for template in templates())
+
     async def _own_templates(self, caller: Caller) -> list[Template]:
         if caller.kind == "run":  # it starts from the gallery, not from its owner's workflows
             return []

@@ -120,7 +120,8 @@ class WorkflowApi:
         based on; for a draft, the one that it was made from. A version with more permissions than the
         live one needs a person's consent: `consent`, or an answer on the page. So does one that does worse in
         replays of recorded runs, or writes what it did not, unless `replay` is false,
-        and one that fails a recorded test, unless `tests` is false. `by` names who deploys; "" is the caller's key.
+        and one that fails a recorded test, unless `tests` is false. `consent.gallery` is enough for a new
+        workflow from a template of the gallery. `by` names who deploys; "" is the caller's key.
         `config` replaces the workflow's plain configuration values, None leaves them.
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
@@ -143,6 +144,8 @@ class WorkflowApi:
             draft = await self._draft(caller, draft_id, revision)
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
+        if consent.gallery and service_id is None and self._templates.in_gallery(template_id):
+            consent = replace(consent, allow=True)
 
         request = DeployRequest(
             caller, code or "", name, service_id, base_version, description, public, by, config

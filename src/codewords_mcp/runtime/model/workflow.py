@@ -128,13 +128,15 @@ class Consent:
 
     `by_person`: the caller vouches that a person approved this token (CLI, HTTP). If false, the
     approval must be recorded on the consent page. `asker` names the origin of the request in the
-    question.
+    question. `gallery`: consent to a new workflow that is a template of the gallery as it stands, whose
+    code no model wrote.
     """
 
     allow: bool = False
     confirm: str | None = None
     by_person: bool = False
     asker: str = ""
+    gallery: bool = False
 
 
 class WorkflowSummary(Model):
