@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 from tests.integration.recording.matrix import CLAIMS, TESTS, WORDS, named_tests, passed, rows
@@ -27,3 +30,18 @@ def test_each_test_that_the_matrix_names_is_there() -> None:
         tree = ast.parse((TESTS / module).read_text(encoding="utf-8"))
         names = {one.name for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
         assert function in names, test
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("recording:truth")
+def test_the_counts_are_those_of_the_tests_as_they_are() -> None:
+    targets = [str(TESTS / test) for test in named_tests()]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-n", "0", *targets]
+    done = subprocess.run(
+        command, cwd=TESTS.parent, capture_output=True, encoding="utf-8", timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = Counter(
+        line.removeprefix("tests/").partition("[")[0] for line in done.stdout.splitlines() if "::" in line
+    )
+    assert there == passed(), "python -m tests.integration.recording.matrix"
