@@ -159,8 +159,10 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what `scripts/package` builds."""
     folder = tmp_path_factory.mktemp("released")
     packer = npm.installed(MCPB) / "node_modules/@anthropic-ai/mcpb/dist/cli/cli.js"
+    vsce = npm.locked(PROJECT / "editors" / "vscode") / "node_modules/@vscode/vsce/vsce"
+    tools = {"MCPB": f"node {packer}", "VSCE": f"node {vsce}"}
     built = subprocess.run(
-        [PROJECT / "scripts" / "package", folder], env={**os.environ, "MCPB": f"node {packer}"},
+        [PROJECT / "scripts" / "package", folder], env={**os.environ, **tools},
         capture_output=True, encoding="utf-8", timeout=300, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
