@@ -110,7 +110,9 @@ def test_what_a_page_shows_is_what_happens(page: Path, page_shell: Shell, tmp_pa
     shell = page_shell
     for block in blocks(page):
         if block.mark and block.mark[0] == "file":
-            (tmp_path / block.mark[1]).write_text(block.text, encoding="utf-8")
+            file = tmp_path / block.mark[1]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
         elif block.mark:
             continue
         elif block.language == "console":

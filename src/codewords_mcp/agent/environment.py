@@ -35,6 +35,7 @@ async def build(home: Path, request: Json, report: Callable[[str], None]) -> Env
 
     client = "ours" if request["client"] else "pypi"
     code = _SCRIPT.format(python=request["python"], pins=json.dumps(request["pins"]), client=client)
+    code += request["modules"]
     # The same steps as the host's, so that an environment behaves alike on both sides.
     environments = Environments(home, Settings(home=home), find_uv())
 

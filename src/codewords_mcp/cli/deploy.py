@@ -12,15 +12,15 @@ from codewords_mcp.cli._agree import agreed
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._checks import print_report
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
-from codewords_mcp.cli._code_file import read_code, source_title
+from codewords_mcp.cli._code_file import source_title
 from codewords_mcp.cli._completion import complete_template
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deployment_report import print_deployment
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.cli._sources import deployed_as, forget
 from codewords_mcp.cli.project.history import note_pushed
-from codewords_mcp.cli.project.local_modules import check_local_modules
-from codewords_mcp.errors import InvalidInput, ValidationFailed
+from codewords_mcp.errors import InvalidInput
 
 
 def deploy(
@@ -76,9 +76,7 @@ def deploy(
         # A person at a terminal sees what a template asks for, before it is live.
         body |= {"template_id": template, "draft_id": draft, "ask": True if template else None}
     else:
-        body["code"] = read_code(file)
-        if file != "-":
-            _refuse_local_modules(file, body["code"])
+        body["code"] = read_workflow(file)
         # The name of an existing workflow stays; stdin has no file name to make one of.
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
 
@@ -124,16 +122,6 @@ def deploy(
         print_deployment(done)
 
     return OK
-
-
-def _refuse_local_modules(file: str, code: str) -> None:
-    """Raise ValidationFailed where the file imports one beside it."""
-    if checks := check_local_modules(Path(file), code):
-        raise ValidationFailed(
-            f"Nothing was deployed: {checks[0]['message']}",
-            report={"all_passed": False, "checks": checks},
-            hint=checks[0]["fix"],
-        )
 
 
 def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> Json:

@@ -22,6 +22,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
 from codewords_mcp.cli._remedies import worded
+from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.cli.projects import diff_folder
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
 
@@ -248,7 +249,7 @@ def _change(
     if patch is not None:
         return {"patch": read_code(patch)}
     if file is not None:
-        return {"code": read_code(file)}
+        return {"code": read_workflow(file)}
 
     detail = client.record("GET", path, params={"code": 1})
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -121,7 +121,7 @@ def pull(
     replace: Replace = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write what is live into a folder: code, and `codewords.toml` with schedules, triggers, permissions, configuration.
+    """Write what is live into a folder: code with its shared modules, and `codewords.toml` with all that belongs to it.
 
     A folder without `codewords.toml` gets all workflows, or those that are named. Changes of its files that are neither
     pushed nor committed are not overwritten.
@@ -136,7 +136,15 @@ def pull(
 
     for record in records:
         verb = "is now" if record["changed"] else "was already"
-        _output.line(f"{record['file']} {verb} version {record['version']} of {record['service_id']}.")
+        shared = f" With {', '.join(record['modules'])}." if record["modules"] else ""
+        _output.line(
+            f"{record['file']} {verb} version {record['version']} of {record['service_id']}.{shared}"
+        )
+        for path in record["outdated"]:
+            _output.note(
+                f"{record['file']} is live with an earlier {path}; the next push brings the one here to it.",
+                "yellow", always=True,
+            )  # fmt: skip
     if not records:
         _output.note("Nothing of this folder is deployed.", always=True)
     return OK

@@ -12,10 +12,10 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RuntimeClient
-from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._example import add_example, run_example
 from codewords_mcp.cli._refs import AsJson, is_draft, part, run_id, workflow_id
+from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.cli._sources import deployed_as
 from codewords_mcp.cli._test_report import print_report, write_junit
 from codewords_mcp.errors import InvalidInput
@@ -145,7 +145,7 @@ def _body(
                 f"{subject} was not deployed from here, so it has no tests.",
                 hint="Name the workflow whose tests it has to pass with --workflow, or a --recording.",
             )
-        return body | {"code": read_code(subject), "service_id": service_id}
+        return body | {"code": read_workflow(subject), "service_id": service_id}
     return body | {"service_id": workflow_id(client, subject)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +11,12 @@ from codewords_mcp.cli._agree import print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._checks import print_report
 from codewords_mcp.cli._client import Json, pages
-from codewords_mcp.cli._code_file import read_code, source_title
+from codewords_mcp.cli._code_file import source_title
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.cli._times import to_minute
-from codewords_mcp.cli.project.local_modules import check_local_modules
+from codewords_mcp.errors import ValidationFailed
 
 
 def validate(
@@ -27,10 +27,11 @@ def validate(
     as_json: AsJson = False,
 ) -> int:
     """Check a workflow without deploying it."""
-    code = read_code(file)
-    if file != "-" and (local := check_local_modules(Path(file), code)):
+    try:
+        code = read_workflow(file)
+    except ValidationFailed as error:
         # Nothing else is checked: a package index must not be asked for the name of a local module.
-        report: Json = {"all_passed": False, "checks": local}
+        report: Json = error.report
     else:
         with connect() as client, _output.spinner(f"Checking {source_title(file)}") as say:
             report = client.call_with_progress("/validate", {"code": code}, say)

@@ -121,10 +121,10 @@ def test_the_action_passes_each_input_to_its_script() -> None:
 
 
 @pytest.mark.requirement("projects:modules")
-def test_a_local_module_is_told_by_every_command_that_would_send_the_file(
+def test_a_module_that_cannot_be_taken_along_is_told_by_every_command_that_would_send_the_file(
     shell: Shell, project: Path
 ) -> None:
-    (project / "helpers.py").write_text("", encoding="utf-8")
+    (project / "helpers.py").write_bytes(b"\0")
     file = project / "limited.py"
     file.write_text(PROGRAM.replace("import os\n", "import os\nimport helpers\n"), encoding="utf-8")
     for words in (

@@ -8,6 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+HEADER = """# /// script
+# requires-python = ">=3.11"
+# dependencies = ["fastapi"]
+# [tool.env-checker]
+# env_vars = [{env}]
+# [tool.codewords]
+{tool}# ///
+"""
 ANY = ("*",)
 
 

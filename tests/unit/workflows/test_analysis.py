@@ -11,21 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.workflows.analysis_programs import PROGRAMS, Program
+from tests.unit.workflows.analysis_programs import HEADER, PROGRAMS, Program
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.workflows.analysis import AnalysisResult, derive
 from codewords_mcp.runtime.workflows.script import Script, parse_script
-
-HEADER = """# /// script
-# requires-python = ">=3.11"
-# dependencies = ["fastapi"]
-# [tool.env-checker]
-# env_vars = [{env}]
-# [tool.codewords]
-{tool}# ///
-"""
 
 
 def script(code: str, *, env: tuple[str, ...] = (), tool: tuple[str, ...] = ()) -> Script:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._checks import position_of
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
@@ -18,6 +21,8 @@ _MARKS = {"failed": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("i
 _LEVELS = {"debug": "dim", "warning": "yellow", "error": "red", "critical": "bold red"}
 _PROGRAM: Final = "/app/main.py"
 """The code of a program in its sandbox."""
+_INSTALLED = re.compile(r'File "/env/lib/python[\d.]+/site-packages/([\w/]+\.py)"')
+"""A file of a package or shared module in a sandbox."""
 _ANSWER = 2000
 """Characters of an answer that are shown."""
 
@@ -76,8 +81,7 @@ class Events:
             return
         for check in found:
             mark, style = _MARKS[check["status"]]
-            line, column = check.get("line"), check.get("column")
-            place = f"{file}:{line}:{column or 1}: " if line else f"{file}: "
+            place = position_of(check, file) or f"{file}: "
             _print(f"{_clock()}  {mark} {check['id']}: {place}{check['message']}", style)
             if check.get("fix"):
                 self.detail(worded(check["fix"], check.get("remedy")))
@@ -102,6 +106,7 @@ class Events:
         """
         message, stream = str(entry.get("message", "")), str(entry.get("stream"))
         message = message.replace(f'File "{_PROGRAM}"', f'File "{path}"')
+        message = _INSTALLED.sub(partial(_beside, path), message)
         if is_server_line(stream, message):
             return
         if self._as_json:
@@ -119,6 +124,12 @@ class Events:
             _output.json_line({"event": "answer", "text": text})
             return
         self.detail(text if len(text) <= _ANSWER else text[:_ANSWER] + " …", "bold")
+
+
+def _beside(path: Path, found: re.Match[str]) -> str:
+    """The file of a shared module, in place of its installed copy; packages of the index keep their paths."""
+    file = path.parent / found[1]
+    return f'File "{file}"' if file.is_file() else found[0]
 
 
 def _print(text: str, style: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any, cast
 from codewords_mcp.cli._client import SLOW, Json, RemoteError
 from codewords_mcp.cli._refs import part
 from codewords_mcp.cli._remedies import worded
+from codewords_mcp.cli._shared_modules import ModuleLinks
 from codewords_mcp.cli._sources import deployed_as
 from codewords_mcp.cli.dev.connection import RuntimeConnection
 from codewords_mcp.cli.dev.events import Events
-from codewords_mcp.cli.dev.watcher import Stamp, read_quiet, stamp
+from codewords_mcp.cli.dev.watcher import Stamp, read_quiet, stamp, wait_until_quiet
 from codewords_mcp.errors import CodewordsError, Forbidden, RuntimeUnavailable
 
 Ask = Callable[[RemoteError], Awaitable[str]]
@@ -51,7 +52,9 @@ class ServedFile:
         self._ask = ask
         self._allow = allow
         self._debug = debug
-        self._stamp: Stamp | None = None
+        self._files: tuple[Path, ...] = (path,)
+        """The file, and all that its code is made of beside it."""
+        self._stamp: tuple[Stamp | None, ...] | None = None
         self._code: str | None = None
         self._agreed: set[str] = set()
         self._workflow: str | None = None
@@ -61,26 +64,41 @@ class ServedFile:
     @property
     def changed(self) -> bool:
         """Whether the file is another than when it was served last."""
-        return stamp(self.path) != self._stamp
+        return self._stamps() != self._stamp
+
+    def _stamps(self) -> tuple[Stamp | None, ...]:
+        return tuple(map(stamp, self._files))
 
     async def refresh(self) -> None:
         """Serve the file as it is now, where it has changed. Sets `problem`; never raises."""
         async with self._lock:
-            found = stamp(self.path)
+            found = self._stamps()
             known = self._code is not None or self.problem is not None
             # A runtime that did not answer may answer now.
             if found == self._stamp and known and not isinstance(self.problem, RuntimeUnavailable):
                 return
             try:
-                code = await read_quiet(self.path)
+                code = await self._read()
                 # Taken before the next change: it is newer than this, and is looked at by the next call.
-                self._stamp = stamp(self.path)
+                self._stamp = found = self._stamps()
                 if code != self._code or self.problem is not None:
                     await self._serve(code)
             except CodewordsError as error:
-                # Content that failed is not tried again, unless the file has changed while it was tried.
-                self._stamp = found if stamp(self.path) == found else self._stamp
+                # Content that failed is not tried again, unless a file has changed while it was tried.
+                if len(found) != len(self._files):
+                    found = self._stamps()
+                self._stamp = found if self._stamps() == found else self._stamp
                 self._fail(error)
+
+    async def _read(self) -> str:
+        """The code with its shared modules, once nobody writes their files. Raises InvalidInput, ValidationFailed."""
+        await wait_until_quiet(self._files)
+        links = ModuleLinks(self.path)
+        try:
+            return links.link(await read_quiet(self.path))
+        finally:
+            # Also of code that is refused: the file that is at fault is looked at from now on.
+            self._files = links.files
 
     async def serve_again(self) -> None:
         """Serve it anew: the runtime serves it no longer, or is another process. Sets `problem`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -32,6 +33,15 @@ def stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+async def wait_until_quiet(paths: Iterable[Path]) -> None:
+    """Wait until none of these files was changed just now, or for as long as one is given."""
+    give_up = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < give_up:
+        if not any((found := stamp(path)) and _is_fresh(found) for path in paths):
+            return
+        await asyncio.sleep(_PIECE_S)
 
 
 async def read_quiet(path: Path) -> str:

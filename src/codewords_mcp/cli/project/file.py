@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from codewords_mcp.cli._code_file import read_code
+from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectFile, ProjectWorkflow
 from codewords_mcp.runtime.triggers import cron
@@ -78,7 +79,7 @@ def read_folder(folder: Path, *, code: bool = True) -> ProjectFolder:
         path, line = folder / declared.file, lines.get(("workflow", number, "file"), 1)
         if code and not path.is_file():
             raise _fault(str(file), line, f"`{declared.file}` is not in this folder")
-        found.append(FolderWorkflow(declared, path, read_code(str(path)) if code else "", line))
+        found.append(FolderWorkflow(declared, path, read_workflow(str(path)) if code else "", line))
     return ProjectFolder(folder, text, project, tuple(found))
 
 

@@ -31,6 +31,8 @@ class LiveWorkflow:
     schedules: list[Json] = field(default_factory=list[Json])
     triggers: list[Json] = field(default_factory=list[Json])
     config: dict[str, str] = field(default_factory=dict[str, str])
+    deployed_at: str = ""
+    """The time of its live version, as the runtime writes it."""
 
 
 def find_live(client: RuntimeClient, workflow: FolderWorkflow) -> LiveWorkflow | None:
@@ -98,6 +100,7 @@ def read_live(client: RuntimeClient, workflow_id: str) -> LiveWorkflow:
         ],
         triggers=[one for one in triggers if not one.get("schedule") and not _made_by_run(one)],
         config=dict(client.record("GET", f"{path}/config")["values"]),
+        deployed_at=next((str(one["created_at"]) for one in detail["versions"] if one["active"]), ""),
     )
 
 

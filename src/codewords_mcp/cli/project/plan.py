@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from codewords_mcp.cli._client import Json, RuntimeClient
 from codewords_mcp.cli.project.file import FolderWorkflow, ProjectFolder
-from codewords_mcp.cli.project.history import digest_of, in_history, last_pushed
+from codewords_mcp.cli.project.history import digest_of, last_pushed, was_in_history
 from codewords_mcp.cli.project.live import (
     LiveWorkflow,
     find_live,
@@ -20,13 +20,14 @@ from codewords_mcp.cli.project.live import (
 )
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.authoring.edits import unified_diff
+from codewords_mcp.runtime.model.modules import split_modules
 from codewords_mcp.runtime.model.project import ProjectSchedule, ProjectTrigger, ProjectWorkflow
 from codewords_mcp.runtime.triggers import cron
 from codewords_mcp.runtime.triggers.event_triggers import check_options
 from codewords_mcp.runtime.triggers.sources.registry import find_source, source_kinds
 
 Action = Literal["add", "change", "remove"]
-Subject = Literal["code", "name", "schedule", "trigger", "config", "workflow", "permission"]
+Subject = Literal["code", "module", "name", "schedule", "trigger", "config", "workflow", "permission"]
 MARKS: dict[Action, str] = {"add": "+", "change": "~", "remove": "-"}
 _SCHEDULE_FIELDS = ("input", "catch_up", "overlap", "jitter", "method", "path")
 
@@ -83,7 +84,7 @@ class WorkflowPlan:
     @property
     def deploys(self) -> bool:
         """Whether a new version is made."""
-        return any(change.subject == "code" for change in self.changes)
+        return any(change.subject in {"code", "module"} for change in self.changes)
 
     @property
     def to_do(self) -> list[PlannedChange]:
@@ -142,8 +143,9 @@ def plan_workflow(
     ]
 
     if live is None:
-        lines = len(workflow.code.splitlines())
+        lines = len(split_modules(workflow.code)[0].splitlines())
         plan.changes.append(PlannedChange("add", "code", f"{lines} lines", "version 1", after=workflow.code))
+        plan.changes += _module_changes("", workflow.code)
     else:
         _compare_code(client, plan, live, replaced=bool(replace & {declared.title, declared.file, live.id}))
     _compare_config(plan, prune=prune)
@@ -170,16 +172,44 @@ def _compare_code(client: RuntimeClient, plan: WorkflowPlan, live: LiveWorkflow,
 
     names = (f"version {live.version}", workflow.declared.file)
     difference = unified_diff(live.code, workflow.code, names)
-    lines = [line for line in difference.splitlines() if not line.startswith(("+++", "---", "@@"))]
-    added, gone = sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
-    detail = f"beside version {live.version}"
-    plan.changes.append(
-        PlannedChange(
-            "change", "code", f"+{added} -{gone} lines", detail, before=difference, after=workflow.code
+    own = unified_diff(_program(live.code), _program(workflow.code), names)
+    modules = _module_changes(live.code, workflow.code)
+    # Newlines alone are a change of the code too.
+    if own or not modules:
+        detail = f"beside version {live.version}"
+        plan.changes.append(
+            PlannedChange("change", "code", _counts(own), detail, before=own, after=workflow.code)
         )
-    )
+    plan.changes += modules
     if not replaced:
         plan.conflict = _conflict(client, workflow, live, difference)
+
+
+def _program(code: str) -> str:
+    return split_modules(code)[0]
+
+
+def _counts(difference: str) -> str:
+    lines = [line for line in difference.splitlines() if not line.startswith(("+++", "---", "@@"))]
+    added, gone = sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
+    return f"+{added} -{gone} lines"
+
+
+def _module_changes(live: str, code: str) -> list[PlannedChange]:
+    """The changes of shared modules between two codes, by their paths."""
+    before = {module.path: module.text for module in split_modules(live)[1]}
+    after = {module.path: module.text for module in split_modules(code)[1]}
+    changes: list[PlannedChange] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path), after.get(path)
+        if old == new:
+            continue
+        action: Action = "change"
+        if old is None or new is None:
+            action = "add" if old is None else "remove"
+        difference = unified_diff(old or "", new or "", (path, path))
+        changes.append(PlannedChange(action, "module", path, _counts(difference), difference, code))
+    return changes
 
 
 def _conflict(
@@ -191,7 +221,7 @@ def _conflict(
     if known is not None and known.workflow == live.id and known.digest == digest_of(live.code):
         return None
     # A live version in the history of HEAD is part of this folder already, whoever pushed it.
-    if in_history(workflow.path, live.code):
+    if was_in_history(workflow.path, live.code):
         return None
 
     base = None

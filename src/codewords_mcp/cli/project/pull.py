@@ -14,13 +14,21 @@ from codewords_mcp.cli._client import Json, RuntimeClient
 from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._refs import workflow_id
 from codewords_mcp.cli.project.file import FolderWorkflow, ProjectFolder, parse_project, read_folder
-from codewords_mcp.cli.project.history import digest_of, in_history, last_pushed, note_pushed
+from codewords_mcp.cli.project.history import (
+    digest_of,
+    in_history,
+    is_pushed_module,
+    last_pushed,
+    note_module,
+    note_pushed,
+)
 from codewords_mcp.cli.project.live import LiveWorkflow, find_live, list_live, read_live
 from codewords_mcp.cli.project.plan import live_options, plan_workflow
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.modules import SharedModule, module_text, split_modules
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectFile, ProjectPermissions, ProjectWorkflow
 from codewords_mcp.runtime.model.trigger import DEFAULT_CATCH_UP
 
@@ -38,6 +46,14 @@ class PulledWorkflow:
     position: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PulledModule:
+    """A shared module, and the file that it is written to."""
+
+    path: Path
+    module: SharedModule
+
+
 def pull_folder(
     client: RuntimeClient, folder: Path, references: list[str], replace: frozenset[str]
 ) -> list[Json]:
@@ -53,13 +69,16 @@ def pull_folder(
         names = [str(item["service_id"]) for item in list_live(client)]
     pulled += _further(client, project, pulled, names)
     _refuse_losses(pulled, replace)
+    modules = _modules(pulled)
+    _refuse_module_losses(modules, replace)
 
     folder.mkdir(parents=True, exist_ok=True)
     text = _written(client, project, pulled)
     # Read back: a file that the next push refuses must not be left.
     parse_project(text)
     # The project's file comes last, so that it never names a file that is not written yet.
-    records = [_write_code(one) for one in pulled]
+    written = {one.path for one in modules if _write_module(one)}
+    records = [_write_code(one, modules, written) for one in pulled]
     if text != project.text:
         _replace(project.file, text)
     return records
@@ -109,12 +128,18 @@ def _refuse_losses(pulled: list[PulledWorkflow], replace: frozenset[str]) -> Non
         path = one.workflow.path
         if not path.is_file() or one.workflow.declared.file in replace or one.live.name in replace:
             continue
-        code = read_code(str(path))
+        code, program = read_code(str(path)), split_modules(one.live.code)[0]
         known = last_pushed(path)
-        if code == one.live.code or (known and known.digest == digest_of(code)) or in_history(path, code):
+        if _same_text(code, program) or (known and known.file_digest == digest_of(code)):
+            continue
+        if in_history(path, code):
             continue
         names = (one.workflow.declared.file, f"version {one.live.version}")
-        lost.append(unified_diff(code, one.live.code, names))
+        lost.append(unified_diff(code, program, names))
+    _refuse(lost)
+
+
+def _refuse(lost: list[str]) -> None:
     if lost:
         raise Conflict(
             "These files have changes that are neither pushed nor committed; nothing was written.\n"
@@ -123,19 +148,64 @@ def _refuse_losses(pulled: list[PulledWorkflow], replace: frozenset[str]) -> Non
         )
 
 
-def _write_code(one: PulledWorkflow) -> Json:
+def _modules(pulled: list[PulledWorkflow]) -> list[PulledModule]:
+    """The shared modules to write. Of several texts of one file it is that of the version that was deployed last."""
+    found: dict[Path, PulledModule] = {}
+    for one in sorted(pulled, key=lambda one: one.live.deployed_at):
+        for module in split_modules(one.live.code)[1]:
+            path = one.workflow.path.parent / module.path
+            found[path] = PulledModule(path, module)
+    return list(found.values())
+
+
+def _refuse_module_losses(modules: list[PulledModule], replace: frozenset[str]) -> None:
+    """Raise Conflict where the file of a module would lose changes that were neither pushed nor committed."""
+    lost: list[str] = []
+    for one in modules:
+        if not one.path.is_file() or one.module.path in replace:
+            continue
+        text = module_text(read_code(str(one.path)))
+        if text in {one.module.text, ""} or is_pushed_module(one.path, text) or in_history(one.path, text):
+            continue
+        lost.append(unified_diff(text, one.module.text, (one.module.path, "what is live")))
+    _refuse(lost)
+
+
+def _write_module(one: PulledModule) -> bool:
+    """Write the file of a module. Returns whether it was another."""
+    note_module(one.path, one.module.text)
+    if one.path.is_file() and module_text(read_code(str(one.path))) == one.module.text:
+        return False
+    one.path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(one.path, one.module.text)
+    return True
+
+
+def _write_code(one: PulledWorkflow, modules: list[PulledModule], written: set[Path]) -> Json:
     path, live = one.workflow.path, one.live
-    changed = not path.is_file() or read_code(str(path)) != live.code
+    program, own_modules = split_modules(live.code)
+    changed = not path.is_file() or not _same_text(read_code(str(path)), program)
     if changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, live.code)
+        _replace(path, program)
     note_pushed(path, live.id, live.version, live.code)
+
+    newest = {module.path: module.module for module in modules}
+    own_paths = {path.parent / module.path: module for module in own_modules}
     return {
         "file": one.workflow.declared.file,
         "service_id": live.id,
         "version": live.version,
-        "changed": changed,
+        "changed": changed or bool(written & own_paths.keys()),
+        "modules": [module.path for module in own_modules],
+        # Another workflow with a later text of the same file; the next push brings it to this one too.
+        "outdated": [module.path for file, module in own_paths.items() if newest[file] != module],
     }
+
+
+def _same_text(text: str, other: str) -> bool:
+    # A program without a newline at its end has one in front of its modules.
+    return text == other or text + "\n" == other
 
 
 def _replace(path: Path, text: str) -> None:

@@ -45,7 +45,7 @@ def push_plan(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json:
 
 def _push_version(client: RuntimeClient, review: PlanReview, tell: Tell) -> Json:
     plan, live = review.plan, review.plan.live
-    if live is not None and not any(change.subject in {"code", "name"} for change in plan.changes):
+    if live is not None and not any(change.subject in {"code", "module", "name"} for change in plan.changes):
         return {"service_id": live.id, "version": live.version}
 
     body = {"code": plan.workflow.code} | deploy_target(plan)

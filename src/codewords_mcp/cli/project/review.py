@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
-from codewords_mcp.cli.project.local_modules import check_local_modules
 from codewords_mcp.cli.project.plan import PlannedChange, WorkflowPlan
 from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectSchedule
@@ -33,12 +32,6 @@ def review_plan(
     """Review one plan, and add to it what is a problem. `ask`: open the question where only its page can answer it."""
     review = PlanReview(plan)
     if not plan.deploys and not _inputs(plan):
-        return review
-
-    # Found here: the runtime gets one file, and cannot see what lies beside it.
-    if local := check_local_modules(plan.workflow.path, plan.workflow.code):
-        review.report = {"all_passed": False, "checks": local}
-        plan.problems.append(f"{plan.workflow.declared.file}: {local[0]['message']}")
         return review
 
     body = _body(plan)

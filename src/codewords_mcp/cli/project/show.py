@@ -21,7 +21,7 @@ def print_plans(reviews: list[PlanReview], *, code: bool) -> None:
         _output.line(plan.title, "bold")
         for change in plan.changes:
             _print_change(change)
-            if code and change.subject == "code" and change.action == "change":
+            if code and change.subject in {"code", "module"} and change.action == "change":
                 _print_difference(str(change.before))
         for note in plan.notes:
             _output.prose(note, "dim", indent=2)

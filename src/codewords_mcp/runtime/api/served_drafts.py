@@ -154,6 +154,6 @@ class ServedDraftApi:
         return (version and manifest_of(version)) or Manifest()
 
 
-def _packages(script: Script) -> tuple[str, tuple[str, ...], bool]:
+def _packages(script: Script) -> tuple[object, ...]:
     """The facts of a script by which its environment is chosen."""
-    return script.requires_python, script.dependencies, script.uses_our_client
+    return script.requires_python, script.dependencies, script.uses_our_client, script.modules

@@ -155,10 +155,11 @@ def _host_uses(script: Script) -> Iterator[_HostUse]:
         if variable.default:
             yield from _urls(variable.default, None)
 
-    if script.tree is None:
+    tree = script.whole_tree
+    if tree is None:
         return
 
-    for node in ast.walk(script.tree):
+    for node in ast.walk(tree):
         match node:
             case ast.Constant(value=str(text)):
                 yield from _urls(text, node.lineno)

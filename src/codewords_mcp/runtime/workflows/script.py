@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.model.modules import HEADING, InvalidModules, SharedModule, split_modules
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.declarations import (
     EnvVar,
@@ -48,8 +49,9 @@ class Script:
 
     `code` is stored unchanged, `code_hash` is its SHA-256 in hex. `requires_python` is a PEP 440
     specifier, empty for any. `dependencies` are normalized requirements in the header's order.
-    `connections` are app slugs, from `PIPEDREAM_<APP>_ACCESS`. `tool` is `[tool.codewords]`. `tree`
-    is None if only a newer Python can parse the code.
+    `connections` are app slugs, from `PIPEDREAM_<APP>_ACCESS`. `tool` is `[tool.codewords]`. `modules`
+    are those that it shares with other workflows. `tree` is the program's, None if only a newer Python
+    can parse the code. `module_trees` are those of `modules`, with lines counted in the whole code.
     """
 
     code: str
@@ -62,6 +64,23 @@ class Script:
     notes: tuple[Check, ...]
     facts: ScriptFacts
     tree: ast.Module | None = field(default=None, compare=False, repr=False)
+    modules: tuple[SharedModule, ...] = ()
+    module_trees: tuple[ast.Module, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def whole_tree(self) -> ast.Module | None:
+        """The program's statements and those of its modules: for checks that look at code wherever it stands."""
+        if self.tree is None or not self.module_trees:
+            return self.tree
+        trees = (self.tree, *self.module_trees)
+        return ast.Module(body=[node for tree in trees for node in tree.body], type_ignores=[])
+
+    def place(self, line: int) -> str:
+        """The module's file and the line in it of a line of the code; "" for a line of the program itself."""
+        for module in reversed(self.modules):
+            if module.line <= line:
+                return f"{module.path}:{max(line - module.line, 1)}"
+        return ""
 
     @property
     def uses_our_client(self) -> bool:
@@ -87,9 +106,16 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
     # Before the tree: whether a syntax error counts depends on the Python that the script
     # wants.
     requires = requires_python(header)
+    program, modules = split_modules(text)
     tree = _tree(text, requires)
+    _refuse_misplaced(program, tree)
+    module_trees = tuple(_module_tree(module, requires) for module in modules)
+    trees = [one for one in module_trees if one is not None]
+    if len(trees) < len(modules):
+        # One that cannot be read may do anything, so nothing of the whole counts as read.
+        tree, trees = None, []
     if tree is not None:
-        _refuse_size(tree)
+        _refuse_size([tree, *trees])
     env, connections, env_notes = environment_variables(header)
     options, tool_notes = tool(header)
     facts = read_facts(tree, text)
@@ -105,12 +131,46 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         notes=(*unknown_keys(header), *env_notes, *tool_notes, *facts.notes),
         facts=facts,
         tree=tree,
+        modules=modules,
+        module_trees=tuple(trees),
     )
 
 
-def _refuse_size(tree: ast.Module) -> None:
+def _refuse_misplaced(program: str, tree: ast.Module | None) -> None:
+    """Raise InvalidModules for the block of a module with code after it: it would count for nothing."""
+    headings = [number for number, line in enumerate(program.split("\n"), 1) if line.startswith(HEADING)]
+    if not headings or tree is None:
+        return
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant | ast.JoinedStr)]
+    for line in headings:
+        # Within a text it is no comment.
+        if not any(node.lineno <= line <= (node.end_lineno or line) for node in texts):
+            raise InvalidModules(
+                "The block of a shared module has code after it.",
+                hint="Blocks of modules are the last lines of the code: move the code in front of them.",
+                line=line,
+            )
+
+
+def _module_tree(module: SharedModule, requires: SpecifierSet) -> ast.Module | None:
+    """The tree of a shared module with lines of the whole code. Raises UnreadableScript that names its file."""
     try:
-        refuse_size(*tree_size(tree))
+        tree = _tree(module.text, requires)
+    except UnreadableScript as error:
+        line = module.line + (error.line or 1)
+        raise UnreadableScript(
+            f"{module.path}: {error.message}", hint=error.hint, line=line, column=error.column
+        ) from None
+    if tree is not None:
+        ast.increment_lineno(tree, module.line)
+    return tree
+
+
+def _refuse_size(trees: list[ast.Module]) -> None:
+    try:
+        refuse_size(
+            *tree_size(ast.Module(body=[node for tree in trees for node in tree.body], type_ignores=[]))
+        )
     except InvalidScript as error:
         raise UnreadableScript(error.message, hint=error.hint) from None
 

@@ -19,6 +19,7 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
+from codewords_mcp.runtime.model.modules import MODULES_DISTRIBUTION, MODULES_FILE
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import protocol
 from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
@@ -34,16 +35,27 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The contents of an environment. `packages` are sorted `name==version`; `our_client`: the client is this product's."""
+    """The contents of an environment. `packages` are sorted `name==version`; `our_client`: the client is this product's.
+
+    `modules` are the blocks of shared modules, as they stand in the code.
+    """
 
     python: str
     packages: tuple[str, ...]
     our_client: bool
+    modules: str = ""
 
     def name(self, template: str) -> str:
         """The snapshot's: the same for all who want the same, from the same template."""
         # All that may change what is in the snapshot, or how we talk to its agent.
-        parts = (__version__, str(protocol.VERSION), self.python, str(self.our_client), *self.packages)
+        parts = (
+            __version__,
+            str(protocol.VERSION),
+            self.python,
+            str(self.our_client),
+            *self.packages,
+            self.modules,
+        )
         digest = hashlib.sha256("\0".join(parts).encode()).digest()
         return f"{template}{_MARK}{base64.b32encode(digest)[:20].decode().lower()}"
 
@@ -57,7 +69,13 @@ def read_pins(environment: EnvironmentRef) -> Pins:
     """From what is installed in an environment of this host. Blocks. Raises SandboxFailed where it is not there."""
     site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
     try:
-        found = sorted(_pin(path) for path in site.iterdir() if path.suffix == ".dist-info")
+        metadata = [path for path in site.iterdir() if path.suffix == ".dist-info"]
+        found = sorted(_pin(path) for path in metadata)
+        modules = "".join(
+            (path / MODULES_FILE).read_text(encoding="utf-8")
+            for path in metadata
+            if _pin(path)[0] == MODULES_DISTRIBUTION
+        )
     except OSError as error:
         raise SandboxFailed(
             f"The environment cannot be read: {error.strerror}.",
@@ -65,10 +83,12 @@ def read_pins(environment: EnvironmentRef) -> Pins:
         ) from error
 
     # Tools that a venv may come with, and no packages of the lock.
-    packages = [(name, version) for name, version in found if name not in ("pip", "setuptools", "wheel")]
+    not_locked = ("pip", "setuptools", "wheel", MODULES_DISTRIBUTION)
+    packages = [(name, version) for name, version in found if name not in not_locked]
     # A local version ("+") is our own build of the client, which no index has.
     ours = any(name == CLIENT and "+" in version for name, version in packages)
-    return Pins(environment.python_version, tuple(f"{name}=={version}" for name, version in packages), ours)
+    pins = tuple(f"{name}=={version}" for name, version in packages)
+    return Pins(environment.python_version, pins, ours, modules)
 
 
 def _pin(path: Path) -> tuple[str, str]:
@@ -146,6 +166,7 @@ class MachineSnapshots:
                     "pins": list(pins.packages),
                     "python": pins.python,
                     "client": pins.our_client,
+                    "modules": pins.modules,
                 }
             )
             async with asyncio.timeout(_BUILD_SECONDS):

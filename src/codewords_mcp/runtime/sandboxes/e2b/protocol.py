@@ -3,7 +3,8 @@
 host → agent   {"do": "attach", "have": chunks}              {"do": "start", "spec": …, "egress": …}
                {"do": "stop", "grace": seconds}              {"do": "kill", "reason": …}
                {"do": "usage", "id": number}                 {"do": "read", "upto": chunks}
-               {"do": "environment", "pins": […], "python": "3.11", "client": bool}
+               {"do": "environment", "pins": […], "python": "3.11", "client": bool,
+               "modules": "…"}
 agent → host   {"hello": {version, tier, title, facts, capabilities, environment, started}}
                {"ready": null | error} · {"ended": {exit, failure, usage}} · {"failed": error}
                {"usage": …, "id": number} · {"egress": event} · {"progress": text}
@@ -41,7 +42,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of this protocol. An agent of another version is in a template that has to be built again."""
 AGENT_PORT: Final = 49901
 """The port that the agent listens on in its machine."""

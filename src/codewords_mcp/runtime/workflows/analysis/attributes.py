@@ -39,8 +39,10 @@ class Attributes(Names):
 
     def _attribute_of(self, base: Value, attr: str) -> Values:
         match base:
+            case Ref(name) if name in self._index.shared:
+                return self.imported(f"{name}.{attr}") | self._assigned(attr)
             case Ref(name):
-                return frozenset({Ref(f"{name}.{attr}")})
+                return self.imported(f"{name}.{attr}")
             case InstanceValue():
                 # Both: an object of another module may have had the attribute assigned by the
                 # script.

@@ -92,7 +92,7 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
         if script.tree is not None:
             # The variables that the runtime sets are part of the environment, so that an
             # address made of one of them is recognized.
-            found = index(script.tree)
+            found = index(script.tree, dict(zip(script.modules, script.module_trees, strict=True)))
             evaluator = Evaluator(found, env | dict.fromkeys((*hosts.RUNTIME, "SERVICE_ID")), _stars(found))
             calls = Calls(evaluator, found, env)
             calls.read()
@@ -252,11 +252,12 @@ def _pages(header: _Header, calls: ServiceCalls, services: set[str]) -> set[str]
 
 def _recipients(script: Script, calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
     """People to whom questions are sent. The header may list the service without a call that shows them."""
-    if "approvals" not in services or script.tree is None:
+    tree = script.whole_tree
+    if "approvals" not in services or tree is None:
         return ()
     if "approvals" not in calls.called:
         calls.recipients.is_open = True
-    return tuple(sorted(calls.recipients.of(script.tree)))
+    return tuple(sorted(calls.recipients.of(tree)))
 
 
 def _schedules(calls: ServiceCalls, services: set[str]) -> tuple[str, ...]:
@@ -294,6 +295,8 @@ def _unread_packages(found: ScriptIndex) -> list[tuple[str, int]]:
 
     for module, line in found.imports.items():
         top = module.partition(".")[0]
+        if top in found.shared_tops:
+            continue
         if top not in known | tables.OFFLINE_PACKAGES and top not in sys.stdlib_module_names:
             packages.setdefault(top, line)
 

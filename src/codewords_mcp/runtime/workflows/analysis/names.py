@@ -66,6 +66,9 @@ class Names(Follower):
             return ONLY_UNKNOWN
 
         where, bindings = found
+        if where in self._index.packages:
+            # Others may assign to a variable of a shared module, as an attribute of it.
+            bindings = [*bindings, *(binding for binding, _ in self._index.fields.get(name, []))]
         values = bounded(value for binding in bindings for value in self._bound(binding, where, name))
         if grown and any(isinstance(value, Collection) for value in values):
             # What was appended may be in the collection, whatever the order of the lines.
@@ -76,11 +79,28 @@ class Names(Follower):
 
         return values
 
+    def imported(self, name: str) -> Values:
+        """The values of a dotted name: a shared module or a name in one, else a name of another package."""
+        own: Values = NONE
+        module, _, attr = name.rpartition(".")
+        scope = self._index.shared.get(module)
+        key = ("import", name)
+        if scope is not None and attr in scope.names and key not in self._open:
+            # Modules may import from each other in a circle.
+            self._open.add(key)
+            try:
+                own = self.name(attr, scope)
+            finally:
+                self._open.discard(key)
+        if own and name not in self._index.shared:
+            return own
+        return own | frozenset({Ref(name)})
+
     def _bound(self, binding: Binding, scope: NameScope, name: str) -> Iterable[Value]:
         node = binding.node
         match binding.kind:
             case "import":
-                return {Ref(binding.module)}
+                return self.imported(binding.module)
             case "function":
                 assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101  # as it was bound
                 return {Func(node, scope)}

@@ -1,11 +1,13 @@
-"""Bindings of each name of a script, in every scope, independent of order."""
+"""Bindings of each name of a script and of its shared modules, in every scope, independent of order."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from codewords_mcp.runtime.model.modules import SharedModule
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _ADDS = frozenset({"append", "add", "insert", "appendleft", "setdefault"})
@@ -89,18 +91,52 @@ class ScriptIndex:
 
     None where they can't be determined.
     """
+    shared: dict[str, NameScope] = field(default_factory=dict[str, NameScope])
+    """The scopes of shared modules by the names under which they are imported."""
+    packages: dict[NameScope, str] = field(default_factory=dict[NameScope, str])
+    """The package of each shared module's scope, from which its relative imports begin."""
+    shared_stars: list[tuple[str, NameScope]] = field(default_factory=list[tuple[str, NameScope]])
+    """Wildcard imports of shared modules, each with the scope that gets the names."""
+
+    @property
+    def shared_tops(self) -> set[str]:
+        """The first parts of the names of shared modules."""
+        return {name.partition(".")[0] for name in self.shared}
 
 
-def index(tree: ast.Module) -> ScriptIndex:
-    """Read every binding of a tree. Its depth does not matter."""
+def index(tree: ast.Module, shared: Mapping[SharedModule, ast.Module] | None = None) -> ScriptIndex:
+    """Read every binding of a tree, and of the trees of its shared modules. Their depth does not matter."""
     found = ScriptIndex(NameScope(None, tree))
     found.scope_of[tree] = found.module
+    # All scopes before the first import is looked at: modules may import each other in any order.
+    for module, module_tree in (shared or {}).items():
+        scope = found.shared[module.name] = found.scope_of[module_tree] = NameScope(None, module_tree)
+        found.packages[scope] = module.package
+
+    for scope in (found.module, *found.shared.values()):
+        _read(scope, found)
+    _bind_stars(found)
+    return found
+
+
+def _read(module: NameScope, found: ScriptIndex) -> None:
     # A list of open nodes instead of recursion: generated code may nest deeper than the stack.
-    todo: list[tuple[ast.AST, NameScope]] = [(node, found.module) for node in reversed(tree.body)]
+    todo: list[tuple[ast.AST, NameScope]] = [
+        (node, module) for node in reversed(list(ast.iter_child_nodes(module.node)))
+    ]
     while todo:
         node, scope = todo.pop()
         todo += reversed(list(_step(node, scope, found)))
-    return found
+
+
+def _bind_stars(found: ScriptIndex) -> None:
+    """Bind what wildcard imports of shared modules give, also through several of them."""
+    for _ in found.shared_stars:
+        for module, scope in found.shared_stars:
+            for name in list(found.shared[module].names):
+                binding = Binding("import", module=f"{module}.{name}")
+                if not name.startswith("__") and binding not in scope.names.get(name, []):
+                    scope.bind(name, binding)
 
 
 def _step(node: ast.AST, scope: NameScope, found: ScriptIndex) -> Iterable[tuple[ast.AST, NameScope]]:
@@ -176,13 +212,18 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
                     Binding("import", module=name.name if whole else name.name.partition(".")[0]),
                 )
                 found.imports.setdefault(name.name, node.lineno)
-        case ast.ImportFrom(module=module, names=names, level=0) if module:
+        case ast.ImportFrom() if module := _absolute(node, scope, found):
             found.imports.setdefault(module, node.lineno)
-            for name in names:
-                if name.name == "*":
+            for name in node.names:
+                if name.name == "*" and module in found.shared:
+                    found.shared_stars.append((module, scope))
+                elif name.name == "*":
                     found.wildcards.append(module)
                 else:
                     scope.bind(name.asname or name.name, Binding("import", module=f"{module}.{name.name}"))
+                    if name.asname not in {None, name.name} and module in found.shared:
+                        # Calls by another name are not found by that of the function: a use as a value.
+                        found.loaded[name.name] = found.loaded.get(name.name, 0) + 1
         case ast.Global(names=names) | ast.Nonlocal(names=names):
             scope.outer.update(names)
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
@@ -214,6 +255,19 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
             found.loaded[name] = found.loaded.get(name, 0) + 1
         case _:
             pass
+
+
+def _absolute(node: ast.ImportFrom, scope: NameScope, found: ScriptIndex) -> str:
+    """The whole name of the module that is imported from; "" for a relative import that no module can make."""
+    if not node.level:
+        return node.module or ""
+
+    root = scope
+    while root.parent is not None:
+        root = root.parent
+    parts = found.packages.get(root, "").split(".")
+    base = parts[: len(parts) - node.level + 1]
+    return ".".join(part for part in (*base, node.module) if part)
 
 
 def _owner(scope: NameScope) -> NameScope | None:

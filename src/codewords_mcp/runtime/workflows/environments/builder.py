@@ -12,6 +12,7 @@ from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.workflows.environments import bytecode
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel
+from codewords_mcp.runtime.workflows.environments.module_wheel import ModuleWheel, install_modules
 from codewords_mcp.runtime.workflows.environments.pythons import Python
 from codewords_mcp.runtime.workflows.environments.resolver import explain
 from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
@@ -31,6 +32,9 @@ class Recipe:
     requirements: tuple[str, ...]
     python: Python
     client: ClientWheel | None
+    modules: ModuleWheel | None = None
+    lock_name: str = ""
+    """The name of its lock: shared modules have no part in it, so that a change of them resolves nothing anew."""
 
 
 async def resolve(uv: Uv, recipe: Recipe, work: Path, *, dependencies: bool = True) -> str:
@@ -91,6 +95,7 @@ async def build_venv(
         await progress(0.6, 1, "Compiling packages")
         started = time.perf_counter()
         await _compile(uv, recipe.python, fresh)
+        _mark_compiled(uv.cache, recipe.python.tag, fresh)
         # Bytecode is made once per package in uv's private cache, from where it is linked like
         # the sources: compiling costs more than all the rest of a build. Hence the second
         # install of a build that brought new packages.
@@ -98,7 +103,16 @@ async def build_venv(
         await _install(uv, recipe, lock, work)
         timings["compile"] = _ms(started)
 
+    if recipe.modules is not None:
+        await _add_modules(uv, recipe.python, recipe.modules, work / "venv")
     await asyncio.to_thread(_fit, work / "venv", recipe.python)
+
+
+async def _add_modules(uv: Uv, python: Python, wheel: ModuleWheel, venv: Path) -> None:
+    """Unpack the shared modules after the packages, without uv: its cache would keep each state of them for ever."""
+    site_packages = venv / "lib" / f"python{python.short}" / "site-packages"
+    sources = await asyncio.to_thread(install_modules, wheel, site_packages)
+    await _compile(uv, python, sources)
 
 
 async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
@@ -166,8 +180,8 @@ def _not_compiled(cache: Path, tag: str) -> list[Path]:
     return [archive for archive in archives.iterdir() if archive.is_dir() and archive.name not in done]
 
 
-async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
-    """Compile packages in uv's cache and mark them as done. No code of theirs is run."""
+async def _compile(uv: Uv, python: Python, sources: list[Path]) -> None:
+    """Compile files and all files of folders. No code of theirs is run."""
     command = (
         str(python.executable),
         # Isolated and without `site`: no file of the package or the environment is imported.
@@ -183,13 +197,16 @@ async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
         # A wheel's scripts are files only: uv installs none with a folder of bytecode among them.
         "-x",
         r"\.data/scripts/",
-        *(str(archive) for archive in archives),
+        *map(str, sources),
     )
     # The exit code is ignored: some packages carry test files of bad syntax on purpose.
     await run_command(
         command, env=uv.environment(), timeout_s=_COMPILE_TIMEOUT, doing="compiling the packages"
     )
-    marks = uv.cache / "bytecode" / python.tag
+
+
+def _mark_compiled(cache: Path, tag: str, archives: list[Path]) -> None:
+    marks = cache / "bytecode" / tag
     marks.mkdir(parents=True, exist_ok=True)
     for archive in archives:
         # The archive's own folder stays untouched: it is linked into environments.

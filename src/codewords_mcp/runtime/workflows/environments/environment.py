@@ -30,6 +30,7 @@ from codewords_mcp.runtime.workflows.environments import folders
 from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
 from codewords_mcp.runtime.workflows.environments.integrity import clean_cache, damaged_packages
+from codewords_mcp.runtime.workflows.environments.module_wheel import ModuleWheel, module_wheel
 from codewords_mcp.runtime.workflows.environments.pythons import Python, find_python
 from codewords_mcp.runtime.workflows.environments.uv import Uv
 from codewords_mcp.runtime.workflows.script import Script
@@ -58,6 +59,8 @@ class Environment:
     lock: str
     built: bool
     timings_ms: dict[str, float]
+    modules: str = ""
+    """The wheel of shared modules with its hash, "" without any."""
 
     @property
     def ref(self) -> EnvironmentRef:
@@ -141,7 +144,12 @@ class Environments:
         else:
             client = None
         requirements = tuple(sorted(set(script.dependencies)))
-        return Recipe(_hash(requirements, python, client), requirements, python, client)
+        packages = _hash(requirements, python, client)
+        modules = module_wheel(script.modules)
+        if modules is None:
+            return Recipe(packages, requirements, python, client, lock_name=packages)
+        whole = hashlib.sha256(f"{packages}\0{modules.digest}".encode()).hexdigest()[:24]
+        return Recipe(whole, requirements, python, client, modules, packages)
 
     async def _python(self, requires: str) -> Python:
         """A Python that fits. Results are cached while the interpreter exists: finding one starts
@@ -242,7 +250,8 @@ class Environments:
             await asyncio.to_thread(shutil.rmtree, work / "venv", ignore_errors=True)
             await build_venv(self._uv, recipe, lock, work, progress, timings)
             folder = _site_packages(work / "venv", recipe.python)
-            return await asyncio.to_thread(damaged_packages, folder, lock.count("=="), hashes=True)
+            expected = lock.count("==") + (recipe.modules is not None)
+            return await asyncio.to_thread(damaged_packages, folder, expected, hashes=True)
 
         odd = await self._cured(build)
         if odd and await self._clean_cache():
@@ -301,11 +310,12 @@ class Environments:
         """
         if not (venv / "pyvenv.cfg").is_file():
             return ["the virtual environment itself"]
-        damaged = damaged_packages(site_packages, str(facts["lock"]).count("=="), hashes=hashes)
+        expected = str(facts["lock"]).count("==") + bool(facts.get("modules"))
+        damaged = damaged_packages(site_packages, expected, hashes=hashes)
         return sorted(set(damaged) - set(facts.get("odd", ())))
 
     async def _lock(self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]) -> str:
-        lock_file = self._root / "locks" / f"{recipe.hash}.txt"
+        lock_file = self._root / "locks" / f"{recipe.lock_name}.txt"
         if lock_file.is_file():
             return lock_file.read_text(encoding="utf-8")
 
@@ -376,7 +386,14 @@ def _describe(recipe: Recipe, folder: Path, lock: str) -> Environment:
         lock,
         built=False,
         timings_ms={},
+        modules=_modules_line(recipe.modules),
     )
+
+
+def _modules_line(modules: ModuleWheel | None) -> str:
+    if modules is None:
+        return ""
+    return f"{modules.name} sha256:{modules.digest}"
 
 
 def _site_packages(venv: Path, python: Python) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
 from codewords_mcp.runtime.model.authoring import ProposedTest
 from codewords_mcp.runtime.model.manifest import ANY, Manifest
+from codewords_mcp.runtime.model.modules import InvalidModules, split_modules
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
@@ -103,7 +104,8 @@ async def validate(
     work.config = config or {}
     with work.timed("total"):
         await work.run(code)
-    report = make_report(work.checks, work.manifest, started=start)
+    checks = [_with_place(work.script, check) for check in work.checks]
+    report = make_report(checks, work.manifest, started=start)
     return CheckedScript(
         report,
         work.script,
@@ -190,10 +192,15 @@ class _Work:
             # Larger code is refused by `parse_script` itself, so measuring it would be wasted.
             if len(code) <= self._max_code:
                 await refuse_excess(code)
+                # Comments of the code as far as its own tree goes.
+                for module in split_modules(code)[1]:
+                    await refuse_excess(module.text)
             script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
         except InvalidScript as error:
             if isinstance(error, UnreadableScript):
                 check_id = "parse"
+            elif isinstance(error, InvalidModules):
+                check_id = "modules"
             else:
                 check_id = "header"
 
@@ -220,7 +227,7 @@ class _Work:
         self.checks += check_resources(script.tool, self._limits, groups=groups)
         self.checks += await lint(script)
         # In threads: each walks the whole tree, and the event loop serves requests meanwhile.
-        self.checks += await asyncio.to_thread(check_state, script.tree)
+        self.checks += await asyncio.to_thread(check_state, script.whole_tree)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, {*self._known, *self.config})
         if self.connected is not None:
@@ -254,7 +261,8 @@ class _Work:
 
         self.environment = environment
         packages = environment.lock.count("==")
-        self.checks.append(_passed("dependencies", f"{packages} packages, locked."))
+        shared = f" Shared modules: {environment.modules}." if environment.modules else ""
+        self.checks.append(_passed("dependencies", f"{packages} packages, locked.{shared}"))
         if environment.built:
             state = "built"
         else:
@@ -282,6 +290,14 @@ class _Work:
 
 def _passed(check_id: str, message: str) -> Check:
     return Check(id=check_id, status="passed", message=message)
+
+
+def _with_place(script: Script | None, check: Check) -> Check:
+    """The check, which names the file and line where it is about a shared module."""
+    place = script.place(check.line) if script is not None and check.line else ""
+    if not place:
+        return check
+    return check.model_copy(update={"message": f"{place}: {check.message}"})
 
 
 def _app(script: Script) -> Check:

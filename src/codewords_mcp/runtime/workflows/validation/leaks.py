@@ -157,7 +157,8 @@ def _header_defaults(script: Script, text: str) -> Iterator[Leak]:
 
 def _named(script: Script) -> Iterator[Leak]:
     """Literals with a telling name: variables, attributes, keywords, parameters, dictionary keys."""
-    for node in ast.walk(script.tree) if script.tree else ():
+    tree = script.whole_tree
+    for node in ast.walk(tree) if tree else ():
         for name, value in _assignments(node):
             if (
                 isinstance(value, ast.Constant)

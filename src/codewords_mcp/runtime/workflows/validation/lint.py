@@ -6,6 +6,8 @@ import json
 import os
 import re
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed
@@ -32,23 +34,16 @@ async def lint(script: Script) -> list[Check]:
 
     command = (
         find_ruff_bin(), "check", "--isolated", "--no-cache", "--quiet", "--exit-zero", "--output-format", "json",
-        "--target-version", _target(script), "--select", f"{_CRASHES},{_SMELLS}", "--preview", "--stdin-filename", "main.py", "-",
+        "--target-version", _target(script), "--select", f"{_CRASHES},{_SMELLS}", "--preview",
     )  # fmt: skip
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    done = await run_command(
-        command, env=environment, timeout_s=30, doing="looking at the code with ruff", stdin=script.code
-    )
-
-    try:
-        # With --exit-zero, unreadable output is the only sign of a ruff that failed.
-        findings: list[dict[str, Any]] = json.loads(done.stdout)
-    except ValueError:
-        raise EnvironmentFailed(
-            "ruff did not look at the code.", hint="Install codewords-mcp again."
-        ) from None
+    findings = await _findings((*command, "--stdin-filename", "main.py", "-"), script.code)
+    if script.modules:
+        with tempfile.TemporaryDirectory(prefix="codewords-lint-") as folder:
+            findings += await _module_findings(command, script, Path(folder))
 
     imported = missing_imports(script.tree)
-    checks = [_check(finding, imported) for finding in findings]
+    # The import is added to the program only.
+    checks = [_check(one, () if script.place(one["location"]["row"]) else imported) for one in findings]
     checks.sort(key=lambda check: check.status != "failed")
     distinct = _once(checks)
 
@@ -59,6 +54,32 @@ async def lint(script: Script) -> list[Check]:
         distinct = [*distinct[:_LIMIT], omitted]
 
     return distinct or [Check(id="lint", status="passed", message="No line of the code is sure to crash.")]
+
+
+async def _findings(command: tuple[str, ...], stdin: str = "") -> list[dict[str, Any]]:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    done = await run_command(
+        command, env=environment, timeout_s=30, doing="looking at the code with ruff", stdin=stdin
+    )
+    try:
+        # With --exit-zero, unreadable output is the only sign of a ruff that failed.
+        findings: list[dict[str, Any]] = json.loads(done.stdout)
+    except ValueError:
+        raise EnvironmentFailed(
+            "ruff did not look at the code.", hint="Install codewords-mcp again."
+        ) from None
+    return findings
+
+
+async def _module_findings(command: tuple[str, ...], script: Script, folder: Path) -> list[dict[str, Any]]:
+    """The findings in shared modules, with lines of the whole code. They are files in `folder` meanwhile."""
+    # Numbers for names: a path of the code is never one on this machine.
+    for number, module in enumerate(script.modules):
+        (folder / f"{number}.py").write_text(module.text, encoding="utf-8")
+    findings = await _findings((*command, str(folder)))
+    for finding in findings:
+        finding["location"]["row"] += script.modules[int(Path(finding["filename"]).stem)].line
+    return findings
 
 
 def _target(script: Script) -> str:

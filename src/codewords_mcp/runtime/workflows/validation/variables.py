@@ -98,8 +98,9 @@ def _undeclared(script: Script) -> Iterator[Check]:
     declared = {variable.name for variable in script.env} | PROVIDED | _SYSTEM
     declared |= {variable_of(app) for app in script.connections}
     reported: set[str] = set()
+    tree = script.whole_tree
 
-    for node in ast.walk(script.tree) if script.tree else ():
+    for node in ast.walk(tree) if tree else ():
         match node:
             case ast.Subscript(
                 # `os.environ["X"]` raises without X. `os.environ.get` has a default, so it
