@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ def describe_server(
         "first_id": first_id,
         "ids": ids,
         "root": root,
-        "sources": asdict(sources),
+        "sources": sources._asdict(),
         "sandboxes": str(sandboxes),
         "packages": f"/env/{packages}" if (environment.path / packages).is_dir() else None,
         "variables": defaults(environment.base_prefix) | _trust_at_import(authorities_file),
@@ -259,7 +258,7 @@ def _describe(
         "parent": os.getpid(),
         "uid": uid,
         "root": str(folders.root),
-        "sources": asdict(sources),
+        "sources": sources._asdict(),
         "network": spec.network,
         "port": spec.port,
         "argv": ["/env/bin/python", rootfs.BOOT, MAIN],

@@ -8,8 +8,7 @@ import os
 import resource
 import signal
 import socket
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from ...namespaces.inside import channel, linux, seccomp, syscalls
 from . import filter as second
@@ -31,8 +30,7 @@ _OF_ITSELF: Final = (
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class StartedProgram:
+class StartedProgram(NamedTuple):
     """The program's pid, and the descriptor on which the filter asks."""
 
     pid: int

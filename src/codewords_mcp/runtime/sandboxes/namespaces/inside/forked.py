@@ -14,8 +14,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from . import boot, channel, identity, init, prepared, rootfs, warm
 
@@ -29,8 +28,7 @@ _PROGRAM_SIGNALS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class ForkTemplate:
+class ForkTemplate(NamedTuple):
     """State that the server made once for all forks. `filters`: by whether a cgroup holds their memory; `contexts`: of TLS, which
     packages made at import; `hooked`: the environment has code for Python's start (.pth files); `modules`: names of this
     package's.
@@ -44,8 +42,7 @@ class ForkTemplate:
     modules: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or ""."""
 
     port: int

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from . import channel, identity, init, linux, rootfs
 from .ports import ListeningPorts
@@ -25,8 +24,7 @@ _NAMESPACES: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class EntryDescriptors:
+class EntryDescriptors(NamedTuple):
     """Descriptors: the pid namespace, for the fork itself; the other namespaces by name; the control groups; what the
     program gets. `catches_all`: see `init`.
     """

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import linux
 
@@ -68,8 +67,7 @@ _PROC_MASKED: Final = (
 _PROC_EMPTIED: Final = ("acpi", "asound", "scsi", "driver")
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(NamedTuple):
     """Host paths that go into the root. `python` is None where the installation is /usr itself; `app` and `tmp` are None
     for a root that many sandboxes are made from.
     """
