@@ -77,3 +77,20 @@ def test_help_of_the_test_script_is_its_own_and_runs_no_check(checkout: Checkout
         done = checkout.run("test", option)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: scripts/test")
+
+
+def test_a_fresh_checkout_is_compiled_once_and_not_by_each_worker(checkout: Checkout) -> None:
+    for name in ("python", "pytest"):
+        checkout.program(f".venv/bin/{name}", f'#!/bin/sh\necho "{name} $*" >>calls\n')
+    calls = checkout.folder / "calls"
+    assert checkout.run("test").returncode == 0
+    compiling, *collecting, running = calls.read_text(encoding="utf-8").splitlines()
+    assert compiling.startswith("python -m compileall")
+    assert len(collecting) == 2
+    assert all("--collect-only" in call for call in collecting)
+    assert running.startswith("pytest -n ")
+
+    calls.unlink()
+    (checkout.folder / "tests" / "unit" / "__pycache__").mkdir(parents=True)
+    assert checkout.run("test").returncode == 0
+    assert calls.read_text(encoding="utf-8").splitlines() == [running]
