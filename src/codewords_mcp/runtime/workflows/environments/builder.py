@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.model.progress import Progress
-from codewords_mcp.runtime.workflows.environments import bytecode
+from codewords_mcp.runtime.workflows.environments import bytecode, bytecode_links
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel
 from codewords_mcp.runtime.workflows.environments.module_wheel import ModuleWheel, install_modules
 from codewords_mcp.runtime.workflows.environments.pythons import Python
@@ -96,11 +95,10 @@ async def build_venv(
         started = time.perf_counter()
         await _compile(uv, recipe.python, fresh)
         _mark_compiled(uv.cache, recipe.python.tag, fresh)
-        # Bytecode is made once per package in uv's private cache, from where it is linked like
-        # the sources: compiling costs more than all the rest of a build. Hence the second
-        # install of a build that brought new packages.
-        await asyncio.to_thread(shutil.rmtree, work / "venv")
-        await _install(uv, recipe, lock, work)
+        # Bytecode is made once per package in uv's private cache, from where it is linked like the sources: compiling
+        # costs more than all the rest of a build. The first environment with a package was installed before.
+        packages = work / "venv" / "lib" / f"python{recipe.python.short}" / "site-packages"
+        await asyncio.to_thread(bytecode_links.add, fresh, packages)
         timings["compile"] = _ms(started)
 
     if recipe.modules is not None:
