@@ -9,7 +9,7 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.authoring.template_choice import matching_templates
-from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
+from codewords_mcp.runtime.authoring.templates import missing_secrets, read_template, template_code, templates
 from codewords_mcp.runtime.model.authoring import (
     Template,
 )
@@ -79,11 +79,13 @@ class TemplateApi:
         found = [*templates(), *await self._own_templates(caller)]
         if category:
             found = [template for template in found if template.category == category.lower()]
-        services = {service.name: service for service in await self._services.list(caller)}
+        of_services = await self._services.missing_credentials(
+            caller, {name for template in found for name in template.services}
+        )
         needs = {name for template in found for name in template.needs}
         present = await self._container.secrets.resolve(caller.owner, sorted(needs))
         found = [
-            template.model_copy(update={"missing": lacking(template, services, present)})
+            template.model_copy(update={"missing": missing_secrets(template, of_services, present)})
             for template in found
         ]
         if query:

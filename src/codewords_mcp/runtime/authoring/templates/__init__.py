@@ -16,8 +16,8 @@ from typing import Any, cast
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.authoring import Template
-from codewords_mcp.runtime.model.service import ServiceInfo
-from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.declarations import environment_variables, tool
+from codewords_mcp.runtime.workflows.header import normalise, read_header
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -32,9 +32,12 @@ def read_template(template_id: str, category: str, code: str) -> Template:
     """Parse the template's facts from its code. `needs` are its own secrets; those of its services
     are added elsewhere.
     """
-    script = parse_script(code)
+    # The header alone: facts of the whole program take ten times as long, and a list reads 60 programs.
+    header = read_header(normalise(code))
+    options, _ = tool(header)
+    variables, _, _ = environment_variables(header)
     title, description = _title_and_docstring(ast.parse(code))
-    example: Any = script.tool.get("example") or {}
+    example: Any = options.get("example") or {}
     if template_id == "greeting":
         title, description, example = _GREETING
     return Template(
@@ -45,7 +48,7 @@ def read_template(template_id: str, category: str, code: str) -> Template:
         category=category,
         services=sorted(set(_CALLS.findall(code))),
         needs=[
-            variable.name for variable in script.env if variable.required and variable.name not in PROVIDED
+            variable.name for variable in variables if variable.required and variable.name not in PROVIDED
         ],
         example_input=cast("dict[str, Any]", example) if isinstance(example, dict) else {},
     )
@@ -53,15 +56,25 @@ def read_template(template_id: str, category: str, code: str) -> Template:
 
 def _title_and_docstring(tree: ast.Module) -> tuple[str, str]:
     """The app's title, and the module's docstring on one line."""
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "FastAPI":
-            titles = [
-                keyword.value.value
-                for keyword in call.keywords
-                if keyword.arg == "title" and isinstance(keyword.value, ast.Constant)
-            ]
-            return str(titles[0]) if titles else "", " ".join((ast.get_docstring(tree) or "").split())
-    return "", " ".join((ast.get_docstring(tree) or "").split())
+    docstring = " ".join((ast.get_docstring(tree) or "").split())
+    for statement in tree.body:
+        # Only the module level: uvicorn takes the app by a module's attribute.
+        match statement:
+            case (
+                ast.Assign(value=ast.Call(func=ast.Name(id="FastAPI")) as call)
+                | ast.AnnAssign(value=ast.Call(func=ast.Name(id="FastAPI")) as call)
+            ):
+                return _title(call), docstring
+            case _:
+                pass
+    return "", docstring
+
+
+def _title(call: ast.Call) -> str:
+    for keyword in call.keywords:
+        if keyword.arg == "title" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    return ""
 
 
 def _rank(file: Path) -> tuple[bool, str, str]:
@@ -76,13 +89,14 @@ def _read() -> tuple[Template, ...]:
     )
 
 
-def lacking(template: Template, services: Mapping[str, ServiceInfo], present: Collection[str]) -> list[str]:
-    """Required secrets without a value, its own and its services'. `present` are names of stored
-    secrets.
+def missing_secrets(
+    template: Template, of_services: Mapping[str, Collection[str]], present: Collection[str]
+) -> list[str]:
+    """Required secrets without a value, its own and its services'. `of_services` has those by service, `present`
+    are names of stored secrets.
     """
     own = [name for name in template.needs if name not in present]
-    used = [services[name] for name in template.services if name in services]
-    theirs = [credential.name for service in used for credential in service.lacking]
+    theirs = [name for service in template.services for name in of_services.get(service, ())]
     return list(dict.fromkeys([*own, *theirs]))
 
 
