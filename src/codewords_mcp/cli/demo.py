@@ -14,9 +14,10 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from codewords_mcp import __version__
@@ -25,6 +26,9 @@ from codewords_mcp.cli._boundary import FAILED, INTERRUPTED, OK
 from codewords_mcp.cli._connect import endpoint, key_file
 from codewords_mcp.cli._steps import ShownStepFailed, Steps, check
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.stdio import lifecycle, runtime_choice
+from codewords_mcp.stdio.home import home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +110,9 @@ class _Demo:
         return True
 
     async def _connect(self, say: Callable[[str], None]) -> str:
+        # The runtime starts while the client is imported: each takes a second of a processor, and more on its first
+        # start, which compiles what it imports. Nobody waits for the thread: the server finds what it started.
+        Thread(target=_start_runtime, daemon=True).start()
         from mcp import Client, StdioServerParameters
         from mcp.client.stdio import stdio_client
 
@@ -242,6 +249,14 @@ class _Demo:
         )
 
         return cast("Json", result.structured_content)
+
+
+def _start_runtime() -> None:
+    """Start the home's runtime, if none runs. A failure is for the server to tell, which tries the same."""
+    folder = home_folder()
+    if runtime_choice.read(folder).kind != runtime_choice.REMOTE:
+        with suppress(CodewordsError):
+            lifecycle.ensure(folder)
 
 
 def _program() -> str:
