@@ -23,6 +23,7 @@ from uv import find_uv_bin
 from codewords_mcp import __version__
 from codewords_mcp.runtime.api import readiness
 from codewords_mcp.runtime.gateway.keys import NAMES
+from codewords_mcp.runtime.sandboxes.host import diagnosis
 from codewords_mcp.settings import Settings
 
 PACKAGING = PROJECT / "packaging"
@@ -91,7 +92,11 @@ def test_the_compose_file_sets_only_what_the_product_reads_and_the_image_gets_al
 ):
     container = PACKAGING / "container"
     compose = yaml.safe_load((container / "compose.yaml").read_text(encoding="utf-8"))
-    env = compose["services"]["runtime"]["environment"]
+    runtime = compose["services"]["runtime"]
+    env = runtime["environment"]
+    [profile] = (option for option in runtime["security_opt"] if option.startswith("seccomp="))
+    assert (container / profile.removeprefix("seccomp=")).resolve() == diagnosis.FILTER_PATH.resolve()
+    assert not {"privileged", "cap_add"} & set(runtime)
     assert "/readyz" in compose["services"]["runtime"]["healthcheck"]["test"][-1]
     assert "/readyz" in (container / "Containerfile").read_text(encoding="utf-8")
     assert settings_named(set(env)) == set(env)

@@ -38,12 +38,12 @@ def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> Ma
         ({"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, {}, diagnosis.APPARMOR, "apparmor_parser -r"),
         ({"proc/sys/kernel/unprivileged_userns_clone": "0"}, {}, diagnosis.CLONE_OFF, "kernel.unprivileged_userns_clone=1"),
         ({"proc/sys/user/max_user_namespaces": "0"}, {}, diagnosis.NONE_LEFT, "user.max_user_namespaces="),
-        ({".dockerenv": ""}, {"user": 0}, diagnosis.CONTAINER, "--privileged"),
-        ({"proc/1/cgroup": "0::/kubepods/pod1"}, {"user": 0}, diagnosis.CONTAINER, "--cap-add SYS_ADMIN"),
-        ({"run/systemd/container": "systemd-nspawn"}, {"user": 0}, diagnosis.CONTAINER, "--privileged"),
-        ({"run/secrets/kubernetes.io/serviceaccount/token": ""}, {"user": 0}, diagnosis.CONTAINER, "--privileged"),
+        ({".dockerenv": ""}, {"user": 0}, diagnosis.CONTAINER, "install --runtime container"),
+        ({"proc/1/cgroup": "0::/kubepods/pod1"}, {"user": 0}, diagnosis.CONTAINER, "without capabilities"),
+        ({"run/systemd/container": "systemd-nspawn"}, {"user": 0}, diagnosis.CONTAINER, "install --runtime container"),
+        ({"run/secrets/kubernetes.io/serviceaccount/token": ""}, {"user": 0}, diagnosis.CONTAINER, "install --runtime container"),
         ({"proc/self/status": "Name:\tx\nSeccomp:\t2\n"}, {"user": 0}, diagnosis.FILTERED, "RestrictNamespaces="),
-        ({"proc/self/status": "Name:\tx\nSeccomp:\t2\n"}, {}, diagnosis.FILTERED, "seccomp=unconfined"),
+        ({"proc/self/status": "Name:\tx\nSeccomp:\t2\n"}, {}, diagnosis.FILTERED, "seccomp=seccomp.json"),
         ({"proc/self/status": "Name:\tx\nSeccomp:\t0\n"}, {"user": 0}, "", ""),
         ({"proc/sys/kernel/osrelease": "4.4.0-19041-Microsoft"}, {}, diagnosis.WSL1, "--set-version"),
         ({}, {"system": "win32"}, diagnosis.WINDOWS, "wsl --install"),
@@ -60,6 +60,7 @@ def test_what_keeps_a_machine_from_isolating_is_named_with_its_fix(
     assert cause in said[0]
     assert fix in said[1]
     assert bool(cause) == bool(said[0])
+    assert "--privileged" not in said[1], "far more than a sandbox needs"
 
 
 def test_the_apparmor_profile_is_for_one_python_however_it_is_called(tmp_path: Path) -> None:
@@ -111,6 +112,11 @@ def test_quicker_moves_are_advised_where_they_can_be_had_and_are_not(
 ) -> None:
     said = diagnosis.quicker_moves(machine(tmp_path, {"proc/self/mountinfo": "\n".join(mounts)}))
     assert said == (diagnosis.QUICKER_MOVES.format(folder=folder) if folder else "")
+
+
+def test_the_filter_that_is_named_for_containers_is_there() -> None:
+    assert str(diagnosis.FILTER_PATH) in diagnosis.CONTAINER_FIX
+    assert "defaultAction" in diagnosis.FILTER_PATH.read_text(encoding="utf-8")
 
 
 def test_a_home_on_a_windows_drive_is_a_warning(tmp_path: Path) -> None:

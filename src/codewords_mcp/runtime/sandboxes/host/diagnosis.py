@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import codewords_mcp
 from codewords_mcp.runtime.sandboxes.base import Tier
+
+FILTER_PATH: Final = Path(codewords_mcp.__file__).parent / "container" / "seccomp.json"
+"""The filter of system calls for a container whose runtime makes sandboxes of namespaces."""
 
 ELSEWHERE: Final = (
     "{use} a Linux virtual machine, E2B (CODEWORDS_SANDBOX=e2b) or a remote runtime (CODEWORDS_RUNTIME_URL); "
@@ -60,16 +64,19 @@ APPARMOR: Final = (
 CLONE_OFF: Final = "The kernel forbids user namespaces to ordinary users."
 NONE_LEFT: Final = "The kernel allows no user namespaces."
 CONTAINER: Final = "The runtime is in a container, which by default may not make namespaces."
+_PROFILE_OPTIONS: Final = (
+    f"--security-opt seccomp=seccomp.json, a filter that lets namespaces be made ({FILTER_PATH} here)"
+)
 CONTAINER_FIX: Final = (
-    "Start the container with --privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined "
-    "--security-opt apparmor=unconfined --security-opt systempaths=unconfined."
+    f"Start the container without capabilities, but with {_PROFILE_OPTIONS}, --security-opt systempaths=unconfined (Podman: "
+    "unmask=ALL) and --security-opt apparmor=unconfined, as `codewords-mcp install --runtime container` does."
 )
 FILTERED: Final = (
     "A filter of system calls, as containers and some services have, forbids namespaces to the runtime."
 )
 FILTERED_FIX: Final = (
-    "In a container: start it with --privileged, or with --security-opt seccomp=unconfined. In a systemd service: "
-    "remove the lines RestrictNamespaces= and SystemCallFilter=."
+    f"In a container: start it with {_PROFILE_OPTIONS}. In a systemd service: remove the lines RestrictNamespaces= and "
+    "SystemCallFilter=."
 )
 WSL1: Final = "This is WSL 1, which has no Linux kernel and so no isolation."
 WSL1_FIX: Final = "In a Windows terminal: wsl --set-version <distribution> 2 (wsl --list names it)."
@@ -99,7 +106,7 @@ WSL_SYSTEMD: Final = (
     "Windows terminal, then start the runtime under systemd-run --user --scope -p Delegate=yes"
 )
 CONTAINER_LIMITS: Final = (
-    "For exact limits give the container a cgroup that it may write: --privileged, or --cgroupns=private with /sys/fs/cgroup "
+    "For exact limits give the container a cgroup of its own that it may write: --cgroupns=private, with /sys/fs/cgroup "
     "mounted writable."
 )
 
