@@ -44,11 +44,37 @@ def main(words: list[str]) -> int:
 
 
 def run(words: list[str]) -> int:
+    if "--rm" in words:
+        return run_once(words)
     name = words[words.index("--name") + 1]
     if record(name).exists():
         sys.stderr.write(f"the name {name} is in use\n")
         return 125
 
+    command = words[words.index("serve") :]
+    if (FOLDER / "crashes").exists():
+        command = ["serve", "--port", "none"]
+    with (FOLDER / f"{name}.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "codewords_mcp", *command],
+            env=environment(words), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    label, _, version = words[words.index("--label") + 1].partition("=")
+    record(name).write_text(json.dumps({"pid": process.pid, "labels": {label: version}}), encoding="utf-8")
+    return 0
+
+
+def run_once(words: list[str]) -> int:
+    program = Path(sys.executable).with_name(words[words.index("--entrypoint") + 1])
+    # What follows the image, whose name has its version after a colon.
+    at = next(at for at, word in enumerate(words) if word.startswith("codewords-mcp:"))
+    command = words[at + 1 :]
+    return subprocess.run([program, *command], env=environment(words), check=False).returncode
+
+
+def environment(words: list[str]) -> dict[str, str]:
+    """The variables of a container: those that were named, and its volume as the home."""
     taken = {words[at + 1].partition("=")[0] for at, word in enumerate(words) if word == "--env"}
     kept = {
         name: value
@@ -57,18 +83,7 @@ def run(words: list[str]) -> int:
     }
     volume = FOLDER / "volumes" / words[words.index("--volume") + 1].partition(":")[0]
     volume.mkdir(parents=True, exist_ok=True)
-    command = words[words.index("serve") :]
-    if (FOLDER / "crashes").exists():
-        command = ["serve", "--port", "none"]
-    with (FOLDER / f"{name}.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "codewords_mcp", *command],
-            env={**kept, "CODEWORDS_HOME": str(volume)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-    label, _, version = words[words.index("--label") + 1].partition("=")
-    record(name).write_text(json.dumps({"pid": process.pid, "labels": {label: version}}), encoding="utf-8")
-    return 0
+    return {**kept, "CODEWORDS_HOME": str(volume)}
 
 
 def record(name: str) -> Path:

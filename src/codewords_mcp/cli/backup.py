@@ -11,8 +11,9 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -21,8 +22,10 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import is_elsewhere, read_settings
+from codewords_mcp.cli._container_backup import backup_of_container, in_container, restore_into_container
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
+from codewords_mcp.stdio.home import home_folder
 
 if TYPE_CHECKING:
     from codewords_mcp.settings import Settings
@@ -39,6 +42,7 @@ PART = ".part"
 """The suffix of unfinished uploads."""
 MARK = "codewords-backup"
 VERSION = b"1\n"
+_HOLDS_KEYS = "It holds secrets and keys: keep it like a password."
 
 
 def backup(
@@ -63,12 +67,12 @@ def backup(
     The runtime may go on: the database is copied as it is at one moment. Environments are left out, since they are built
     again from the code.
     """
-    settings = _own_settings()
-    home = settings.home
-    if not (home / DATABASE).is_file():
-        raise InvalidInput(f"There is no database in {home}.", hint="CODEWORDS_HOME names the home.")
+    if in_container():
+        write = partial(backup_of_container, keys=keys)
+    else:
+        write = partial(_pack, _settings_with_database(), keys=keys)
     if str(file) == STANDARD:
-        return _to_stdout(settings, keys=keys, as_json=as_json)
+        return _to_stdout(write, keys=keys, as_json=as_json)
 
     try:
         # O_EXCL: never overwrite. 0600: the file holds keys.
@@ -79,12 +83,8 @@ def backup(
         raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
 
     try:
-        with (
-            os.fdopen(descriptor, "wb") as out,
-            # The fastest level: a home may have gigabytes of uploaded files.
-            tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive,
-        ):
-            _write(archive, home, _files(settings), with_keys=keys)
+        with os.fdopen(descriptor, "wb") as out:
+            write(out)
     except BaseException:
         # Also after Ctrl-C: half a backup must not be taken for a whole one.
         file.unlink(missing_ok=True)
@@ -95,12 +95,12 @@ def backup(
         _output.print_json({"file": str(file), "bytes": size, "keys": keys})
     else:
         _output.line(f"{file}: {_output.size(size)}.")
-        _say_what_is_in_it(settings, keys=keys)
+        _output.note(_HOLDS_KEYS, always=keys)
 
     return OK
 
 
-def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
+def _to_stdout(write: Callable[[IO[bytes]], None], *, keys: bool, as_json: bool) -> int:
     """Write the backup to stdout, which takes no other words then. Raises InvalidInput for a terminal."""
     if as_json:
         raise InvalidInput(
@@ -112,21 +112,31 @@ def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
             hint="Give a file's name, or pass it on: codewords backup - | age -r KEY > FILE.",
         )
 
-    with (
-        # tarfile's own compression needs a file that can seek.
-        gzip.GzipFile(fileobj=sys.stdout.buffer, mode="wb", compresslevel=1) as packed,
-        tarfile.open(fileobj=packed, mode="w|") as archive,
-    ):
-        _write(archive, settings.home, _files(settings), with_keys=keys)
-
+    write(sys.stdout.buffer)
     sys.stdout.buffer.flush()
-    _say_what_is_in_it(settings, keys=keys)
+    _output.note(_HOLDS_KEYS, always=keys)
     return OK
 
 
-def _say_what_is_in_it(settings: Settings, *, keys: bool) -> None:
-    _output.note("It holds secrets and keys: keep it like a password.", always=keys)
-    if _files(settings) is None:
+def _settings_with_database() -> Settings:
+    """The settings of this machine's home. Raises InvalidInput where it has no database."""
+    settings = _own_settings()
+    if not (settings.home / DATABASE).is_file():
+        raise InvalidInput(f"There is no database in {settings.home}.", hint="CODEWORDS_HOME names the home.")
+    return settings
+
+
+def _pack(settings: Settings, out: IO[bytes], *, keys: bool) -> None:
+    """Write the backup of this machine's home."""
+    files = _files(settings)
+    with (
+        # tarfile's own compression needs a file that can seek. The fastest level: a home may have gigabytes of files.
+        gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as archive,
+    ):
+        _write(archive, settings.home, files, with_keys=keys)
+
+    if files is None:
         _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)
 
 
@@ -144,25 +154,18 @@ def restore(
     It starts with its schedules, triggers and waiting runs paused, since the home of the backup may have gone on with
     them; `codewords resume` lets them go on here.
     """
-    home = _own_settings().home
-    _require_no_database(home)
-
-    with _opened(file) as source:
-        try:
-            with tarfile.open(fileobj=source, mode="r:gz") as archive:
-                names = _checked(archive)
-                with _locked(home):
-                    # Again, with the lock: another restore may have been faster.
-                    _require_no_database(home)
-                    _extract(archive, home)
-        except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
-            (home / RESTORING).unlink(missing_ok=True)
-            raise StorageFailed(
-                f"{file} could not be restored: it is damaged, or the disk is full."
-            ) from error
+    if in_container():
+        home = Path(home_folder())
+        with _opened(file) as source:
+            files = restore_into_container(source)
+    else:
+        home = _own_settings().home
+        _require_no_database(home)
+        with _opened(file) as source:
+            files = _unpack(home, file, source)
 
     if as_json:
-        _output.print_json({"home": str(home), "files": len(names), "paused": True})
+        _output.print_json({"home": str(home), "files": files, "paused": True})
     else:
         _output.line(f"{home} is restored.")
         _output.note(
@@ -172,6 +175,22 @@ def restore(
         )
 
     return OK
+
+
+def _unpack(home: Path, file: Path, source: IO[bytes]) -> int:
+    """Fill this machine's home from a backup. Returns the number of files."""
+    try:
+        with tarfile.open(fileobj=source, mode="r:gz") as archive:
+            names = _checked(archive)
+            with _locked(home):
+                # Again, with the lock: another restore may have been faster.
+                _require_no_database(home)
+                _extract(archive, home)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
+        (home / RESTORING).unlink(missing_ok=True)
+        raise StorageFailed(f"{file} could not be restored: it is damaged, or the disk is full.") from error
+
+    return len(names)
 
 
 @contextmanager
@@ -242,8 +261,8 @@ def _own_settings() -> Settings:
     settings = read_settings()
     if is_elsewhere():
         raise InvalidInput(
-            "This terminal's runtime is elsewhere or in a container, and its home is not here.",
-            hint="Back up on its machine, or in the container.",
+            "This terminal's runtime is elsewhere, and its home is not here.",
+            hint="Back up on its machine.",
         )
     if settings.database_url and not settings.database_url.startswith("sqlite"):
         raise InvalidInput(

@@ -28,7 +28,8 @@ from codewords_mcp.stdio import home as homes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Sequence
+    from typing import IO, Any
 
     from codewords_mcp.stdio.engines import ContainerEngine
     from codewords_mcp.stdio.home import RuntimeInfo, Say
@@ -132,6 +133,20 @@ def stop(home: str, *, only_idle: bool) -> RuntimeInfo | None:
     return info
 
 
+def run_command(
+    home: str, words: Sequence[str], *, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
+) -> tuple[int, str]:
+    """Run a `codewords` command on the volume of the home's container, whether or not that one runs.
+
+    Returns its exit code and what it wrote to stderr. Raises RuntimeUnavailable without an engine or the image.
+    """
+    engine = engines.engine_here()
+    image = image_name()
+    _require_image(engine, image)
+    command = engine.command_words(image, words, variables=_variables(), volume=container_name(home))
+    return engine.pipe(command, stdin=stdin, stdout=stdout)
+
+
 def container_name(home: str) -> str:
     """The name of a home's container and volume: `codewords` for the usual home, others have a mark of their own."""
     usual = {name: value for name, value in os.environ.items() if name != "CODEWORDS_HOME"}
@@ -154,12 +169,7 @@ def profile_path() -> str:
 
 def _start(home: str, engine: ContainerEngine, name: str, say: Say, deadline: float) -> RuntimeInfo:
     image = image_name()
-    if not engine.has_image(image) and not os.environ.get("CODEWORDS_CONTAINER_IMAGE"):
-        raise RuntimeUnavailable(
-            f"The image {image} is not on this machine.",
-            hint=f"From a clone: {' '.join(engine.words)} build -f packaging/container/Containerfile -t {image} .",
-        )
-
+    _require_image(engine, image)
     before = _read(home) or {}
     port, missed = _choose_port(before.get("port"))
     key = _key(home) or _make_key(home)
@@ -181,6 +191,15 @@ def _start(home: str, engine: ContainerEngine, name: str, say: Say, deadline: fl
     if found is None:
         raise _failed(engine, name)
     return found
+
+
+def _require_image(engine: ContainerEngine, image: str) -> None:
+    """Raises RuntimeUnavailable."""
+    if not engine.has_image(image) and not os.environ.get("CODEWORDS_CONTAINER_IMAGE"):
+        raise RuntimeUnavailable(
+            f"The image {image} is not on this machine.",
+            hint=f"From a clone: {' '.join(engine.words)} build -f packaging/container/Containerfile -t {image} .",
+        )
 
 
 def _run(engine: ContainerEngine, words: list[str], key: str, deadline: float) -> None:

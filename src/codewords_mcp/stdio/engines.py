@@ -18,7 +18,7 @@ from codewords_mcp.errors import RuntimeUnavailable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import IO, Any
 
 VERSION_LABEL = "codewords.version"
 HOME_INSIDE = "/home/codewords/home"
@@ -122,6 +122,35 @@ class ContainerEngine:
             *(word for variable in variables for word in ("--env", variable)),
             *self.arguments, image, "serve", "--host", host, "--port", str(port),
         ]  # fmt: skip
+
+    def command_words(
+        self, image: str, words: Sequence[str], *, variables: Sequence[str], volume: str
+    ) -> list[str]:
+        """The words that run a `codewords` command beside a home's volume, in a container that is removed after it.
+        `variables` as for `run_words`.
+        """
+        return [
+            "run", "--rm", "--interactive", "--volume", f"{volume}:{HOME_INSIDE}",
+            "--env", f"CODEWORDS_HOME={HOME_INSIDE}",
+            *(word for variable in variables for word in ("--env", variable)),
+            "--entrypoint", "codewords", *self.arguments, image, *words,
+        ]  # fmt: skip
+
+    def pipe(
+        self, words: Sequence[str], *, stdin: IO[bytes] | None, stdout: IO[bytes] | None
+    ) -> tuple[int, str]:
+        """Run a command between two files, however long it takes. Returns its exit code and what it wrote to stderr.
+
+        Without a file stdin is empty, and stdout is left out. Raises RuntimeUnavailable where the engine's program is missing.
+        """
+        try:
+            done = subprocess.run(
+                [*self.words, *words], stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL,
+                stderr=subprocess.PIPE, check=False,
+            )  # fmt: skip
+        except OSError as error:
+            raise RuntimeUnavailable(_UNREACHABLE.format(title=self.title)) from error
+        return done.returncode, done.stderr.decode(errors="replace")
 
     def last_line(self, name: str) -> str:
         """The last line that the container wrote; empty if it wrote none."""

@@ -14,6 +14,8 @@ import pytest
 from tests.integration.cli.terminal import Shell
 from tests.support.stdio_client import Peer
 
+from codewords_mcp import __version__
+
 pytestmark = [pytest.mark.requirement("install:container"), pytest.mark.slow]
 
 PROGRAM = Path(__file__).resolve().parents[2] / "support" / "engine_program.py"
@@ -131,6 +133,72 @@ def test_a_container_that_ends_at_once_tells_its_last_words(person: Shell, engin
     assert "ended:" in done.err
     (engine.folder / "crashes").unlink()
     assert person("codewords", "list").code == 0, "what it left is no obstacle"
+
+
+def test_a_backup_is_of_the_volume_and_fills_the_volume_of_another_home(
+    person: Shell, engine: Engine, tmp_path: Path
+) -> None:
+    upload = tmp_path / "notes.txt"
+    upload.write_text("kept", encoding="utf-8")
+    assert person("codewords", "files", "upload", str(upload)).code == 0
+    file = tmp_path / "home.backup"
+    done = person("codewords", "backup", str(file))
+    assert done.code == 0, done.err
+    assert done.err.count("keep it like a password") == 1
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(engine.commands("run")) == 2, "the runtime goes on in its own container"
+
+    again = person("codewords", "restore", str(file))
+    assert again.code == 2
+    assert "has a database already" in again.err
+
+    other = Shell(tmp_path / "other", person.extra | {"CODEWORDS_RUNTIME": "container"})
+    restored = other("codewords", "restore", str(file), "--json")
+    assert restored.code == 0, restored.err
+    assert restored.json["paused"]
+    try:
+        names = [item["filename"] for item in other("codewords", "files", "list", "--json").json]
+        assert names == ["notes.txt"]
+    finally:
+        other("codewords", "stop")
+
+
+def test_a_backup_that_fails_in_the_container_says_why_and_leaves_no_file(
+    person: Shell, engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "home.backup"
+    empty = person("codewords", "backup", str(file))
+    assert empty.code == 2
+    assert "In the container: there is no database in" in empty.err
+    (engine.folder / "broken").touch()
+    broken = person("codewords", "backup", str(file))
+    assert broken.code == 3
+    assert "Podman is installed and does not answer" in " ".join(broken.err.split())
+    assert not file.exists()
+
+
+def test_an_older_container_is_replaced_its_home_kept(person: Shell, engine: Engine, tmp_path: Path) -> None:
+    upload = tmp_path / "notes.txt"
+    upload.write_text("kept", encoding="utf-8")
+    assert person("codewords", "files", "upload", str(upload)).code == 0
+    make_older(person, engine)
+    with Peer(person.env) as peer:
+        peer.initialize()
+        assert peer.request("tools/list")["result"]["tools"]
+    assert len(engine.commands("run")) == 2
+    assert engine.commands("stop"), "its runs had their time to end"
+    record = json.loads((person.home / "container.json").read_text(encoding="utf-8"))
+    assert record["version"] == person("codewords", "doctor", "--json").json["version"]
+    names = [item["filename"] for item in person("codewords", "files", "list", "--json").json]
+    assert names == ["notes.txt"]
+
+
+def make_older(person: Shell, engine: Engine) -> None:
+    """Let the container that runs be one of an earlier version."""
+    for file in (person.home / "container.json", engine.folder / f"{name_of(engine)}.json"):
+        text = file.read_text(encoding="utf-8")
+        assert __version__ in text
+        file.write_text(text.replace(f'"{__version__}"', '"0.0.1"'), encoding="utf-8")
 
 
 def test_another_program_on_the_port_is_not_given_the_key(person: Shell, engine: Engine) -> None:
