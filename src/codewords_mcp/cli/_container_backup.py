@@ -57,10 +57,10 @@ def _run(words: Sequence[str], stdin: IO[bytes] | None, stdout: IO[bytes]) -> li
 
 
 def _failure(code: int, lines: Sequence[str]) -> CodewordsError:
-    said = next((line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)), "")
+    message = next((line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)), "")
     hint = next((line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)), "")
-    if not said or code == _ENGINE_FAILED:
+    if not message or code == _ENGINE_FAILED:
         reason = (lines[-1] if lines else "it gave no reason")[:_REASON_LIMIT].rstrip(".")
         return RuntimeUnavailable(f"The container could not be started: {reason}.")
     kind = InvalidInput if code == USAGE else StorageFailed
-    return kind(f"In the container: {said[0].lower()}{said[1:]}", hint=hint)
+    return kind(f"In the container: {message[0].lower()}{message[1:]}", hint=hint)

@@ -69,7 +69,7 @@ _PROFILE_OPTIONS: Final = (
 )
 CONTAINER_FIX: Final = (
     f"Start the container without capabilities, but with {_PROFILE_OPTIONS}, --security-opt systempaths=unconfined (Podman: "
-    "unmask=ALL) and --security-opt apparmor=unconfined, as `codewords-mcp install --runtime container` does."
+    "unmask=ALL) and --security-opt apparmor=unconfined."
 )
 FILTERED: Final = (
     "A filter of system calls, as containers and some services have, forbids namespaces to the runtime."
