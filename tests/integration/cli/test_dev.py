@@ -81,6 +81,31 @@ def test_a_program_has_its_secrets_and_its_traceback_names_the_file(shell: Shell
     assert shell("codewords", "secrets", "delete", "DEV_WORD").code == 0
 
 
+@pytest.mark.requirement("dev:project")
+def test_a_file_has_the_configuration_of_its_project_and_missing_secrets_are_told(
+    shell: Shell, tmp_path: Path
+) -> None:
+    body = 'import os\n@app.post("/")\nasync def say(body: dict):\n    return os.environ["LIMIT"]\n'
+    file, project = tmp_path / "flows" / "limited.py", tmp_path / "codewords.toml"
+    file.parent.mkdir()
+    file.write_text(workflow(body, env=("LIMIT",)), encoding="utf-8")
+    declared = '[[workflow]]\nfile = "flows/limited.py"\nsecrets = ["DEV_OF_THE_PROJECT"]\n[workflow.config]\nLIMIT = 1\n'
+    project.write_text(declared, encoding="utf-8")
+    # Nothing has to be agreed to: a value of the configuration is no secret.
+    with developing(shell, str(file)) as dev:
+        assert dev.ask().json() == "1"
+        assert dev.wait("secret")["name"] == "DEV_OF_THE_PROJECT"
+        checked = dev.wait("checked")["checks"]
+        assert [check["message"] for check in checked if check["id"] == "variables"] == []
+        project.write_text(declared.replace("LIMIT = 1", "LIMIT = 2"), encoding="utf-8")
+        assert dev.ask().json() == "2"
+        project.write_text(declared.replace("LIMIT = 1", "LIMIT = ["), encoding="utf-8")
+        broken = dev.ask()
+        assert (broken.status_code, "codewords.toml:" in broken.json()["error"]["message"]) == (500, True)
+        project.write_text(declared, encoding="utf-8")
+        assert dev.ask().json() == "1"
+
+
 @pytest.mark.requirement("dev:saves")
 def test_every_way_of_saving_ends_in_the_content_that_is_there(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "saved.py"

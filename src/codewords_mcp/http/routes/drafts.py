@@ -36,12 +36,14 @@ class ServingBody(Body):
     `debug`: one sandbox serves its runs, with debugpy in it, which `WS /drafts/{draft_id}/debugger` reaches.
 
     `workflow`: the caller's workflow that the code is a change of; what its live version may do is agreed to already.
+    `config`: plain configuration values of its runs; those of `workflow` without it.
     `confirm`, the token of 403 `consent_needed`, says that a person agrees; `allow` agrees to whatever it asks.
     """
 
     code: str = ""
     workflow: str | None = None
     debug: bool = False
+    config: dict[str, str] | None = None
     confirm: str | None = None
     allow: bool = False
 
@@ -123,6 +125,7 @@ async def serve(request: Request) -> Response:
             body.code,
             workflow=body.workflow,
             debug=body.debug,
+            config=body.config,
             consent=consent,
             progress=progress,
         )

@@ -121,9 +121,9 @@ class DraftApi:
 
         # Checked again instead: a missing secret may have been set since.
         if row is not None and new == old:
-            after = await self._container.drafts.check_again(row, self._validator.for_draft(caller))
+            after = await self._container.drafts.check_again(row, self._validator.for_draft(caller, row.id))
         elif row is not None:
-            after = await self._container.drafts.change(row, new, self._validator.for_draft(caller))
+            after = await self._container.drafts.change(row, new, self._validator.for_draft(caller, row.id))
         else:
             after = await self._container.drafts.add(
                 caller, new, await self._origin(caller, subject), self._validator.for_draft(caller)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from codewords_mcp.errors import NotFound
@@ -22,6 +23,7 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.configuration import check_addresses, check_values
 from codewords_mcp.runtime.workflows.debugger import debugged_code, debugged_script
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 from codewords_mcp.runtime.workflows.validation.repair import runnable_code
@@ -50,6 +52,7 @@ class ServedDraftApi:
         *,
         workflow: str | None = None,
         debug: bool = False,
+        config: Mapping[str, str] | None = None,
         consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> DraftServing:
@@ -57,9 +60,11 @@ class ServedDraftApi:
 
         Each of its runs is in a sandbox, with the secrets and services of its owner. A person has to agree to what the code
         may reach beyond what was agreed to for this draft, and for the live version of `workflow`. With `debug` one sandbox
-        serves all its runs, with a debugger in it (`join_debugger`).
+        serves all its runs, with a debugger in it (`join_debugger`). `config` are the plain configuration values of its runs;
+        None for those of `workflow`.
 
-        Raises NotFound; InvalidScript and EnvironmentFailed, where the code before goes on being served; ConsentNeeded.
+        Raises NotFound; InvalidInput for `config` that no run could be given; InvalidScript and EnvironmentFailed, where the
+        code before goes on being served; ConsentNeeded.
         """
         refuse_run(caller, "serve drafts")
         container = self._container
@@ -67,14 +72,15 @@ class ServedDraftApi:
         script = await asyncio.to_thread(
             parse_script, require_code(code), max_code=container.settings.max_code
         )
-        manifest = await self._agreed_manifest(caller, row, script, workflow, consent)
+        values = await self._values(caller, workflow, config)
+        manifest = await self._agreed_manifest(caller, row, script, workflow, consent, values)
         served = container.catalog.served.find(row.id)
         environment, built = await self._environment(script, served, progress, debug=debug)
 
         row = await container.drafts.replace_code(row, code, KEPT_S)
         servable = Servable(
             row.id, caller.owner, False, row.revision, script, debugged_code(script) if debug else runnable_code(script),
-            environment, Permissions.of(row.id, caller.owner, manifest), debugged=debug,
+            environment, Permissions.of(row.id, caller.owner, manifest), debugged=debug, config=values,
         )  # fmt: skip
         agreed = served.agreed if served else ()
         if beyond(manifest, agreed):
@@ -127,13 +133,35 @@ class ServedDraftApi:
         """Wait for an editor on behalf of a sandbox. See `DebugTunnels.offer`."""
         await self._tunnels.offer(sandbox_id, program, pipe)
 
+    async def _values(
+        self, caller: Caller, workflow: str | None, config: Mapping[str, str] | None
+    ) -> Mapping[str, str]:
+        """The configuration values of a draft's runs. Raises NotFound, InvalidInput."""
+        if config is not None:
+            check_values(config)
+            return dict(config)
+        if workflow is None:
+            return {}
+        return (await self._container.deployments.own(caller, workflow)).config or {}
+
     async def _agreed_manifest(
-        self, caller: Caller, row: DraftRow, script: Script, workflow: str | None, consent: Consent
+        self,
+        caller: Caller,
+        row: DraftRow,
+        script: Script,
+        workflow: str | None,
+        consent: Consent,
+        values: Mapping[str, str],
     ) -> Manifest:
         """The permissions that the code asks for. Raises ConsentNeeded for those that nobody agreed to."""
         container = self._container
         rules = await container.secrets.hosts_by_name(caller.owner)
         manifest = (await asyncio.to_thread(derive, script, rules=rules)).manifest
+        # A key that agrees to nothing must not choose the host of an address either.
+        check_addresses(caller, manifest, {}, values)
+        # A variable with a configuration value is none that a secret has to be asked for.
+        secrets = tuple(one for one in manifest.secrets if one.name not in values)
+        manifest = manifest.model_copy(update={"secrets": secrets})
         served = container.catalog.served.find(row.id)
         if served:
             missing = served.widens(manifest)

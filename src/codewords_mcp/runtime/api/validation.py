@@ -72,10 +72,17 @@ class ScriptValidator:
         finally:
             self.active -= 1
 
-    def for_draft(self, caller: Caller) -> Callable[[str, Any], Awaitable[CheckedScript]]:
-        """A check of `(code, example)` for a draft of the caller: an example is derived where none is set."""
+    def for_draft(
+        self, caller: Caller, draft_id: str | None = None
+    ) -> Callable[[str, Any], Awaitable[CheckedScript]]:
+        """A check of `(code, example)` for a draft of the caller: an example is derived where none is set.
+
+        Where the draft `draft_id` is served, with the configuration values with which it is.
+        """
+        served = self._container.catalog.served.find(draft_id) if draft_id else None
+        config = served.servable.config if served else None
 
         async def check(code: str, example: Any) -> CheckedScript:
-            return await self.check(caller, code, no_progress, Smoke(example, derive=True))
+            return await self.check(caller, code, no_progress, Smoke(example, derive=True), config=config)
 
         return check
