@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def ask(process: subprocess.Popen[bytes], message: dict[str, Any]) -> dict[str, 
 
 
 @contextmanager
-def fresh_home() -> Iterator[dict[str, str]]:
+def fresh_home() -> Generator[dict[str, str]]:
     """The environment of a home of its own; whatever runs there is ended at the end."""
     with tempfile.TemporaryDirectory(prefix="codewords-bench-") as folder:
         env = clean_environment(CODEWORDS_HOME=folder, CODEWORDS_PORT="0")
@@ -115,7 +115,7 @@ def main() -> int:
     questions: list[Question] = []
     env = clean_environment()
     for situation, ours, target in (
-        ("runtime up", runtime_up, 0.15),
+        ("runtime up", runtime_up, 0.05),
         ("nothing running", nothing_running, 2.5),
     ):
         for era in ("legacy", "2026-07-28"):

@@ -32,6 +32,7 @@ from codewords_mcp.settings import Settings
 from codewords_mcp.stdio import home
 from codewords_mcp.stdio.home_lock import HomeLock
 from codewords_mcp.stdio.settings_conflict import fingerprints
+from codewords_mcp.stdio.variables import variable_fingerprints
 
 _HANG_UP = 1.0
 """Seconds that open connections get after that."""
@@ -181,6 +182,11 @@ class Lifecycle:
 
     def _info(self) -> home.RuntimeInfo:
         key = self._settings.api_key or (self._settings.home / KEY_FILE).read_text(encoding="utf-8").strip()
+        variables: dict[str, str] = {}
+        if self._started_by == "detached":
+            # It takes no options, so that nothing else sets it up.
+            variables = variable_fingerprints(os.environ, key)
+
         return home.RuntimeInfo(
             self._url,
             os.getpid(),
@@ -190,6 +196,7 @@ class Lifecycle:
             recovered=self._hold.recovered,
             missed_port=self._missed_port or 0,
             settings=fingerprints(self._settings, key),
+            variables=variables,
         )
 
     async def _until_idle(self, runtime: Runtime) -> None:

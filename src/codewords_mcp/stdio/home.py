@@ -41,10 +41,21 @@ class RuntimeInfo:
     """The content of `runtime.json`. `started_at` is ISO 8601.
 
     `recovered`: the previous runtime did not end in order. `missed_port`: the home's own port if
-    another program has it, else 0. `settings`: see `_settings_conflict`.
+    another program has it, else 0. `settings`: see `settings_conflict`. `variables`: see `variables`; empty
+    where a command's options may say otherwise than the variables.
     """
 
-    __slots__ = ("missed_port", "pid", "recovered", "settings", "started_at", "token", "url", "version")
+    __slots__ = (
+        "missed_port",
+        "pid",
+        "recovered",
+        "settings",
+        "started_at",
+        "token",
+        "url",
+        "variables",
+        "version",
+    )
 
     def __init__(
         self,
@@ -57,6 +68,7 @@ class RuntimeInfo:
         recovered: bool = False,
         missed_port: int = 0,
         settings: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
         self.pid = pid
@@ -66,6 +78,7 @@ class RuntimeInfo:
         self.recovered = recovered
         self.missed_port = missed_port
         self.settings = dict(settings or {})
+        self.variables = dict(variables or {})
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to the content of `runtime.json`."""
@@ -126,6 +139,7 @@ def read_info(home: str) -> RuntimeInfo | None:
             recovered=record.get("recovered") is True,
             missed_port=int(record.get("missed_port") or 0),
             settings=dict(record.get("settings") or {}),
+            variables=dict(record.get("variables") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # The file may be half-removed, of another version or edited by hand. For every reader

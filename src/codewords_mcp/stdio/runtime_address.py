@@ -9,6 +9,7 @@ from codewords_mcp import __version__
 from codewords_mcp.stdio import home, lifecycle, runtime_choice
 from codewords_mcp.stdio.http_client import HttpEndpoint
 from codewords_mcp.stdio.output import say
+from codewords_mcp.stdio.variables import variable_fingerprints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ RESTARTED = (
     "Note: the runtime had stopped and was started again; a run that was in flight is recorded as interrupted, "
     "what is deployed is still there."
 )
-
-_PROXY_VARIABLES = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL", "CODEWORDS_RUNTIME"})
-"""Variables of the proxy that are no settings of the runtime, so that the settings need not be read for them."""
 
 
 class Unavailable(Exception):
@@ -146,9 +144,9 @@ class HomeRuntime:
                 "addresses given out before do not answer; `codewords doctor` says what to do."
             )
 
-        if not started_here and any(
-            name.startswith("CODEWORDS_") for name in os.environ.keys() - _PROXY_VARIABLES
-        ):
+        ours = variable_fingerprints(os.environ, info.token)
+        if not started_here and not ours.items() <= info.variables.items():
+            # Only now: the same text means the same.
             from pydantic import ValidationError
             from pydantic_settings import SettingsError
 

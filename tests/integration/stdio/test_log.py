@@ -82,7 +82,7 @@ def test_libraries_are_heard_from_warning_on_in_the_same_form(out: io.StringIO) 
 def test_the_front_imports_nothing_heavy(tmp_path: Path) -> None:
     check = (
         "import sys, codewords_mcp.stdio.proxy; "
-        "heavy = {'asyncio', 'typing', 'pathlib', 'subprocess', 'mcp', 'pydantic', 'contextlib', "
+        "heavy = {'asyncio', 'email', 'http.client', 'ssl', 'urllib.parse', 'typing', 'pathlib', 'subprocess', 'mcp', 'pydantic', 'contextlib', "
         "'logging', 'dataclasses', 'inspect'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
