@@ -190,7 +190,7 @@ def commands() -> dict[str, str]:
     """Each command's section of the reference, by its name without arguments."""
     reference = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     sections = {part.partition("`")[0]: part for part in reference.split("\n## `")[1:]}
-    return {re.split(r" [A-Z[]", title)[0]: section for title, section in sections.items()}
+    return {re.split(r" (?:[A-Z[]|\w+\|)", title)[0]: section for title, section in sections.items()}
 
 
 @functools.cache

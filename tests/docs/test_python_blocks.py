@@ -148,7 +148,7 @@ async def test_each_python_block_of_a_page_runs(
     for block in PYTHON[page]:
         kind, value = block.mark or ("", "")
         if kind == "not run":
-            compile(block.text, block.place, "exec")
+            compile(block.text, block.place, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         elif kind == "file":
             Path(value).write_text(block.text, encoding="utf-8")
             _load_workflow(Path(value))

@@ -53,6 +53,7 @@ from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run import ExecutionMode
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.called_runs import CalledRuns
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
@@ -331,6 +332,7 @@ class Container:
         runs.registry.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.dispatcher = RunDispatcher(runs, ServiceRunner(runs, self.services, self.service_dependencies))
         self.waits.join(self.dispatcher.background, self.alerts.questions.channels.require)
+        self.dispatcher.join(CalledRuns(runs, self.waits, grace=settings.waiting_grace))
         replay_runner = ReplayRunner(self.dispatcher)
         self.replays = ReplayVerdicts(self.recordings, self.catalog, replay_runner)
         self.tests = RecordedTests(self.catalog, replay_runner)

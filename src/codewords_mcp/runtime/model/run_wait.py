@@ -1,4 +1,4 @@
-"""Things that a running workflow waits for: the answer of a person, a request to its address, or a time."""
+"""Things that a running workflow waits for: the answer of a person, a request to its address, a time, or another run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codewords_mcp.runtime.model.recipients import Recipient, RecipientChannel
 
 WAITING_SERVICES: Final = frozenset({"approvals", "wait"})
 """Library services whose calls may last for days. Runs of workflows that may call them keep a journal."""
-WaitKind = Literal["question", "time", "webhook"]
+WaitKind = Literal["question", "time", "webhook", "run"]
 WaitStatus = Literal["new", "open", "answered", "timed_out", "withdrawn"]
 """`new`: an address that nobody waits for yet. `withdrawn`: the run did not wait for it any longer."""
 

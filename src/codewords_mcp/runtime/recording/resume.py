@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -213,8 +213,8 @@ class ResumeRecorder:
         self._questions: dict[tuple[int, int], JournalEntry] = {}
         """Writes that a person is asked about, by their places."""
         self._writing: set[int] = set()
-        self._open: set[int] = set()
-        """Requests on their way, but for calls that wait."""
+        self._open: dict[int, str] = {}
+        """Requests on their way, but for calls that wait, with their keys."""
         self._suspended = False
         self._all_answered = asyncio.Event()
         self._all_answered.set()
@@ -243,9 +243,12 @@ class ResumeRecorder:
         """
         return self._earlier.write_after(entry) or not (self._wrote or answer.failed)
 
-    def suspend(self) -> bool:
-        """Send nothing more, since the run is to give its sandbox back. False while something is on its way."""
-        if self._open or self._questions:
+    def suspend(self, waiting: Collection[str] = ()) -> bool:
+        """Send nothing more, since the run is to give its sandbox back. False while something is on its way.
+
+        `waiting` are keys of calls that may be broken off, since the next attempt finds the runs that they have started.
+        """
+        if self._questions or any(key not in waiting for key in self._open.values()):
             return False
         self._suspended = True
         return True
@@ -313,14 +316,14 @@ class ResumeRecorder:
         # The run gives its sandbox back for such a call, which therefore must not count as on its way.
         if may_wait(entry.request):
             return exchange
-        self._open.add(id(exchange))
+        self._open[id(exchange)] = entry.repeat_key
         if entry.is_write:
             self._writing.add(id(exchange))
             self._all_answered.clear()
         return exchange
 
     def _ended(self, entry: JournalEntry, exchange: OpenExchange) -> None:
-        self._open.discard(id(exchange))
+        self._open.pop(id(exchange), None)
         self._writing.discard(id(exchange))
         if not self._writing:
             self._all_answered.set()

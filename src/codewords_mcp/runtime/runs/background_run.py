@@ -301,9 +301,13 @@ class BackgroundRun:
 
     async def _journal(self, config: LaunchConfig) -> AttemptJournal | None:
         """The journal that the next attempt goes on from; None for a run that begins anew each time."""
-        request, journals = self._work.request, self._context.run_journals
-        keeps = config.servable.resumes or config.servable.waits
-        resumes = request.mode == "resume" or (keeps and request.mode is None)
+        context, request = self._context, self._work.request
+        journals = context.run_journals
+        if request.mode is None:
+            keeps = config.servable.resumes or await context.catalog.may_wait(request.caller, config.servable)
+        else:
+            keeps = False
+        resumes = request.mode == "resume" or keeps
         # The version that is live now may ask for no journal. What an earlier one has sent is not sent again.
         if not resumes and not (self._work.attempts and await journals.has_entries(self.run_id)):
             return None

@@ -9,12 +9,12 @@ from typing import Final, cast
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import NotFound
+from codewords_mcp.errors import CodewordsError, NotFound
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
-from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.manifest import ANY, Manifest
 from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
@@ -29,6 +29,8 @@ from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 
 CACHED = 256
 INSTANCE_CONCURRENCY = 32
+MAX_CALLED: Final = 50
+"""Workflows below one that are looked at for one that may wait."""
 NO_WORKFLOW: Final = "tested_file"
 """The workflow's id of code that is tried by itself."""
 
@@ -188,6 +190,25 @@ class Catalog:
         while len(self._cache) > CACHED:
             self._cache.popitem(last=False)
         return servable
+
+    async def may_wait(self, caller: Caller, servable: Servable) -> bool:
+        """True if a background run of this version may wait for days: by itself, or for a workflow that it calls."""
+        seen, level = {servable.service_id}, [servable]
+        while level and len(seen) <= MAX_CALLED:
+            if any(found.waits for found in level):
+                return True
+            names = {name for found in level for name in found.manifest.workflows}
+            names -= seen | {ANY}
+            seen |= names
+            level = [found for name in sorted(names) if (found := await self._find_or_none(caller, name))]
+        return False
+
+    async def _find_or_none(self, caller: Caller, service_id: str) -> Servable | None:
+        """The live version; None if there is none for this caller, or none that can start."""
+        try:
+            return await self.find(caller, service_id)
+        except CodewordsError:
+            return None
 
     async def _unknown(self, caller: Caller, unknown_id: str) -> NotFound:
         """The error for an unknown id, with the id that was probably meant."""

@@ -40,6 +40,7 @@ class RunDependencies:
     admission: Admission
     slots: SlotManager
     headroom: Headroom
+    catalog: Catalog
     launcher: Launcher
     allocator: SandboxAllocator
     response_files: ResponseFiles
@@ -106,6 +107,7 @@ def assemble(
         admission=admission,
         slots=slots,
         headroom=headroom,
+        catalog=catalog,
         launcher=launcher,
         allocator=allocator,
         response_files=response_files,

@@ -41,6 +41,7 @@ from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
 if TYPE_CHECKING:
+    from codewords_mcp.runtime.runs.called_runs import CalledRuns
     from codewords_mcp.runtime.runs.websocket import WebSocketSession
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class RunDispatcher:
         self._foreground = ForegroundRuns(context)
         self.background = BackgroundRuns(context, services)
         self.traces = context.traces
+        self._called_runs: CalledRuns | None = None
         self._canceller = RunCanceller(context, self.get, self.background.withdraw)
 
     @property
@@ -130,7 +132,13 @@ class RunDispatcher:
         if run_log is not None:
             run_log.call_broken = True
 
+    def join(self, called_runs: CalledRuns) -> None:
+        """Make calls that may last for days by these."""
+        self._called_runs = called_runs
+
     async def _run(self, request: RunRequest) -> RunResponse:
+        if self._called_runs is not None and await self._called_runs.takes(request):
+            return await self._called_runs.call(request, self.start, self.cancel)
         response = await self._submitter.submit(request, self._foreground, self._services)
         if isinstance(response, RepeatedRequest):
             return await self._repeat(request, response)

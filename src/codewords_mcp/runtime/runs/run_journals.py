@@ -27,6 +27,7 @@ from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
 from codewords_mcp.runtime.store import recording_journal as rows
 from codewords_mcp.runtime.store import requests, runs, traces
+from codewords_mcp.runtime.store import run_waits as waits
 from codewords_mcp.runtime.store.database import Database
 
 
@@ -203,6 +204,9 @@ class StoredJournal:
         key = key_of_workflow(self._service_id, entry.repeat_key)
         run = await self._db.write(_called_run, self._owner, called, key)
         if run is None or run.status not in FINISHED:
+            return False
+        if await self._db.read(waits.find, self._run_id, run.id) is not None:
+            # The run gave its sandbox back for this call, which tells what became of the other.
             return False
         try:
             repeat_response(run)

@@ -3,6 +3,7 @@
 ::
 
     answer of a person (`wait_answers.py`) ──▶ wait is over ─┐
+    a run that it called has ended ──────────▶ wait is over ─┤
     its time has come (`poll`) ──────────────▶ wait is over ─┴▶ this process goes on with the run: the next attempt is
                                                                 answered from the journal, and finds the wait over
 
@@ -61,6 +62,7 @@ class SuspendedRuns(PollLoop):
             if len(closed) < BATCH:
                 break
 
+        await self.close_ended()
         # Of processes that stopped between an answer and the run that it resumes.
         for run_id in await self._db.read(rows.suspended_with_news, BATCH):
             await self.wake_run(run_id)
@@ -85,6 +87,30 @@ class SuspendedRuns(PollLoop):
             if rows.close(connection, wait.id, status, answer, source="the deadline"):
                 closed.append((wait, self.claim(connection, run)))
         return closed
+
+    async def close_ended(self, called_id: str | None = None) -> None:
+        """End the waits for runs that have ended, or for this one, and go on with the runs that called them."""
+
+        def close(connection: Connection) -> list[tuple[RunWait, bool]]:
+            closed: list[tuple[RunWait, bool]] = []
+            for wait in rows.for_ended_runs(connection, BATCH, called_id):
+                run = rows.lock_run(connection, wait.run_id)
+                if rows.close(connection, wait.id, "answered", None):
+                    closed.append((wait, self.claim(connection, run)))
+            return closed
+
+        for wait, resumes in await self._db.write(close):
+            self.changed(wait)
+            if resumes:
+                self.resume(wait.run_id)
+
+    async def close_ended_soon(self, called_id: str) -> None:
+        """As `close_ended`, for a task that nobody waits for: a failure is logged."""
+        try:
+            await self.close_ended(called_id)
+        except CodewordsError as error:
+            # What has ended is looked for again.
+            log.warning("the callers of a run were not resumed", run_id=called_id, reason=error.message)
 
     def claim(self, connection: Connection, run: rows.WaitingRun | None) -> bool:
         """Take a suspended run for this process; True if it has it. One that drains leaves it to the others."""

@@ -51,11 +51,13 @@ CALLER_SHARE: Final = 0.75
 """Share of the time of a run with a waiting caller that it may wait for a person."""
 _WAITED_FOR: Final[dict[WaitKind, str]] = {
     "question": "a person's answer", "time": "its time", "webhook": "a request to its address",
+    "run": "a run that it called",
 }  # fmt: skip
 _STILL_WAITS: Final[dict[WaitKind, str]] = {
     "question": "a person has not answered its question",
     "time": "it waits for a time",
     "webhook": "it waits for a request to its address",
+    "run": "it waits for a run that it called",
 }
 _NO_JOURNAL: Final = "It keeps its sandbox meanwhile, since it has no journal by which it could go on later."
 log = structlog.get_logger(__name__)
@@ -80,6 +82,10 @@ class RunWaits:
         self._check: CheckRecipients | None = None
         self._asking: set[str] = set()
         self._suspending: set[str] = set()
+        self._calls: dict[str, set[str]] = {}
+        """Keys of calls that wait for runs without a sandbox, by the calling run."""
+        self._called: set[str] = set()
+        """Runs that others here wait for."""
         self._draining = asyncio.Event()
 
     def join(self, background: BackgroundRuns, check: CheckRecipients) -> None:
@@ -222,11 +228,7 @@ class RunWaits:
         if active is None:
             return
         if resumable:
-            recorder = self._recorder(run_id)
-            # Else its program does other things meanwhile.
-            if recorder is not None and recorder.suspend():
-                self._suspending.add(run_id)
-                active.fail(RunSuspended("answer" if wait.kind == "question" else "wait"))
+            self._suspend(run_id, "answer" if wait.kind == "question" else "wait")
             return
 
         # On record before the run ends: an answer that comes now has to be refused.
@@ -241,6 +243,34 @@ class RunWaits:
         active.fail(error)
         raise error
 
+    def can_suspend(self, run_id: str) -> bool:
+        """True if this run goes on here and can give its sandbox back."""
+        return self._recorder(run_id) is not None
+
+    def wait_for_run(self, run_id: str, called_id: str, key: str) -> None:
+        """A call of a run, by its key, waits for a run without a sandbox, as its row says: end the attempt if nothing else is on
+        its way.
+        """
+        self._called.add(called_id)
+        self._calls.setdefault(run_id, set()).add(key)
+        self._suspend(run_id, "wait")
+
+    def stop_waiting(self, run_id: str, called_id: str, key: str) -> None:
+        """The run that a call waits for goes on, or has ended."""
+        self._called.discard(called_id)
+        self._calls.get(run_id, set()).discard(key)
+
+    def hangs_up(self, run_id: str) -> bool:
+        """True if a run that breaks its calls off does not come back to them."""
+        return run_id in self._context.registry.active and run_id not in self._suspending
+
+    def _suspend(self, run_id: str, waits_for: str) -> None:
+        """End the attempt of a run, unless its program does other things meanwhile."""
+        active, recorder = self._context.registry.active.get(run_id), self._recorder(run_id)
+        if active is not None and recorder is not None and recorder.suspend(self._calls.get(run_id, set())):
+            self._suspending.add(run_id)
+            active.fail(RunSuspended(waits_for))
+
     def _recorder(self, run_id: str) -> ResumeRecorder | None:
         """The recorder of a run that can be resumed; None for another."""
         session = self._recorders.of(run_id)
@@ -252,6 +282,9 @@ class RunWaits:
         """A run is no longer active here: if it waits, look whether the wait was over before that was on record."""
         asking = run_id in self._asking
         self._asking.discard(run_id)
+        self._calls.pop(run_id, None)
+        if run_id in self._called:
+            self._context.registry.spawn(self.suspended.close_ended_soon(run_id), name=f"callers of {run_id}")
         if run_id in self._suspending:
             self._suspending.discard(run_id)
             self._context.registry.spawn(self.suspended.wake_soon(run_id), name=f"wake {run_id}")

@@ -153,6 +153,35 @@ def withdraw_of_run(connection: Connection, run_id: str) -> bool:
     return bool(ids)
 
 
+def reopen(connection: Connection, wait_id: str, *, due_at: int) -> None:
+    """Let a run wait again for a run that it called."""
+    values: dict[str, Any] = {
+        "status": "open", "due_at": due_at, "taken": False, "answer": None, "closed_at": None, "closed_by": None,
+        "closed_from": None,
+    }  # fmt: skip
+    connection.execute(update(run_waits).where(_ROWS.id == wait_id).values(values))
+
+
+def take_called(connection: Connection, run_id: str, called_id: str) -> None:
+    """The run knows that a run that it called has ended."""
+    which = _ROWS.run_id == run_id, _ROWS.key == called_id, _ROWS.kind == "run"
+    values = {"status": "answered", "closed_at": now(), "taken": True}
+    connection.execute(update(run_waits).where(*which).values(values))
+
+
+def for_ended_runs(connection: Connection, limit: int, called_id: str | None = None) -> list[RunWait]:
+    """Open waits for runs that have ended, of one such run if its id is given. The key of such a wait is that id."""
+    called = runs.alias("called")
+    query = (
+        select(run_waits)
+        .join(called, called.c.id == _ROWS.key)
+        .where(_ROWS.status == "open", _ROWS.kind == "run", called.c.status.in_(sorted(FINISHED)))
+    )
+    if called_id is not None:
+        query = query.where(_ROWS.key == called_id)
+    return [_to_wait(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
 def next_due(connection: Connection) -> int | None:
     """The earliest time at which an open wait is over, in µs."""
     return connection.execute(select(func.min(_ROWS.due_at)).where(_ROWS.status == "open")).scalar()
