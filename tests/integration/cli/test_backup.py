@@ -60,7 +60,19 @@ def test_what_is_no_backup_is_refused_and_nothing_restored(empty: Shell, tmp_pat
             archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     nothing = tmp_path / "nothing"
     nothing.write_bytes(b"not an archive")
-    for file in (evil, nothing, tmp_path / "missing"):
+    leading_out = tmp_path / "leading-out.tar.gz"
+    with tarfile.open(leading_out, "w:gz") as archive:
+        for name in ("codewords-backup", "files/../../outside", "codewords.db"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    link = tmp_path / "link.tar.gz"
+    with tarfile.open(link, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("codewords-backup"), io.BytesIO())
+        member = tarfile.TarInfo("files")
+        member.type, member.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(member)
+        archive.addfile(tarfile.TarInfo("files/outside"), io.BytesIO())
+        archive.addfile(tarfile.TarInfo("codewords.db"), io.BytesIO())
+    for file in (evil, leading_out, link, nothing, tmp_path / "missing"):
         assert empty("codewords", "restore", str(file)).code in {2, 3}
     assert not (empty.home / "codewords.db").exists()
     assert not (tmp_path / "outside").exists()
