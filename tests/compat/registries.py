@@ -20,6 +20,7 @@ NODE_CLIENT = "0.1.6"
 FIRECRAWL = "4.55.0"
 PIPEDREAM = "2.3.0"
 VALIDATORS = ("kubernetes-validate==1.37.0", "check-jsonschema==0.39.0")
+ATTESTATIONS = ("in-toto-attestation==0.9.3", "pypi-attestations==0.0.30")
 PROVIDER_SDKS = {
     "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
     # httpx 0.28 dropped what openai 1.40 and anthropic 0.34 pass to it
@@ -60,6 +61,12 @@ def deployment_validators() -> Path:
     """A folder with the programs `kubernetes-validate` and `check-jsonschema`, which bring the schemas along."""
     name = f"deployment-validators-py{sys.version_info[0]}{sys.version_info[1]}"
     return _made(name, lambda at: _venv(at, *VALIDATORS)) / "bin"
+
+
+def attestation_parsers() -> Path:
+    """A Python that has the parsers of in-toto and of PyPI's attestations."""
+    name = f"attestations-py{sys.version_info[0]}{sys.version_info[1]}"
+    return _made(name, lambda at: _venv(at, *ATTESTATIONS)) / "bin" / "python"
 
 
 def provider_sdks(age: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from mcp import ClientSession, StdioServerParameters, stdio_client
-from tests.compat.registries import deployment_validators
+from tests.compat.registries import attestation_parsers, deployment_validators
 from tests.support import npm
 from tests.support.paths import PROJECT
 from uv import find_uv_bin
@@ -196,6 +196,41 @@ def test_every_file_of_a_release_has_its_hash_and_the_components_are_those_of_th
     needed = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
     assert needed <= names
     assert all("==" not in component["name"] and component["version"] for component in bom["components"])
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("packaging:attestations")
+def test_what_attestations_say_is_read_by_the_parsers_of_in_toto_and_of_pypi(released: Path) -> None:
+    program = Path(__file__).with_name("attestation_program.py")
+    done = subprocess.run(
+        [attestation_parsers(), program, released],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    read = json.loads(done.stdout)
+    for name, statement in read["published"].items():
+        assert json.loads((released / f"{name}.publish.json").read_text(encoding="utf-8")) == statement
+    assert len(read["published"]) == 2
+
+    provenance = read["provenance"]
+    files = {
+        path.name
+        for path in released.iterdir()
+        if not path.name.endswith((".provenance.json", ".publish.json"))
+        and path.name not in {"SHA256SUMS", ".gitignore"}
+    }
+    assert set(provenance["subjects"]) == files
+    assert provenance["subjects"] == {
+        name: {"sha256": hashlib.sha256((released / name).read_bytes()).hexdigest()} for name in files
+    }
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
+    assert {"gitCommit": head} in provenance["commits"]
+    assert provenance["builder"]
 
 
 @pytest.mark.slow
