@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +19,8 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.routes.services import operations_of
 from codewords_mcp.http.state import caller, own_url, runtime
 
+_MAX_MODELS = 1024
+"""Models whose schemas are kept; a description has some hundreds, which pydantic takes 0.4 s to make."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 _REF = "#/components/schemas/{model}"
 _NULLABLE = ["string", "null"]
@@ -276,15 +279,21 @@ def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _resolve(node: Schema | JsonValue, schemas: JsonObject) -> JsonValue:
     if isinstance(node, type):
-        full = node.model_json_schema(ref_template=_REF)
-        named = {**full.pop("$defs", {}), node.__name__: full}
-        schemas.update({name: _titled(schema, name) for name, schema in named.items()})
+        schemas.update(_schemas_of(node))
         return {"$ref": _REF.format(model=node.__name__)}
     if isinstance(node, dict):
         return {key: _resolve(value, schemas) for key, value in cast("dict[str, Any]", node).items()}
     if isinstance(node, list):
         return [_resolve(item, schemas) for item in cast("list[Any]", node)]
     return cast("Any", node)
+
+
+@lru_cache(maxsize=_MAX_MODELS)
+def _schemas_of(model: type[BaseModel]) -> dict[str, JsonObject]:
+    """The schemas of a model and of those that it refers to, by their names; not to be changed."""
+    full = model.model_json_schema(ref_template=_REF)
+    named = {**full.pop("$defs", {}), model.__name__: full}
+    return {name: _titled(schema, name) for name, schema in named.items()}
 
 
 def _titled(schema: JsonValue, name: str) -> JsonObject:
