@@ -6,6 +6,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
+from tests.support.certificates import TRUSTS_NONE
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 OPENED = NAVIGATION | {"Sec-Fetch-Site": "none"}
@@ -16,6 +17,7 @@ class Browser(httpx.Client):
     """An HTTP client that sends what a browser sends, and has no key."""
 
     def __init__(self, **options: Any) -> None:
+        options.setdefault("verify", TRUSTS_NONE)
         super().__init__(timeout=60, trust_env=False, **options)
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import uvicorn
 import uvloop
+from tests.support.certificates import TRUSTS_NONE
 from tests.support.runtime import DRAIN_SECONDS
 from tests.support.waiting import until_async
 
@@ -112,6 +113,7 @@ class Door:
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
         """An HTTP client with a key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        options.setdefault("verify", TRUSTS_NONE)
         return httpx.Client(
             base_url=self.url, headers=headers, timeout=_MAX_WAIT_S, trust_env=False, **options
         )
@@ -172,6 +174,7 @@ class Inside:
     def client(self, key: str | None = "", **options: Any) -> httpx.Client:
         """An HTTP client with its own key, another one, or none."""
         headers = {} if key is None else {"Authorization": f"Bearer {key or self.key}"}
+        options.setdefault("verify", TRUSTS_NONE)
         return httpx.Client(
             base_url=self.url, headers=headers, timeout=_MAX_WAIT_S, trust_env=False, **options
         )

@@ -23,6 +23,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from starlette.types import Receive, Scope, Send
+from tests.support.certificates import TRUSTS_NONE
 from tests.support.waiting import until_async
 
 from codewords_mcp.cli.mcp_app import create_server
@@ -77,7 +78,9 @@ async def serving(
 async def over_http(url: str, key: str, era: Era, **options: Any) -> AsyncGenerator[Client]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=httpx2.Timeout(30))
+            httpx2.AsyncClient(
+                headers={"Authorization": f"Bearer {key}"}, timeout=httpx2.Timeout(30), verify=TRUSTS_NONE
+            )
         )
         client = Client(streamable_http_client(url, http_client=http), mode=era, **options)
         yield await stack.enter_async_context(client)
@@ -170,7 +173,7 @@ class Bare:
             "method": method,
             "params": params | {"_meta": self._meta},
         }
-        async with httpx2.AsyncClient(timeout=httpx2.Timeout(30)) as http:
+        async with httpx2.AsyncClient(timeout=httpx2.Timeout(30), verify=TRUSTS_NONE) as http:
             return await http.post(self._url, json=body, headers=sent)
 
     async def result(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts import Prompt
 
 from codewords_mcp.mcp_server.context import ServerState
 from codewords_mcp.prompts import add_integration, build_workflow, debug_run, port_script, review_workflow
@@ -16,4 +19,12 @@ def add_prompts(server: MCPServer[ServerState]) -> None:
     for module in MODULES:
         # At registration, as for resources: none may exist without an access rule.
         TABLE.get("prompt", module.PROMPT.__name__)
-        server.prompt(title=module.TITLE)(module.PROMPT)
+
+    for prompt in _prompts():
+        server.add_prompt(prompt)
+
+
+@cache
+def _prompts() -> tuple[Prompt, ...]:
+    """Every prompt, made once: the SDK builds a model of each one's arguments, and each connection in process is a server."""
+    return tuple(Prompt.from_function(module.PROMPT, title=module.TITLE) for module in MODULES)
