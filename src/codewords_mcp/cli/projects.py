@@ -155,18 +155,35 @@ def export(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="The file to write, JSON.", show_default=False)
     ],
+    recordings: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=500,
+            help="Also its latest N recordings, without credentials, and its tests.",
+        ),
+    ] = 0,
     as_json: AsJson = False,
 ) -> int:
     """Write a workflow with its versions, schedules, triggers, configuration and tools into a file; secrets by name only."""
     from codewords_mcp.cli.project.archive import export_workflow
 
     with connect() as client, _output.spinner(f"Exporting {workflow}"):
-        archive = export_workflow(client, workflow_id(client, workflow), file)
+        archive = export_workflow(client, workflow_id(client, workflow), file, recordings)
     if as_json:
-        _output.print_json({"file": str(file), "versions": len(archive.versions), "secrets": archive.secrets})
+        _output.print_json(
+            {
+                "file": str(file),
+                "versions": len(archive.versions),
+                "secrets": archive.secrets,
+                "recordings": len(archive.recordings),
+            }
+        )
         return OK
+    recorded = f" {len(archive.recordings)} recordings." if recordings else ""
     _output.line(
-        f"{file}: {archive.name} with {len(archive.versions)} versions, version {archive.live} live."
+        f"{file}: {archive.name} with {len(archive.versions)} versions, version {archive.live} live.{recorded}"
     )
     return OK
 
@@ -209,6 +226,8 @@ def import_workflow(
                 "version": done.version,
                 "left_out": done.left_out,
                 "missing": done.missing,
+                "public": archive.public,
+                "notes": done.notes,
             }
         )
         return OK
@@ -216,6 +235,10 @@ def import_workflow(
     if done.left_out:
         numbers = ", ".join(map(str, done.left_out))
         _output.note(f"Left out, since their checks fail here: version {numbers}.", "yellow", always=True)
+    if archive.public:
+        _output.note("It is public, as it was: others of this runtime may run it.", "yellow", always=True)
+    for note in done.notes:
+        _output.note(f"Left out: {note}.", "yellow", always=True)
     for secret in done.missing:
         _output.note(
             f"The secret {secret} has no value here: codewords secrets set {secret}", "yellow", always=True

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from tests.integration.cli.terminal import FEW, Shell
 from tests.support.postgres import Postgres
 from tests.support.runtime import make_home
+
+from codewords_mcp.stdio import home as homes
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("projects:export")]
 SECRET = "the-value-of-a-secret-0123456789"  # of the tests
@@ -88,6 +92,63 @@ def test_a_workflow_moves_to_another_home_and_database(
     file.write_text(json.dumps(other), encoding="utf-8")
     refused = elsewhere("codewords", "import", str(file), "--allow")
     assert (refused.code, "Another workflow" in refused.err) == (2, True)
+
+
+def test_recordings_tests_and_marks_move_between_databases_both_ways(
+    shell: Shell, elsewhere: Shell, tmp_path: Path
+) -> None:
+    source, file, back = tmp_path / "marked.py", tmp_path / "marked.json", tmp_path / "back.json"
+    program = PROGRAM.replace(', "OF_THE_EXPORT"', "")
+    for text in (program, program.replace("Hello", "Ahoy")):
+        source.write_text(text, encoding="utf-8")
+        assert shell("codewords", "deploy", str(source), "--allow").code == 0
+    detail = shell("codewords", "show", "marked", "--json").json
+    _send(
+        shell,
+        "POST",
+        "/deploy",
+        {"code": program, "service_id": detail["service_id"], "public": True, "allow": True},
+    )
+    _send(shell, "PUT", f"/workflows/{detail['service_id']}/template", {"category": "greetings"})
+    for _ in range(2):
+        assert shell("codewords", "run", "marked").code == 0
+    recorded = shell("codewords", "recordings", "list", "marked", "--json").json
+    _send(shell, "PUT", f"/recordings/{recorded[0]['run_id']}/test", {"expect": ["status"]})
+
+    assert shell("codewords", "export", "marked", str(file)).code == 0
+    assert json.loads(file.read_text(encoding="utf-8"))["recordings"] == []
+    assert shell("codewords", "export", "marked", str(file), "--recordings", "1").code == 0
+    assert len(json.loads(file.read_text(encoding="utf-8"))["recordings"]) == 1
+    assert shell("codewords", "export", "marked", str(file), "--recordings", "10").code == 0
+
+    for home, archive, name in ((elsewhere, file, "marked"), (shell, back, "marked again")):
+        for _ in range(2):
+            # The second import finds everything there.
+            done = home("codewords", "import", str(archive), "--allow", "--name", name)
+            assert (done.code, "It is public" in done.err) == (0, True), done.err
+        shown = home("codewords", "show", name, "--json").json
+        assert (shown["public"], shown["template"]) == (True, "greetings")
+        found = home("codewords", "recordings", "list", name, "--json").json
+        assert [(one["expect"], one["imported"], one["version"]) for one in found] == [
+            (one["expect"], True, 3) for one in _with_test(recorded)
+        ]
+        if home is elsewhere:
+            assert home("codewords", "export", name, str(back), "--recordings", "10").code == 0
+
+
+def _with_test(recorded: list[Any]) -> list[Any]:
+    return [recorded[0] | {"expect": ["status"]}, *recorded[1:]]
+
+
+def _send(shell: Shell, method: str, path: str, body: Any) -> None:
+    """Send a request that no command makes, as the home's own key may."""
+    info = homes.find(str(shell.home))
+    assert info is not None
+    key = shell("codewords", "keys", "create", "--owner", "local", "--json").json["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    httpx2.request(
+        method, info.url + path, json=body, headers=headers, timeout=60, trust_env=False
+    ).raise_for_status()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": "codewords-workflow/2", "name": "x"}', "\x00"])

@@ -12,6 +12,11 @@ from pydantic import Field, ValidationError
 
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._refs import part
+from codewords_mcp.cli.project.archived_recordings import (
+    ArchivedRecording,
+    export_recordings,
+    import_recordings,
+)
 from codewords_mcp.cli.project.live import LiveWorkflow, id_of, read_live, read_version, secret_names
 from codewords_mcp.cli.project.plan import PlannedChange, plan_parts
 from codewords_mcp.cli.project.pull import schedule_entry, trigger_entry
@@ -45,7 +50,10 @@ class ArchivedTool(ProjectPart):
 
 
 class WorkflowArchive(ProjectPart):
-    """The whole file. `secrets` are names that its live version uses, never values. `live` is the number of that version."""
+    """The whole file. `secrets` are names that its live version uses, never values. `live` is the number of that version.
+
+    `template` is its category among templates, None where it is none.
+    """
 
     format: Literal["codewords-workflow/1"]
     name: str
@@ -56,6 +64,9 @@ class WorkflowArchive(ProjectPart):
     config: dict[str, str] = Field(default_factory=dict[str, str])
     tools: list[ArchivedTool] = Field(default_factory=list[ArchivedTool])
     secrets: list[str] = Field(default_factory=list[str])
+    public: bool = False
+    template: str | None = None
+    recordings: list[ArchivedRecording] = Field(default_factory=list[ArchivedRecording])
 
 
 @dataclass(slots=True)
@@ -66,10 +77,17 @@ class ImportedWorkflow:
     version: int
     left_out: list[int] = field(default_factory=list[int])
     missing: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    """Sentences on recordings that were left out."""
 
 
-def export_workflow(client: RuntimeClient, workflow_id: str, file: Path) -> WorkflowArchive:
-    """Write a workflow into a file. Raises InvalidInput where the file cannot be written, NotFound."""
+def export_workflow(
+    client: RuntimeClient, workflow_id: str, file: Path, recordings: int = 0
+) -> WorkflowArchive:
+    """Write a workflow into a file, with its latest `recordings` and its tests where that is not 0.
+
+    Raises InvalidInput where the file cannot be written, NotFound.
+    """
     live = read_live(client, workflow_id)
     detail = client.record("GET", f"/workflows/{part(workflow_id)}")
     versions = [
@@ -97,6 +115,9 @@ def export_workflow(client: RuntimeClient, workflow_id: str, file: Path) -> Work
         config=live.config,
         tools=tools,
         secrets=[secret.name for secret in (live.manifest or Manifest()).secrets],
+        public=bool(detail.get("public")),
+        template=detail.get("template"),
+        recordings=export_recordings(client, workflow_id, recordings) if recordings else [],
     )
     text = json.dumps(archive.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
     try:
@@ -147,6 +168,8 @@ def import_archive(
             # With each version, since its checks start it with these values.
             "config": archive.config,
         }
+        if archive.public:
+            body["public"] = True
         if version.description:
             body["description"] = version.description
         if imported.service_id:
@@ -164,6 +187,8 @@ def import_archive(
 
     _set_live(client, imported, archive, numbers)
     _add_parts(client, imported.service_id, archive)
+    here = {one.version: numbers[one.code] for one in archive.versions if one.code in numbers}
+    imported.notes = import_recordings(client, imported.service_id, archive.recordings, here)
     imported.missing = sorted(set(archive.secrets) - secret_names(client) - set(archive.config))
     return imported
 
@@ -214,6 +239,10 @@ def _add_parts(client: RuntimeClient, service_id: str, archive: WorkflowArchive)
             push_trigger(client, service_id, change)
     if archive.config and live.config != archive.config:
         client.call("PUT", f"/workflows/{part(service_id)}/config", body={"values": archive.config})
+
+    if archive.template is not None:
+        path = f"/workflows/{part(service_id)}/template"
+        client.call("PUT", path, body={"category": archive.template})
 
     published = {str(one["tool"]) for one in client.items("/published") if one["workflow_id"] == service_id}
     for tool in archive.tools:

@@ -194,6 +194,7 @@ class WorkflowDetail(Model):
     `env` has `name`, `default`, `required`, and `provided` where the runtime sets it.
     `published_by` is its owner where that is somebody else, who made it public: then code, versions, variables and example are
     left out, and it is shown as it runs for the caller.
+    `public`: others of this runtime may run it; `template`: its category among its owner's templates, None where it is none.
     `tried`: how the version was tried at its deploy, by replays of recorded runs and recorded tests, and how the replays ended
     that went on after it.
     """
@@ -217,3 +218,5 @@ class WorkflowDetail(Model):
     expect: list[str] = Field(default_factory=list[str])
     tried: list[Check] = Field(default_factory=list[Check])
     published_by: str | None = None
+    public: bool = False
+    template: str | None = None

@@ -204,6 +204,8 @@ class Deployments:
             example=example,
             example_from=example_from,
             expect=list(script.tool.get("expect", ())),
+            public=workflow.public,
+            template=workflow.template,
         )
 
     async def get_public(self, caller: Caller, service_id: str) -> WorkflowDetail | None:
@@ -227,6 +229,7 @@ class Deployments:
             versions=[],
             capabilities=describe_capabilities(manifest_of(version)),
             published_by=workflow.owner,
+            public=True,
         )
 
     async def deletion_question(self, caller: Caller, service_id: str) -> Question:
