@@ -170,6 +170,7 @@ class Settings(BaseSettings):
     recording_home_bytes: int = Field(default=1 << 30, ge=0, description="Bytes of recordings kept in the home.")
     recording_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that recordings are kept.")
     alert_ttl: float = Field(default=30 * 86400, gt=0, description="Seconds that alerts are kept after they are over.")
+    audit_ttl: float = Field(default=400 * 86400, gt=0, description="Seconds that entries of the audit trail are kept. Older ones are removed from the beginning, and the chain of the others stays whole.")
     disk_warning: int = Field(default=1 << 30, ge=0, description="Bytes free on the home's disk below which an alert says so; 0 never.")
     webhook_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that what came by webhooks is kept, 1000 of each owner at most; for so long it is known when it comes again.")
     environment_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an unused environment is kept.")

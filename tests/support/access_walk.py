@@ -28,8 +28,18 @@ REFUSED = {"unauthenticated", "forbidden", "insufficient_scope"}
 """Codes of what the table refuses."""
 _TOKEN_TTL = 6 * 3600
 """Seconds; a long fuzz would else go on with a token that has expired."""
-_CHANGES_BY_ITSELF = {"alembic_version", "executors", "keys", "key_use", "slots", "usage_days", "logs"}
-"""Tables that a runtime writes without being asked: who lives, when a key was last used."""
+_CHANGES_BY_ITSELF = {
+    "audit_entries",
+    "audit_blocks",
+    "alembic_version",
+    "executors",
+    "keys",
+    "key_use",
+    "slots",
+    "usage_days",
+    "logs",
+}
+"""Tables that a runtime writes without being asked: who lives, when a key was last used, who was refused."""
 _SUMMED = "summed"
 """The column of an ended run that is set half a minute later, when it is added to the sums by day."""
 

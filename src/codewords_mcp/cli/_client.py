@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from codewords_mcp import __version__
 from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.common.bounded_json import JsonValue, parse
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
@@ -67,9 +68,10 @@ class RuntimeEndpoint:
     @property
     def headers(self) -> dict[str, str]:
         """The headers that every request carries."""
+        named = {"User-Agent": f"codewords-cli/{__version__}"}
         if self.key:
-            return {"Authorization": f"Bearer {self.key}"}
-        return {}
+            return named | {"Authorization": f"Bearer {self.key}"}
+        return named
 
 
 class RuntimeClient:

@@ -10,6 +10,7 @@ from codewords_mcp import __version__
 from codewords_mcp.cli import (
     agreements,
     alerts,
+    audit,
     backup,
     browser,
     budgets,
@@ -146,6 +147,7 @@ _PANELS = {
         "endpoint": editor.endpoint,
         "stop": stop_command.stop,
         "keys": keys.app,
+        "audit": audit.app,
         "backup": backup.backup,
         "restore": backup.restore,
         "resume": stop_command.resume,

@@ -22,7 +22,7 @@ def create(
         str,
         typer.Option(
             metavar="NAMES",
-            help="`user`: all of its own. `admin`: everything. Or less, parted by commas: `read`, `run`, `deploy`, `write`.",
+            help="`user`: all of its own. `admin`: everything. Or less, by commas: `read`, `run`, `deploy`, `write`, `audit`.",
         ),
     ] = "user",
     toolsets: Annotated[
@@ -127,9 +127,9 @@ def _scope(text: str) -> tuple[str, list[str] | None]:
     names = _listed(text) or []
     if names in (["user"], ["admin"]):
         return names[0], None
-    if not names or not set(names) <= {"read", "run", "deploy", "write"}:
+    if not names or not set(names) <= {"read", "run", "deploy", "write", "audit"}:
         raise InvalidInput(
-            "A key's scope is `user`, `admin`, or some of `read`, `run`, `deploy`, `write`.",
+            "A key's scope is `user`, `admin`, or some of `read`, `run`, `deploy`, `write`, `audit`.",
             hint="For example --scope read,run.",
         )
     return "user", names

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http.internal_listener import SandboxGuard, SandboxServer, sandbox_operations
+from codewords_mcp.http.middleware.audit import AuditedRequests
 from codewords_mcp.http.middleware.auth import KeyGuard
 from codewords_mcp.http.middleware.cors import Cors
 from codewords_mcp.http.middleware.errors import ErrorBoundary, method_not_allowed
@@ -32,6 +33,7 @@ from codewords_mcp.http.routes import (
     admin,
     agreements,
     alerts,
+    audit,
     browser,
     budgets,
     configuration,
@@ -72,7 +74,7 @@ from codewords_mcp.http.routes.gateway import (
     simple_of,
 )
 from codewords_mcp.http.routes.websockets import serve_websocket
-from codewords_mcp.http.state import APP_STATE, AppState, access
+from codewords_mcp.http.state import APP_STATE, AppState, admit
 from codewords_mcp.mcp_server.scope_keys import API_KEY, TOOLSET_KEY
 from codewords_mcp.mcp_server.toolsets import is_toolset_name
 from codewords_mcp.runtime.auth.access import Rule
@@ -123,7 +125,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *sign_in.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
-        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *questions.OPERATIONS, *_MCP,
+        *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *audit.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The pages read `described` at each request, so that they list themselves as well.
@@ -152,9 +154,11 @@ def create_app(
     # CORS is outermost, so that a page of a trusted origin can read errors too. The boundary is
     # around every guard, so that their errors are worded like all others. Hosts are checked
     # before keys: DNS rebinding must not even learn whether a key is right.
-    served = Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
+    audited = AuditedRequests(HostGuard(keys, trust), runtime)
+    served = Cors(ErrorBoundary(ProviderErrors(audited)), trust)
     # Before all of that: on a workflow's own origin there is nothing of the runtime.
-    return OriginRouter(served, ErrorBoundary(WorkflowOrigin(parts, trust)), trust)
+    pages_of_workflows = AuditedRequests(WorkflowOrigin(parts, trust), runtime)
+    return OriginRouter(served, ErrorBoundary(pages_of_workflows), trust)
 
 
 _WEBSOCKET, _CHROME = (
@@ -170,7 +174,8 @@ _EDITOR, _BRIDGE = (
 def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOperation]) -> ASGIApp:
     """The app of the internal listener."""
     dispatcher = RequestDispatcher(parts, mcp_app, served)
-    return ErrorBoundary(ProviderErrors(SandboxGuard(dispatcher, parts.runtime, served)))
+    audited = AuditedRequests(SandboxGuard(dispatcher, parts.runtime, served), parts.runtime)
+    return ErrorBoundary(ProviderErrors(audited))
 
 
 class RequestDispatcher:
@@ -198,21 +203,21 @@ class RequestDispatcher:
         _, first, rest = (*path.split("/", 2), "", "")[:3]
         # Before the hot paths: `/run/devx_mcp/mcp/` looks like a workflow's.
         if is_mcp(path):
-            access(scope).require(_mcp_rule(path))
+            admit(scope, _mcp_rule(path))
             await self._serve_mcp(scope, receive, send)
         elif scope["type"] == "websocket":
             if is_chrome(path):
-                access(scope).require(_CHROME)
+                admit(scope, _CHROME)
                 await browser.serve_chrome(scope, receive, send)
                 return
 
             if debugger.draft_of(path):
-                access(scope).require(_EDITOR)
+                admit(scope, _EDITOR)
                 await debugger.serve_editor(scope, receive, send)
                 return
 
             if path == debugger.BRIDGE_PATH:
-                access(scope).require(_BRIDGE)
+                admit(scope, _BRIDGE)
                 await debugger.serve_bridge(scope, receive, send)
                 return
 
@@ -221,19 +226,19 @@ class RequestDispatcher:
                     "There is no such websocket.", hint="Workflows serve theirs under /run/{service_id}/."
                 )
 
-            access(scope).require(_WEBSOCKET)
+            admit(scope, _WEBSOCKET)
             await serve_websocket(scope, receive, send)
         elif provider := provider_of(path):
-            access(scope).require(provider_rule(*provider[:2]))
+            admit(scope, provider_rule(*provider[:2]))
             await serve_provider(scope, receive, send)
         elif simple := simple_of(path):
-            access(scope).require(TABLE.get("http", f"POST /run/{simple}/"))
+            admit(scope, TABLE.get("http", f"POST /run/{simple}/"))
             await serve_simple(scope, receive, send)
         elif word := services.firecrawls(path):
-            access(scope).require(TABLE.get("http", f"* {word}"))
+            admit(scope, TABLE.get("http", f"* {word}"))
             await run_calls.serve_run(services.under_firecrawl(scope), receive, send)
         elif first in self._hot and rest:
-            access(scope).require(self._rules[first])
+            admit(scope, self._rules[first])
             await self._hot[first](scope, receive, send)
         else:
             await self._route(scope, receive, send)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from codewords_mcp.http.state import access
+from codewords_mcp.http.state import admit
 from codewords_mcp.runtime.api.paging import MAX_PAGE
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
@@ -110,7 +110,7 @@ def page_of(item: Schema) -> dict[str, Any]:
 
 def _checked(handler: Handler, rule: Rule) -> Handler:
     async def endpoint(request: Request) -> Response:
-        access(request.scope).require(rule)
+        admit(request.scope, rule)
         return await handler(request)
 
     return endpoint

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 from starlette.types import Scope
 
 from codewords_mcp.errors import Unauthenticated
-from codewords_mcp.runtime.auth.access import Access
+from codewords_mcp.runtime.auth.access import Access, Rule
+from codewords_mcp.runtime.model.audit import AuditedOperation
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
@@ -28,14 +29,16 @@ OPENS_PAGES = "codewords.opens_pages"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
 SANDBOX = "sandbox"
+OPERATION = "codewords.operation"
 WORKFLOW_LABEL = "codewords.workflow_label"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
 `CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `SANDBOX`, in
 the scope's `state`, the id of the sandbox that a connection comes from; `PERSON` the Caller
 whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
-runtime can open one on its desktop; `WORKFLOW_LABEL` the name of the workflow whose own origin this is, None on the
-runtime's."""
+runtime can open one on its desktop;
+`OPERATION` the AuditedOperation that the audit trail names; `WORKFLOW_LABEL` the name of the workflow whose own origin this is,
+None on the runtime's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,24 @@ def access(scope: Scope) -> Access:
         # Pages have a session too. The guard of keys looks for none where a request has a key.
         console=scope.get(SESSION) is not None and not person,
     )
+
+
+def admit(scope: Scope, rule: Rule) -> None:
+    """Check that this request may use an operation, and name the operation for the audit trail.
+
+    Raises Unauthenticated, Forbidden, InsufficientScope.
+    """
+    operation = cast("AuditedOperation | None", scope.get(OPERATION))
+    if operation is not None:
+        person = scope.get(PERSON)
+        operation.name = rule.name
+        operation.writes = rule.effect == "writes" and not rule.transport
+        operation.caller = scope.get(CALLER) or person
+        if scope.get(LISTENER) == "sandbox":
+            operation.front_door = "sandbox"
+        elif scope.get(SESSION) is not None:
+            operation.front_door = "console" if person is None else "page"
+    access(scope).require(rule)
 
 
 def own_url(scope: Scope) -> str:

@@ -56,6 +56,7 @@ from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.mcp_server.access import check_message, filter_list, rules_of
+from codewords_mcp.mcp_server.audit import audited
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
@@ -328,8 +329,12 @@ def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
     async def boundary(ctx: ServerRequestContext[ServerState, Any], call_next: CallNext) -> HandlerResult:
         try:
             changes.seen(ctx)
-            check_message(ctx)
-            return filter_list(ctx, await call_next(ctx))
+            with audited(ctx) as record:
+                check_message(ctx)
+                result = await call_next(ctx)
+                if isinstance(result, dict):
+                    record.result = result
+            return filter_list(ctx, result)
         except (MCPError, ValidationError):
             raise
         except ValueError as error:

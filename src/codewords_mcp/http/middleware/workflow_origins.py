@@ -26,7 +26,7 @@ from codewords_mcp.http.state import (
     SELF,
     WORKFLOW_LABEL,
     AppState,
-    access,
+    admit,
 )
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.sessions import SignedIn
@@ -91,7 +91,7 @@ class WorkflowOrigin:
         require_own_page(scope, origin)
         found = await self._session(scope, service_id)
         scope[CALLER] = found.caller
-        access(scope).require(_WEBSOCKET if scope["type"] == "websocket" else _RULE)
+        admit(scope, _WEBSOCKET if scope["type"] == "websocket" else _RULE)
         await self._serve(scope, receive, send, service_id)
 
     async def _session(self, scope: Scope, service_id: str) -> SignedIn:

@@ -14,6 +14,7 @@ from codewords_mcp.runtime.api.home_store import shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
+from codewords_mcp.runtime.audit.trail import AuditTrail, SealLoop
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities
@@ -119,6 +120,7 @@ class Container:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
+        self.audit = AuditTrail(database)
         self.events = EventBus()
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
@@ -342,7 +344,7 @@ class Container:
         self.alerts.start_by(self.dispatcher.start)
         self.trigger_loops = TriggerLoops(
             database, runs.registry, self.dispatcher.background, self.scheduler, self.webhook_dispatcher,
-            self.socket_mode, self.event_sources, self.waits.suspended, self.alerts,
+            self.socket_mode, self.event_sources, self.waits.suspended, [*self.alerts.loops(), SealLoop(database)],
         )  # fmt: skip
 
         if database.shared:

@@ -9,6 +9,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.audit.trail import prune_audit
 from codewords_mcp.runtime.store import alerts as alert_rows
 from codewords_mcp.runtime.store import replays as replay_rows
 from codewords_mcp.runtime.store import retention, service_values
@@ -55,6 +56,7 @@ async def tidy(container: Container, settings: Settings) -> None:
     await container.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))
     await container.database.write(alert_rows.purge, at - int(settings.alert_ttl * 1e6))
     await container.database.write(task_rows.purge, at)
+    await prune_audit(container.database, at - int(settings.audit_ttl * 1e6))
     await container.logins.tidy()
     await container.drafts.purge()
     await container.dispatcher.background.tidy()

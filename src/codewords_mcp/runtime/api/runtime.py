@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from codewords_mcp.runtime.api.alerts import AlertApi
 from codewords_mcp.runtime.api.approvals import ApprovalApi
+from codewords_mcp.runtime.api.audit import AuditApi
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.browsers import BrowserApi
 from codewords_mcp.runtime.api.changes import ChangeApi
@@ -101,6 +102,7 @@ class Runtime:
         self.browsers = BrowserApi(container)
         self.consents = ConsentApi(container)
         self.alerts = AlertApi(container)
+        self.audit = AuditApi(container)
         self.published = PublishedApi(container)
         self.sessions = SessionApi(container)
         self.status = StatusApi(container, self.secrets)

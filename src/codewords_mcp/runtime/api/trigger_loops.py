@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
 from codewords_mcp.common.cancellation import end
-from codewords_mcp.runtime.alerts.service import Alerts
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.event_sources import EventSources
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.suspended_runs import SuspendedRuns
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class TriggerLoops:
-    """The loops that start runs, those of the alerts of their failures, and the summing of usage."""
+    """The loops that start runs, the summing of usage, and those that go on while a home is paused (`lasting`)."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class TriggerLoops:
         socket_mode: SocketMode,
         sources: EventSources,
         suspended: SuspendedRuns,
-        alerts: Alerts,
+        lasting: Sequence[PollLoop],
     ) -> None:
         self._database = database
         self._registry = registry
@@ -45,7 +46,7 @@ class TriggerLoops:
         self._socket_mode = socket_mode
         self._sources = sources
         self._suspended = suspended
-        self._alerts = alerts
+        self._lasting = lasting
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -59,8 +60,8 @@ class TriggerLoops:
         return self._scheduler.armed or self._webhooks.armed or self._sources.armed or self._suspended.armed
 
     def start(self) -> None:
-        """Start the triggers of runs, alerts and the summing of usage. They go on until `close`."""
-        lasting = keep_summed(self._database), *(loop.run() for loop in self._alerts.loops())
+        """Start the triggers of runs, the lasting loops and the summing of usage. They go on until `close`."""
+        lasting = keep_summed(self._database), *(loop.run() for loop in self._lasting)
         self._tasks = [asyncio.create_task(task) for task in lasting]
         if self.paused_at is None:
             self._start_runs()

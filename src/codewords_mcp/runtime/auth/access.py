@@ -287,4 +287,5 @@ _SCOPE_SETS: tuple[tuple[Scope, ...], ...] = (
     ("run", "write"),
     ("read", "run", "write"),
     ("read", "run", "deploy"),
+    ("audit",),
 )

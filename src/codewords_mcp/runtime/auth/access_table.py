@@ -3,7 +3,8 @@
 An operation is registered by its name here; one without a row is refused at registration. A new row says who may use
 the operation at the least, and the scopes that it needs:
 
-- `read` looks and costs nothing elsewhere; `run` starts work, spends money or asks something outside, by any method;
+- `read` looks and costs nothing elsewhere; `audit` looks at the audit trail;
+  `run` starts work, spends money or asks something outside, by any method;
   `write` changes what is there; `deploy` is the part of it that brings a project's files live; `admin` administers the home.
 - An operation that only a person may use has the level `user`: a run's key is refused.
 """
@@ -101,6 +102,8 @@ HTTP: tuple[Rule, ...] = (
         "GET /workflows/{service_id}/tests", "GET /triggers", "GET /triggers/kinds", "GET /triggers/{trigger_id}",
         "GET /triggers/{trigger_id}/events",
     ),
+    # The trail says who did what from where, which the things themselves do not.
+    *_http("user", ("audit",), "GET /audit", "GET /audit/verification"),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),

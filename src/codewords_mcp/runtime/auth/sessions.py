@@ -29,6 +29,7 @@ from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.session_state import SessionState, split_token
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
+from codewords_mcp.runtime.model.audit import describe
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.session import PageSession
 from codewords_mcp.runtime.store import service_values as values
@@ -177,6 +178,7 @@ class PageSessions:
         parts = split_token(token)
         found = parts and await self._read(parts[0])
         if parts and found and found.state.worth(parts[1], self._clock()) != "unknown":
+            describe("session.end", found.caller, parts[0])
             await self._remove(parts[0])
 
     async def list(self, owner: str, session_id: str = "") -> list[PageSession]:
@@ -271,6 +273,7 @@ class PageSessions:
 
     async def _begin(self, caller: Caller, uid: int | None, browser: str) -> str:
         at, session_id = self._clock(), secrets.token_hex(8)
+        describe("session.begin", caller, session_id)
         reference = self._keyring.reference(caller)
         state, secret = SessionState.begin(reference, caller.owner, uid=uid, browser=browser, at=at)
 

@@ -12,9 +12,9 @@ MAX_DEPTH = 20
 longer chain is a workflow that calls itself without end.
 """
 
-Scope = Literal["read", "run", "deploy", "write", "admin"]
+Scope = Literal["read", "run", "deploy", "write", "audit", "admin"]
 """Permission of a key: read; run workflows and call models and services; deploy, without agreeing to permissions for a
-person; change things, which includes `deploy`; administer keys.
+person; change things, which includes `deploy`; read the audit trail; administer keys.
 """
 
 

@@ -31,7 +31,8 @@ from sqlalchemy.exc import (
 )
 
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.model.audit import CURRENT
+from codewords_mcp.runtime.store import audit_capture, local_file
 from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.database_errors import (
     is_locked,
@@ -123,6 +124,7 @@ class Database:
         self._closed = False
         self._name = uuid.uuid4().hex
         self._numbers = itertools.count(1)
+        self._audited = 0
 
     @classmethod
     def open(
@@ -151,6 +153,11 @@ class Database:
     def shared(self) -> bool:
         """Whether other processes use it too: PostgreSQL."""
         return self._engine.dialect.name != "sqlite"
+
+    @property
+    def audited(self) -> int:
+        """The number of entries that this process has added to the audit trail."""
+        return self._audited
 
     @property
     def behind(self) -> float:
@@ -193,7 +200,11 @@ class Database:
                         limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
                         return outcome[0]  # the transaction was committed, and only the reply was lost
+                    if writes:
+                        audit_capture.begin(connection)
                     outcome = [fn(connection)]
+                    if writes:
+                        self._audited += audit_capture.flush(connection)
 
                 return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
@@ -379,9 +390,14 @@ _Outcome = tuple[asyncio.Future[None], Exception | None]
 def _bind(
     function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> Callable[[Connection], T]:
-    """The function with all arguments but the connection, which comes first."""
+    """The function with all arguments but the connection, which comes first.
+
+    Its changes belong to the operation of the caller's context, which threads do not have.
+    """
+    operation = CURRENT.get()
 
     def call(connection: Connection) -> T:
+        audit_capture.attribute(connection, operation)
         return function(connection, *args, **kwargs)
 
     return call

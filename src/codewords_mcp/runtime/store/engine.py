@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.common.bounded_json import parse_stored
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store import audit_capture, local_file
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.migrations import migrate
 
@@ -113,6 +113,7 @@ def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> 
         event.listen(engine, "do_connect", partial(_open_existing, path))
     try:
         migrate(engine)
+        audit_capture.listen(engine)
         if not local:
             with engine.begin() as connection:
                 connection.execute(_OLD_MARKS)

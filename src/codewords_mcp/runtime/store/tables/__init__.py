@@ -17,6 +17,7 @@ from codewords_mcp.runtime.store.tables.alerts import (
     alert_settings,
     alerts,
 )
+from codewords_mcp.runtime.store.tables.audit import audit_blocks, audit_entries
 from codewords_mcp.runtime.store.tables.base import metadata
 from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
@@ -59,6 +60,8 @@ __all__ = [
     "alert_messages",
     "alert_settings",
     "alerts",
+    "audit_blocks",
+    "audit_entries",
     "browsers",
     "budget_accounts",
     "budgets",

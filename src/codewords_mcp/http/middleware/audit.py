@@ -1,0 +1,83 @@
+"""Names the operation of each request for the audit trail, and records how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.http.middleware.auth import has_key
+from codewords_mcp.http.middleware.headers import first
+from codewords_mcp.http.state import OPERATION, REQUEST_ID
+from codewords_mcp.runtime.model.audit import CURRENT, REFUSED_CODES, AuditedOperation, AuditOutcome
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+_NAMED: Final = frozenset(
+    {
+        "service_id", "run_id", "draft_id", "schedule_id", "trigger_id", "webhook_id", "delivery_id", "key_id", "alert_id",
+        "replay_id", "session_id", "name", "app", "account", "scope", "tool",
+    }
+)  # fmt: skip
+"""Parameters of paths that an entry names. Others can be secret: tokens, nonces and addresses of webhooks."""
+_SIGN_IN: Final = "/sign-in"
+
+
+class AuditedRequests:
+    """Gives each request its operation. It stands around the guards, so that it sees their refusals."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        operation = scope[OPERATION] = AuditedOperation(
+            "http",
+            address=scope["client"][0] if scope.get("client") else "",
+            agent=(first(scope["headers"], b"user-agent") or b"").decode("latin-1"),
+            request_id=scope.get(REQUEST_ID, ""),
+        )
+        token = CURRENT.set(operation)
+        error = "interrupted"
+        try:
+            await self.app(scope, receive, send)
+            # Routes raise every error. A status beside that is a workflow's or a provider's own.
+            error = ""
+        except CodewordsError as failure:
+            error = failure.code
+            raise
+        finally:
+            CURRENT.reset(token)
+            self._finish(scope, operation, error)
+
+    def _finish(self, scope: Scope, operation: AuditedOperation, error: str) -> None:
+        # What a run does is on record with the run; changes that it makes are in the trail.
+        if operation.caller is not None and operation.caller.kind == "run":
+            return
+
+        outcome: AuditOutcome = "failed" if error else "done"
+        if error in REFUSED_CODES:
+            # Without a key nobody tried to be somebody.
+            if operation.caller is None and not (has_key(scope["headers"]) or scope["path"] == _SIGN_IN):
+                return
+            outcome = "refused"
+        if not operation.target:
+            operation.target = _target(operation.name, scope["path"])
+        self._runtime.audit.record(operation, outcome, error)
+
+
+def _target(name: str, path: str) -> str:
+    """The thing that a path names, by the template of its route."""
+    template = name.partition(" ")[2].split("/")
+    return "/".join(
+        value
+        for part, value in zip(template, path.split("/"), strict=False)
+        if part.startswith("{") and part.strip("{}") in _NAMED
+    )

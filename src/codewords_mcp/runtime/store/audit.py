@@ -1,0 +1,89 @@
+"""Entries of the audit trail: pages by filter, and entries in the order in which they were sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy.engine import RowMapping
+
+from codewords_mcp.runtime.model.audit import AuditEntry, AuditFilter
+from codewords_mcp.runtime.store import inserts
+from codewords_mcp.runtime.store.clock import to_datetime
+from codewords_mcp.runtime.store.tables import audit_entries as entries
+from codewords_mcp.runtime.store.tables import meta
+
+_EQUAL = ("owner", "target", "outcome", "actor", "key_id", "run_id")
+
+
+def page(
+    connection: Connection, conditions: AuditFilter, limit: int, before_id: int | None
+) -> list[AuditEntry]:
+    """Entries below an id, the newest first."""
+    query = select(entries).where(*_conditions(conditions))
+    if before_id is not None:
+        query = query.where(entries.c.id < before_id)
+    query = query.order_by(entries.c.id.desc()).limit(limit)
+    return [to_entry(row) for row in connection.execute(query).mappings()]
+
+
+def sealed_after(
+    connection: Connection, conditions: AuditFilter, limit: int, after_seq: int
+) -> list[AuditEntry]:
+    """Entries after a place in the chain, in its order: nothing is added before a place that was read."""
+    query = select(entries).where(*_conditions(conditions), entries.c.seq > after_seq)
+    query = query.order_by(entries.c.seq).limit(limit)
+    return [to_entry(row) for row in connection.execute(query).mappings()]
+
+
+def to_entry(row: RowMapping) -> AuditEntry:
+    """The entry of a row. Of one whose details are damaged, the other fields are shown."""
+    detail = _detail_of(row["detail"])
+    plain = {name: row[name] for name in AuditEntry.model_fields if name in row and name != "at"}
+    return AuditEntry.model_construct(
+        **plain,
+        at=to_datetime(row["at"]),
+        before=detail.get("before"),
+        after=detail.get("after"),
+        hidden=detail.get("hidden", []),
+        error=detail.get("error", ""),
+    )
+
+
+def _detail_of(text: str) -> dict[str, Any]:
+    try:
+        detail = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", detail) if isinstance(detail, dict) else {}
+
+
+def _conditions(conditions: AuditFilter) -> Sequence[ColumnElement[bool]]:
+    found = [entries.c[name] == value for name in _EQUAL if (value := getattr(conditions, name)) is not None]
+    if conditions.action is not None:
+        whole = entries.c.action == conditions.action
+        below = entries.c.action.startswith(f"{conditions.action}.", autoescape=True)
+        found.append(whole if "." in conditions.action else whole | below)
+    if conditions.since is not None:
+        found.append(entries.c.at >= conditions.since)
+    if conditions.until is not None:
+        found.append(entries.c.at < conditions.until)
+    return found
+
+
+def sent_through(connection: Connection, receiver: str) -> int:
+    """The place of the last entry that a receiver has, 0 for none."""
+    stored = connection.execute(select(meta.c.value).where(meta.c.name == _sent(receiver))).scalar()
+    return int(stored or 0)
+
+
+def note_sent(connection: Connection, receiver: str, seq: int) -> None:
+    """Note that a receiver has the entries up to this place."""
+    if seq > sent_through(connection, receiver):
+        inserts.put(connection, meta, {"name": _sent(receiver), "value": str(seq)})
+
+
+def _sent(receiver: str) -> str:
+    return f"audit_sent_{receiver}"
