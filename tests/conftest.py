@@ -77,6 +77,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also check in E2B's machines what does not depend on the transport",
     )
+    parser.addoption(
+        "--code-server", action="store_true", help="also try the extension for VS Code in a real editor"
+    )
 
 
 @pytest.hookimpl(trylast=True)

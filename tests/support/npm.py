@@ -18,7 +18,8 @@ import pytest
 TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
 INSPECTOR = ("@modelcontextprotocol/inspector@2.12.0",)
 _NODE = f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}"
-CONFORMANCE = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", f"{_NODE}@24.21.0")
+SERVER_NODE = f"{_NODE}@24.21.0"
+CONFORMANCE = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", SERVER_NODE)
 """With a Node of its own, `OWN_NODE`: it needs 22 or newer."""
 _FOLDER = Path(tempfile.gettempdir()) / f"codewords-npm-{getpass.getuser()}"
 OWN_NODE = f"node_modules/{_NODE}/bin/node"

@@ -156,9 +156,10 @@ class Actions {
     await vscode.window.showTextDocument(await vscode.languages.setTextDocumentLanguage(document, "python"), { preview: true });
   }
 
-  /** Show what a version or a draft changes against the live version. @param {{service?: string, version?: number, draft?: string}} item */
+  /** Show what is different between a version or a draft and the live version; of that, what it changed. @param {{service?: string, version?: number, draft?: string, live?: boolean}} item @returns {Promise<unknown>} */
   async compare(item) {
-    if (item.draft && !item.service) return this.openCode(item);
+    if ((item.draft && !item.service) || (item.live && item.version === 1)) return this.openCode(item);
+    if (item.live && item.version) return this.compare({ service: item.service, version: item.version - 1 });
     const live = codeUri({ service: item.service }, `${item.service} live`);
     const other = item.draft ? codeUri({ draft: item.draft }, item.draft) : codeUri({ service: item.service, version: item.version }, `${item.service} v${item.version}`);
     const title = item.draft ? `${item.service}: live ↔ draft` : `${item.service}: version ${item.version} ↔ live`;

@@ -118,7 +118,9 @@ class Console {
     const folder = await this.assets.load(dark);
     const roots = [folder, vscode.Uri.joinPath(this.context.extensionUri, "media")];
     this.panel?.dispose();
-    const panel = vscode.window.createWebviewPanel("codewords.console", title, { viewColumn: vscode.ViewColumn.Beside, preserveFocus: false }, {
+    // Beside code; over the form that the run came from.
+    const column = (vscode.window.tabGroups.activeTabGroup.viewColumn ?? 1) > 1 ? vscode.ViewColumn.Active : vscode.ViewColumn.Beside;
+    const panel = vscode.window.createWebviewPanel("codewords.console", title, column, {
       enableScripts: true, retainContextWhenHidden: true, localResourceRoots: roots, enableFindWidget: true,
     });
     this.panel = panel;

@@ -13,6 +13,7 @@
  * @property {boolean} [opens]  Whether it has children.
  * @property {string} [service]
  * @property {number} [version]
+ * @property {boolean} [live]
  * @property {string} [run]
  * @property {string} [draft]
  * @property {string} [path]
@@ -49,7 +50,7 @@ const groupItems = (service) => /** @type {const} */ ([["runs", "Runs", "history
 const versionItems = (detail, now) => detail.versions.map((/** @type {any} */ one) => ({
   id: `${detail.service_id}/v${one.version}`, label: `Version ${one.version}${one.active ? ", live" : ""}`, description: ago(one.created_at, now),
   tooltip: [one.description, one.deployed_by && `Deployed by ${one.deployed_by}`].filter(Boolean).join("\n"),
-  icon: one.active ? "circle-filled" : "circle-outline", context: "version", service: detail.service_id, version: one.version,
+  icon: one.active ? "circle-filled" : "circle-outline", context: "version", service: detail.service_id, version: one.version, live: one.active,
 }));
 
 /** @param {any[]} runs @param {number} now @returns {Item[]} */

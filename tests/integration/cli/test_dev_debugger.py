@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.cli.dev_command import developing, free_port
+from tests.integration.cli.dev_command import developing
 from tests.integration.cli.terminal import Shell
 from tests.support.dap_client import DapClient
 from tests.support.runtime import workflow
@@ -49,12 +49,11 @@ def test_a_breakpoint_of_the_file_is_hit_in_its_sandbox(shell: Shell, tmp_path: 
     code = workflow(_BODY)
     file.write_text(code, encoding="utf-8")
     line = code.splitlines().index('    message = f"Hello {name}"') + 1
-    port = free_port()
     with (
-        developing(shell, str(file), "--debug", "--debug-port", str(port)) as dev,
+        developing(shell, str(file), "--debug", "--debug-port", "0") as dev,
         ThreadPoolExecutor(1) as pool,
     ):
-        assert dev.wait("debug")["port"] == port
+        port = dev.wait("debug")["port"]
         for name in ("Ada", "Grace"):
             # One editor after another, with requests between them.
             with DapClient(port) as client:

@@ -47,7 +47,12 @@ def dev(
     ] = False,
     debug_port: Annotated[
         int,
-        typer.Option("--debug-port", min=1, max=65535, help="The port for the editor, on this machine only."),
+        typer.Option(
+            "--debug-port",
+            min=0,
+            max=65535,
+            help="The port for the editor, on this machine only; 0 for a free one.",
+        ),
     ] = DEBUG_PORT,
     allow: Annotated[bool, typer.Option("--allow", help="Agree to whatever its code may reach.")] = False,
     as_json: Annotated[
