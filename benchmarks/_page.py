@@ -24,13 +24,18 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Chat hosts and MCP": ("front_start", "mcp_calls", "mcp_broker", "mcp_stdio", "tool_tokens", "journey"),
     "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search"),
     "Browsers and web pages": ("browser", "markdown", "console"),
-    "Installing, and these pages": ("install_size", "container_start", "documentation"),
+    "Installing, and these pages": (
+        "install_size",
+        "install_first_result",
+        "container_start",
+        "documentation",
+    ),
 }  # fmt: skip
-"""Sections of the page with their benchmarks, each once."""
+"""Sections of the page with their benchmarks, each once. Others come last."""
 
 _OTHERS = re.compile(
     r"uv run|prefect|dbos|mcp sdk|bare mcp|SDK's client|litellm|portkey|playwright|fts5|uvicorn"
-    r"|trafilatura|html2text|markdownify|n8n",
+    r"|trafilatura|html2text|html-to-markdown|markdownify|n8n",
     re.IGNORECASE,
 )
 """Peers that are somebody else's program; others are the same thing without what is measured."""
@@ -49,6 +54,19 @@ class Measured:
     @property
     def rows(self) -> list[Row]:
         return self.kept["results"]
+
+    @property
+    def busy(self) -> bool:
+        """True if more was running than the machine has cores, before it began or after."""
+        load = self.kept["load"]
+        return max(load["before"], load["after"]) > 1.5 * self.kept["machine"]["cores"]
+
+
+def themes() -> dict[str, tuple[str, ...]]:
+    """All benchmarks by section."""
+    listed = {name for names in THEMES.values() for name in names}
+    others = tuple(sorted(path.stem for path in HERE.glob("[a-z]*.py") if path.stem not in {*listed, "all"}))
+    return THEMES | ({"More": others} if others else {})
 
 
 def measured(results: Path = HERE / "results") -> dict[str, Measured]:
@@ -71,7 +89,7 @@ def numbers_page(results: Path = HERE / "results") -> str:
     """The generated part of the page of numbers."""
     found = measured(results)
     parts = [_summary(found), *_worse(found), *_missed(found)]
-    for theme, names in THEMES.items():
+    for theme, names in themes().items():
         if here := [found[name] for name in names if name in found]:
             parts.append(f"## {theme}\n")
             parts += [_benchmark(one) for one in here]
@@ -91,12 +109,18 @@ def _summary(found: dict[str, Measured]) -> str:
         f"{one['cores']} cores of {one['processor']}, {one['memory_gib']:g} GiB, Linux {one['kernel']}, Python {one['python']}"
         for one in machines.values()
     )
-    asked = sum(len(names) for names in THEMES.values())
+    asked = sum(len(names) for names in themes().values())
     span = f" Measured from {dates[0]} to {dates[-1]} UTC on: {told}." if dates else ""
     held = sum(row.get("holds") is not False for row in aimed)
+    busy = sum(one.busy for one in found.values())
+    caution = (
+        f"\n**{busy} of these benchmarks ran on a busy machine** (marked *busy*): other work shared its cores. "
+        "Their times are longer than those of a quiet one, which is why many a target in milliseconds is missed, "
+        "and their ratios are less certain.\n"
+    )
     return (
         f"{len(rows)} numbers of {len(found)} of {asked} benchmarks. {len(aimed)} have a target, "
-        f"which {held} reach.{span}\n"
+        f"which {held} reach.{span}\n{caution if busy else ''}"
     )
 
 
@@ -149,7 +173,8 @@ def _benchmark(one: Measured) -> str:
         for row in one.rows
     ]
     kept = one.kept
-    load = f"load {kept['load']['before']:g} before and {kept['load']['after']:g} after"
+    busy = "busy, " if one.busy else ""
+    load = f"{busy}load {kept['load']['before']:g} before and {kept['load']['after']:g} after"
     changed = ", with uncommitted changes" if kept["changed"] else ""
     return (
         f"### `{one.name}`\n\n{one.question}\n\n"
@@ -178,7 +203,7 @@ def _published(found: dict[str, Measured]) -> list[str]:
 def _not_measured(found: dict[str, Measured]) -> list[str]:
     rows = [
         [f"`{name}`", first_sentence(name), f"`python benchmarks/all.py {name}`"]
-        for names in THEMES.values()
+        for names in themes().values()
         for name in names
         if name not in found
     ]
@@ -232,7 +257,7 @@ def _holds(row: Row) -> str:
 
 
 def _link(one: Measured) -> str:
-    return f"[`{one.name}`](#{one.name})"
+    return f"[`{one.name}`](#{one.name}){', busy' if one.busy else ''}"
 
 
 def _table(headers: list[str], rows: list[list[str]]) -> str:

@@ -52,10 +52,12 @@ def main() -> int:
             print(f"{name:20} {(stored(name) or {}).get('date', 'not measured'):18} {first_sentence(name)}")
         return 0
 
-    outcomes = {name: measure(name, chosen) for name in wanted}
-    for name, outcome in outcomes.items():
-        print(f"{name:20} {outcome}")
-    return 1 if any(outcome.startswith("failed") for outcome in outcomes.values()) else 0
+    failed = False
+    for name in wanted:
+        outcome = measure(name, chosen)
+        print(f"{name:20} {outcome}", flush=True)
+        failed = failed or outcome.startswith("failed")
+    return int(failed)
 
 
 def stored(name: str) -> dict[str, Any] | None:

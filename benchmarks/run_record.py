@@ -6,6 +6,7 @@ lines; asked are a sandbox that is shared by runs, where little else is there to
     python benchmarks/run_record.py [--quick] [--json]
 """
 
+# pyright: basic, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import asyncio
@@ -52,7 +53,7 @@ def unrecorded(runtime: Runtime) -> Generator[None]:
         return RunLog(house.dispatcher._journal, run_id, -1)
 
     with (
-        patch.object(house.database, "write_soon", lambda _fn, **_: nothing),
+        patch.object(house.database, "write_soon", lambda _fn, *_, **__: nothing),
         patch.object(house.dispatcher._journal, "open", deaf),
     ):
         yield

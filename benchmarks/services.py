@@ -1,5 +1,6 @@
 """What the runtime adds to a call of a library service: the whole way of a call, beside the service's own work alone."""
 
+# pyright: basic, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import asyncio
@@ -53,7 +54,7 @@ async def alone() -> float:
 class _Context:
     """What the echo model looks at, which is nothing."""
 
-    class parts:  # noqa: N801
+    class dependencies:  # noqa: N801
         gateway: Any = None
 
     caller = ADMIN

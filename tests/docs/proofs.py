@@ -179,8 +179,9 @@ def route_exists(path: str) -> bool:
 
 
 def file_exists(name: str) -> bool:
-    """True if the repository has a file or folder whose path ends so."""
-    if name == PROGRAM or "NAME" in name:
+    """True if the repository has a file or folder whose path ends so, or if it is a person's file: in no folder of ours."""
+    folder, slash, _ = name.partition("/")
+    if name == PROGRAM or "NAME" in name or (slash and folder not in folders()):
         return True
     return any(path == name or path.endswith(f"/{name}") or path.startswith(f"{name}/") for path in files())
 
@@ -223,6 +224,12 @@ def _pattern(path: str) -> str:
         re.escape(part) if number % 2 == 0 else (".*" if number == last else "[^/]+")
         for number, part in enumerate(parts)
     )
+
+
+@functools.cache
+def folders() -> frozenset[str]:
+    """The names of the repository's folders."""
+    return frozenset(part for path in files() for part in path.split("/")[:-1])
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks._page import HERE, THEMES, first_sentence, measured, numbers_page
+from benchmarks._page import HERE, first_sentence, measured, numbers_page, themes
 from tests.docs.pages import ROOT
 
 pytestmark = pytest.mark.requirement("docs:numbers")
@@ -50,7 +50,7 @@ def section(page: str, title: str) -> str:
 
 
 def test_every_benchmark_is_in_one_section_and_asks_something() -> None:
-    assert sorted(name for names in THEMES.values() for name in names) == NAMES
+    assert sorted(name for names in themes().values() for name in names) == NAMES
     assert [name for name in NAMES if len(first_sentence(name)) < 20] == []
 
 
@@ -74,8 +74,19 @@ def test_the_page_tells_what_is_worse_missed_and_not_measured(tmp_path: Path) ->
     assert "faster" not in section(page, "## Targets that are missed")
     assert "| alone | 7 ms | - | - | ≤ 9 ms | yes |" in page
     assert "2026-11-29 10:00 UTC at `abc`, load 1 before and 2 after" in page
+    assert "busy" not in page
     assert "| `gateway` |" in section(page, "## Not measured yet")
     assert "`sandbox_start`" not in section(page, "## Not measured yet")
+
+
+def test_a_measurement_beside_other_work_is_marked(tmp_path: Path) -> None:
+    keep(tmp_path, "cancel", row("late", 30, 10))
+    path = tmp_path / "cancel.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(kept | {"load": {"before": 1, "after": 9}}), encoding="utf-8")
+    page = numbers_page(tmp_path)
+    assert "**1 of these benchmarks ran on a busy machine**" in page
+    assert "[`cancel`](#cancel), busy" in page
 
 
 def test_each_kept_result_has_what_the_page_needs() -> None:
