@@ -6,10 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from typing import TYPE_CHECKING, Any, cast
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.model.answer_fields import MAX_FIELDS, TYPES, is_field
@@ -20,6 +17,9 @@ from codewords_mcp.runtime.model.workflow_header import HOST, MAX_RETRIES, Heade
 from codewords_mcp.runtime.workflows.header import Header
 from codewords_mcp.runtime.workflows.model_calls import check_model_calls
 from codewords_mcp.runtime.workflows.resources import resource_fault
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECTION = re.compile(r"PIPEDREAM_([A-Z0-9_]+)_ACCESS")
@@ -64,6 +64,8 @@ class EnvVar:
 
 def requires_python(header: Header) -> SpecifierSet:
     """The Python versions that the script accepts; empty for any. Raises InvalidScript."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     value = header.data.get("requires-python", "")
     try:
         if isinstance(value, str):
@@ -301,6 +303,8 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             hint='Name the package and its version, as in `"httpx==0.28.1"`.',
             line=line,
         )
+
+    from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         requirement = Requirement(entry)

@@ -10,10 +10,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.model.modules import HEADING, InvalidModules, SharedModule, split_modules
@@ -29,6 +26,9 @@ from codewords_mcp.runtime.workflows.declarations import (
 from codewords_mcp.runtime.workflows.header import normalise, read_header
 from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, read_facts
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, tree_size
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 DEFAULT_MAX_CODE = 1 << 20
 _FENCE = re.compile(
@@ -85,6 +85,8 @@ class Script:
     @property
     def uses_our_client(self) -> bool:
         """Whether `codewords-client` is declared and the header does not insist on the registry's."""
+        from packaging.requirements import Requirement
+
         names = {Requirement(requirement).name for requirement in self.dependencies}
         return "codewords-client" in names and self.tool.get("client", "ours") == "ours"
 

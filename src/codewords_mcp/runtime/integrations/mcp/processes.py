@@ -22,8 +22,8 @@ from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
 from codewords_mcp.runtime.integrations.mcp.package_environments import BuiltPackage
+from codewords_mcp.runtime.integrations.mcp.session_faults import SessionFaults
 from codewords_mcp.runtime.integrations.mcp.stdio_transport import stdio_streams
-from codewords_mcp.runtime.integrations.mcp.transport import SessionFaults
 from codewords_mcp.runtime.model.mcp import ANY_HOST, ServerLaunch
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, Limits, Sandbox, SandboxSpec
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder

@@ -18,7 +18,7 @@ from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.mcp.processes import PreparedServer, ServerProcesses
-from codewords_mcp.runtime.integrations.mcp.transport import MAX_BYTES, ServerTransport, SessionFaults
+from codewords_mcp.runtime.integrations.mcp.session_faults import MAX_BYTES, SessionFaults
 from codewords_mcp.runtime.web.client import USER_AGENT, Web
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class ServerSession:
         import httpx2
         from mcp.client.sse import sse_client
         from mcp.client.streamable_http import streamable_http_client
+
+        from codewords_mcp.runtime.integrations.mcp.transport import ServerTransport
 
         address = self._address
         if address.server is not None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.common.cancellation import end
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound, UpstreamFailed, UpstreamTimedOut
-from codewords_mcp.runtime.integrations.mcp.transport import ServerTransport, SessionFaults
+from codewords_mcp.runtime.integrations.mcp.session_faults import SessionFaults
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
 from codewords_mcp.runtime.model.mcp import McpServer
 from codewords_mcp.runtime.secrets.sealing import Sealer
@@ -196,6 +196,8 @@ class SignIns:
         import httpx2
         from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
+        from codewords_mcp.runtime.integrations.mcp.transport import ServerTransport
+
         transport = ServerTransport(self._web.transport(keepalive=1), faults, server.url, streams=False)
         async with httpx2.AsyncClient(
             transport=transport, auth=auth, timeout=None, trust_env=False, headers={"user-agent": USER_AGENT}
@@ -220,6 +222,8 @@ class SignIns:
     ) -> None:
         """Exchange the code for tokens, which the provider stores."""
         import httpx2
+
+        from codewords_mcp.runtime.integrations.mcp.transport import ServerTransport
 
         transport = ServerTransport(
             self._web.transport(keepalive=1), SessionFaults(), server.url, streams=False

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
-from codewords_mcp.runtime.integrations.mcp.transport import MAX_BYTES, MAX_STREAM_BYTES, SessionFaults
+from codewords_mcp.runtime.integrations.mcp.session_faults import MAX_BYTES, MAX_STREAM_BYTES, SessionFaults
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 if TYPE_CHECKING:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import httpx2
 
-from codewords_mcp.errors import AddressRefused, CodewordsError, UpstreamFailed
+from codewords_mcp.errors import AddressRefused, UpstreamFailed
+from codewords_mcp.runtime.integrations.mcp.session_faults import MAX_BYTES, MAX_STREAM_BYTES, SessionFaults
 from codewords_mcp.runtime.web.dial import DialRefused, Unreachable
 from codewords_mcp.runtime.web.judged_transport import JudgedTransport
 
-MAX_BYTES = 10 << 20
-"""Bytes of one response."""
-MAX_STREAM_BYTES = 64 << 20
-"""Bytes of the one stream on which a server of the older transport sends everything."""
 END_TIMEOUT_S = 2.0
 """Seconds for telling a server that its session has ended."""
 _PLAIN = frozenset({"", "identity"})
@@ -27,24 +23,6 @@ _PLAIN = frozenset({"", "identity"})
 
 class BodyRefused(httpx2.TransportError):
     """A response that is too long, or compressed although nobody asked for that."""
-
-
-@dataclass(slots=True)
-class SessionFaults:
-    """Faults of the server and of the network in a session. `unauthorized`: 401 was answered."""
-
-    first: CodewordsError | None = None
-    status: int = 0
-    unauthorized: bool = False
-    sign_in: bool = False
-    """Whether the refusal said where its authorization server is described (RFC 9728)."""
-    lost: bool = False
-    """Whether the server forgot the session: the request was not carried out."""
-
-    def note(self, error: CodewordsError) -> None:
-        """Keep the first error."""
-        if self.first is None:
-            self.first = error
 
 
 class ServerTransport(httpx2.AsyncBaseTransport):

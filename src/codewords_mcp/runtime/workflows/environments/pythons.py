@@ -8,8 +8,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
 
@@ -50,6 +48,8 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
 
     Fetched ones go to `installs`. Raises EnvironmentFailed where none fits.
     """
+    from packaging.specifiers import SpecifierSet
+
     own = own_python()
     # The own Python first: it is there for certain, and finding another starts processes.
     if SpecifierSet(requires).contains(own.version, prereleases=True) and own.executable.exists():

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from packaging.requirements import Requirement
-
 from codewords_mcp.errors import EnvironmentFailed
 
 _NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:\[[A-Za-z0-9,._-]*\])?"
@@ -31,6 +29,8 @@ _DEPENDS = re.compile(rf"{_NAME}{_SPEC}? depends on (?:one of: )?{_NAME}{_MARKER
 
 def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> EnvironmentFailed:
     """The error for a failed `uv pip compile` or `install` of these requirements for a Python ("3.11")."""
+    from packaging.requirements import Requirement
+
     text = " ".join(stderr.split())
     requested = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
     return (

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import Requirement
-
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
@@ -66,6 +64,8 @@ async def check_packages(script: Script) -> tuple[list[Check], tuple[str, ...]]:
     """(warnings, texts for the consent question) for the script's own dependencies. An unreachable
     index is no fault.
     """
+    from packaging.requirements import Requirement
+
     names = [Requirement(requirement).name for requirement in script.dependencies]
     doubtful: dict[str, str] = {}
 
