@@ -25,7 +25,11 @@ fresh() {
     fi
 }
 finish() {
-    if [ -n "$user" ] && id "$user" >/dev/null 2>&1; then userdel "$user"; fi
+    if [ -n "$user" ] && id "$user" >/dev/null 2>&1; then
+        # After a failure its runtime still serves.
+        setpriv --reuid "$user" --clear-groups --regid "$user" sh -c 'kill -9 -1' 2>/dev/null || true
+        userdel "$user"
+    fi
     rm -rf "$work"
 }
 trap finish EXIT
