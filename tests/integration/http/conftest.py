@@ -10,7 +10,7 @@ from tests.integration.http.helpers import deploy_probe, open_door
 from tests.support.http_runtime import Door
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     with open_door(tmp_path_factory.mktemp("home")) as opened:
         yield opened
@@ -22,7 +22,7 @@ def http(door: Door) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def probe(door: Door) -> str:
     """The service id of the deployed probe."""
     return deploy_probe(door)
