@@ -28,7 +28,7 @@ def refused(http: httpx.Client, name: str, **more: object) -> dict[str, object]:
 def test_a_script_agrees_to_a_certain_question_or_to_all(http: httpx.Client) -> None:
     question = refused(http, "Asked")
     assert question["asks"] == ["hosts        any host of the internet"]
-    refused(http, "Another", confirm=question["confirm"])
+    refused(http, "Asked by another", confirm=question["confirm"])
     done = http.post(
         "/deploy", json={"code": CODE, "name": "Asked", "confirm": question["confirm"]}, timeout=300
     )

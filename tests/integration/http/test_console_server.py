@@ -126,7 +126,10 @@ def test_the_session_has_the_rights_of_its_key_and_ends_with_it(door: Door) -> N
 
 @pytest.mark.requirement("console:session")
 def test_browsers_that_are_signed_in_are_listed_and_signed_out(door: Door, person: Browser) -> None:
-    with sign_in(door.url, ADMIN_KEY) as lost, sign_in(door.url, door.make_key(owner="dan")) as dan:
+    with (
+        sign_in(door.url, ADMIN_KEY) as lost,
+        sign_in(door.url, door.make_key(owner="dan-of-the-list")) as dan,
+    ):
         mine = person.get(f"{door.url}/sessions", headers=OWN).json()["items"]
         [current] = [one for one in mine if one["current"]]
         assert current["key_id"] is None, "the home's own key has no id, and its digest is no name"
