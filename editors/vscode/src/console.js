@@ -62,6 +62,8 @@ class ConsoleAssets {
   }
 }
 
+const isDark = () => [vscode.ColorThemeKind.Dark, vscode.ColorThemeKind.HighContrast].includes(vscode.window.activeColorTheme.kind);
+
 /** Carries the requests of one webview to the runtime. */
 class Bridge {
   /** @param {import("./runtime").Runtime} runtime @param {(message: any) => void} post */
@@ -114,9 +116,8 @@ class Console {
 
   /** Show a page of the console. @param {string} path @param {string} title */
   async show(path, title) {
-    const dark = [vscode.ColorThemeKind.Dark, vscode.ColorThemeKind.HighContrast].includes(vscode.window.activeColorTheme.kind);
-    const folder = await this.assets.load(dark);
-    const roots = [folder, vscode.Uri.joinPath(this.context.extensionUri, "media")];
+    const folder = await this.assets.load(isDark());
+    const roots = [this.assets.folder, vscode.Uri.joinPath(this.context.extensionUri, "media")];
     this.panel?.dispose();
     // Beside code; over the form that the run came from.
     const column = (vscode.window.tabGroups.activeTabGroup.viewColumn ?? 1) > 1 ? vscode.ViewColumn.Active : vscode.ViewColumn.Beside;
@@ -125,7 +126,11 @@ class Console {
     });
     this.panel = panel;
     const bridge = new Bridge(this.host.runtime, (message) => panel.webview.postMessage(message));
+    const themes = vscode.window.onDidChangeActiveColorTheme(() => this.host.act("Changing colours", async () => {
+      panel.webview.html = this.html(panel.webview, await this.assets.load(isDark()), path);
+    }));
     panel.onDidDispose(() => {
+      themes.dispose();
       bridge.dispose();
       if (this.panel === panel) this.panel = null;
     });
