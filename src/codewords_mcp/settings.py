@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     api_key: str | None = Field(default=None, description="The home's admin key. Without it one is made at first start and kept in the home (0600).")
     master_key: str | None = Field(default=None, description="Key that encrypts secrets, 32 bytes in base64 or hex. Without it one is made and kept in the system's keyring, or in the home (0600).")
     master_key_previous: str | None = Field(default=None, description="The key before CODEWORDS_MASTER_KEY, until rotating the key has encrypted everything with the new one.")
+    secret_sources: _Words = Field(default_factory=list, description="Where secrets may be kept instead of here: addresses like `vault://kv/team/*`, `file:///run/secrets/*` or `env://APP_*` (words between commas, or a JSON list), in which `*` stands for anything and `{owner}` for the secret's owner.")
+    secret_cache: float = Field(default=60.0, ge=0, description="Seconds for which a secret that is kept elsewhere is used without asking for it again.")
     master_key_store: Literal["auto", "file"] = Field(default="auto", description="Where a new home keeps its master key: `auto` in the system's keyring where a real one exists, else in a file of the home; or always in the `file`.")
     runtime_url: str | None = Field(default=None, description="A remote runtime that the front and the CLI connect to instead of starting one.")
     runtime: Literal["local", "container", "e2b"] | None = Field(default=None, description="What runs this home's workflows, for the front and the CLI: a runtime on this machine, one in a container of Docker, Podman or another engine, or one here whose sandboxes are on E2B. Default: the choice of the installation, which the home keeps, else `local`.")

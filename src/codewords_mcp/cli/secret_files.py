@@ -89,7 +89,8 @@ def import_secrets(
         stored = [secret for secret in found if replace or secret["name"] not in there]
         for secret in stored:
             rule: dict[str, Any] = secret["rule"] or {"plain": True}
-            client.call("PUT", f"/secrets/{part(secret['name'])}", body={"value": secret["value"], **rule})
+            content = {key: secret[key] for key in ("value", "source") if key in secret}
+            client.call("PUT", f"/secrets/{part(secret['name'])}", body={**content, **rule})
 
     names = [secret["name"] for secret in stored]
     skipped = [secret["name"] for secret in found if secret["name"] not in names]
@@ -104,7 +105,10 @@ def import_secrets(
 
 
 async def _read_home() -> list[dict[str, Any]]:
-    """[{name, value, rule}] of the home's own secrets. Raises StorageFailed where the master key is another one."""
+    """[{name, value, rule}] of the home's own secrets, with `source` in place of `value` where that is kept elsewhere.
+
+    Raises StorageFailed where the master key is another one.
+    """
     import asyncio
 
     from codewords_mcp.runtime.model.caller import HOME_OWNER
@@ -135,13 +139,17 @@ async def _read_home() -> list[dict[str, Any]]:
             keyring=False,
         )
         book = SecretService(database, Vault(keys.current, keys.older))
-        opened = await book.open(HOME_OWNER, sorted(await book.names(HOME_OWNER)))
+        stored = await book.contents(HOME_OWNER)
     finally:
         await asyncio.to_thread(database.close)
 
     return [
-        {"name": name, "value": secret.value, "rule": secret.rule.as_json() if secret.rule else None}
-        for name, secret in opened.items()
+        {
+            "name": secret.name,
+            "source" if secret.source else "value": secret.content,
+            "rule": secret.rule.as_json() if secret.rule else None,
+        }
+        for secret in stored
     ]
 
 
@@ -248,7 +256,7 @@ def _parse(content: bytes) -> list[dict[str, Any]]:
         if data[FORMAT] != VERSION:
             raise ValueError
         return [
-            {key: secret[key] for key in ("name", "value", "rule")}
+            {key: secret[key] for key in ("name", "source" if "source" in secret else "value", "rule")}
             for secret in cast("list[Any]", data["secrets"])
         ]
     except (ValueError, KeyError, TypeError):

@@ -50,9 +50,19 @@ def set_secret(
     plain: Annotated[
         bool, typer.Option("--plain", help="Give workflows the value itself, which they can read.")
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="REFERENCE",
+            help="Keep the value where it is, and read it there at each use: vault://MOUNT/PATH#FIELD, aws-sm://NAME, "
+            "gcp-sm://PROJECT/NAME, op://VAULT/ITEM/FIELD, file:///run/secrets/NAME, env://NAME.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Store a secret. Its value is asked for, or read from stdin.
+    """Store a secret. Its value is asked for, or read from stdin, or stays elsewhere (--from).
 
     With hosts, workflows hold a placeholder that becomes the value on its way there and nowhere else. Well-known names
     (STRIPE_API_KEY, GITHUB_TOKEN …) bring their hosts.
@@ -60,14 +70,18 @@ def set_secret(
     For example: `pass show slack | codewords secrets set SLACK_BOT_TOKEN`.
     """
     checked = _one_name(name)
-    value = _read_value(checked)
-    body = {"value": value, "hosts": host or [], "places": place or [], "plain": plain}
+    if source is None:
+        content = {"value": _read_value(checked)}
+    else:
+        content = {"source": source}
+    body = {**content, "hosts": host or [], "places": place or [], "plain": plain}
     with connect() as client:
         stored = client.record("PUT", f"/secrets/{part(checked)}", body=body)
     if as_json:
         _output.print_json(stored)
     else:
-        _output.line(f"{checked} is stored. {_access(stored)}")
+        where = f"kept in {stored['source']}" if stored["source"] else "stored"
+        _output.line(f"{checked} is {where}. {_access(stored)}")
 
     return OK
 
@@ -91,13 +105,14 @@ def list_secrets(as_json: AsJson = False) -> int:
             [
                 s["name"],
                 to_minute(s["updated_at"]),
+                s.get("source") or "here",
                 ", ".join(s["hosts"]) or "workflows themselves",
                 ", ".join(s.get("used_by", [])),
             ]
             for s in items
         ]
         _output.table(
-            ["NAME", "UPDATED (UTC)", "GOES TO", "USED BY"],
+            ["NAME", "UPDATED (UTC)", "KEPT IN", "GOES TO", "USED BY"],
             rows,
             empty="No secrets. `codewords secrets set NAME` stores one.",
         )

@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRuntime]:
 def _fill(connection: Connection) -> None:
     at = now()
     dated: dict[str, Any] = {"owner": "local", "created_at": at}
-    sealed = {"updated_at": at, "key_id": "none", "ciphertext": b"", "rule": None}
+    sealed = {"updated_at": at, "key_id": "none", "ciphertext": b"", "rule": None, "source": None}
     connection.execute(
         insert(tables.secrets), [dated | sealed | {"name": f"KEY_{n:04}"} for n in range(MANY)]
     )

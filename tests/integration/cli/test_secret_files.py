@@ -55,3 +55,21 @@ def test_secrets_are_exported_with_their_rules_and_imported_without_overwriting(
         assert found["PLAIN_KEY"]["held"] == "plain"
     finally:
         elsewhere("codewords", "stop")
+
+
+@pytest.mark.requirement("secrets:export", "elsewhere:run")
+def test_a_secret_that_is_kept_elsewhere_is_exported_as_its_reference(tmp_path: Path) -> None:
+    kept, exported, phrase = tmp_path / "kept", tmp_path / "secrets.age", "a long passphrase\n"
+    kept.write_text(VALUE, encoding="utf-8")
+    settings = {"CODEWORDS_PORT": "0", "CODEWORDS_SECRET_SOURCES": f"file://{tmp_path}/*"}
+    here, there = Shell(tmp_path / "here", settings), Shell(tmp_path / "there", settings)
+    try:
+        said = here("codewords", "secrets", "set", "KEY_ELSEWHERE", "--from", f"file://{kept}")
+        assert f"KEY_ELSEWHERE is kept in file://{kept}." in said.out
+        assert here("codewords", "secrets", "set", "OTHER_KEY", "--from", "file:///etc/passwd").code == 2
+        assert here("codewords", "secrets", "export", str(exported), stdin=phrase).code == 0
+        assert there("codewords", "secrets", "import", str(exported), stdin=phrase).code == 0
+        assert f"file://{kept}" in there("codewords", "secrets", "list").out
+    finally:
+        for shell in (here, there):
+            shell("codewords", "stop")

@@ -106,7 +106,11 @@ def _fill(connection: Connection) -> None:
     add(
         tables.secrets,
         MANY,
-        lambda n: own | dated | {"name": f"SECRET_{n}", "key_id": "none", "ciphertext": b"", "rule": None},
+        lambda n: (
+            own
+            | dated
+            | {"name": f"SECRET_{n}", "key_id": "none", "ciphertext": b"", "rule": None, "source": None}
+        ),
     )
     add(
         tables.keys,

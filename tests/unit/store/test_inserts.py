@@ -51,7 +51,7 @@ def beside(database: Database, first: Callable[[Connection], object], second: Ca
 
 def secret(ciphertext: bytes, at: int) -> SecretRow:
     return {
-        "owner": "ada", "name": "KEY", "key_id": "k", "ciphertext": ciphertext, "rule": None,
+        "owner": "ada", "name": "KEY", "key_id": "k", "ciphertext": ciphertext, "rule": None, "source": None,
         "created_at": at, "updated_at": at,
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import Body, page_query, read_body
 from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.operations import PAGE_PARAMETERS, HttpOperation, page_of
@@ -15,11 +16,13 @@ from codewords_mcp.runtime.model.secret import KeyRotation, SecretInfo
 
 
 class SecretBody(Body):
-    """`value` is write-only. `hosts` and `places` say where it may go, `plain` that workflows may read it; without any of
+    """`value` is write-only; in its place, `source` is a reference to a value that is kept elsewhere, such as
+    `vault://kv/app#token`. `hosts` and `places` say where it may go, `plain` that workflows may read it; without any of
     them the rule stays as it was, or is what a well-known name brings.
     """
 
-    value: SecretStr
+    value: SecretStr | None = None
+    source: str | None = None
     hosts: list[str] = Field(default_factory=list[str])
     places: list[str] = Field(default_factory=list[str])
     plain: bool = False
@@ -37,12 +40,21 @@ async def list_secrets(request: Request) -> Response:
 
 
 async def set_secret(request: Request) -> Response:
-    """Store or replace a value."""
+    """Store or replace a value, or a reference to it."""
     body = await read_body(request, SecretBody)
-    value = body.value.get_secret_value()
-    stored = await runtime(request.scope).secrets.set(
-        caller(request.scope), _name(request), value, hosts=body.hosts, places=body.places, plain=body.plain
-    )
+    secrets, named = runtime(request.scope).secrets, (caller(request.scope), _name(request))
+    if body.source is not None and body.value is not None:
+        raise InvalidInput("A secret has a value here or a source elsewhere, not both.")
+    if body.source is not None:
+        stored = await secrets.refer(
+            *named, body.source, hosts=body.hosts, places=body.places, plain=body.plain
+        )
+    elif body.value is not None:
+        stored = await secrets.set(
+            *named, body.value.get_secret_value(), hosts=body.hosts, places=body.places, plain=body.plain
+        )
+    else:
+        raise InvalidInput("A secret has a value, or a source elsewhere; this has neither.")
     return JsonReply(stored)
 
 

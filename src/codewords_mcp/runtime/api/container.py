@@ -81,6 +81,8 @@ from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.secrets import Vault
+from codewords_mcp.runtime.secrets.elsewhere import SecretsElsewhere
+from codewords_mcp.runtime.secrets.references import AllowedReferences
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.sealing import Sealer
 from codewords_mcp.runtime.secrets.service import SecretService
@@ -153,7 +155,10 @@ class Container:
         self.desktop = Desktop(settings.open_browser)
 
         self._vault = Vault(self.keys.current, self.keys.older)
-        self.secrets = SecretService(database, self._vault, self._publisher(SecretsChanged()))
+        elsewhere = SecretsElsewhere(AllowedReferences(settings.secret_sources), settings.secret_cache)
+        self.secrets = SecretService(
+            database, self._vault, self._publisher(SecretsChanged()), elsewhere=elsewhere
+        )
         self.secret_links = self._links("secret")
 
         self.unattended = settings.consent == "token"

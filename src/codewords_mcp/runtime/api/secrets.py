@@ -136,6 +136,25 @@ class SecretApi:
         rule = _requested_rule(hosts, places, plain=plain)
         return await self._container.secrets.set(caller.owner, name, value, rule)
 
+    async def refer(
+        self,
+        caller: Caller,
+        name: str,
+        source: str,
+        *,
+        hosts: Collection[str] = (),
+        places: Collection[str] = (),
+        plain: bool = False,
+    ) -> SecretInfo:
+        """Store or replace a secret that is kept elsewhere, at a reference such as `vault://kv/app#token`; the rest as `set`.
+
+        Its value is read once, and again at each use. Raises InvalidInput, also where the home does not allow the reference;
+        UpstreamFailed, UpstreamTimedOut where it cannot be read.
+        """
+        refuse_run(caller, "set secrets")
+        rule = _requested_rule(hosts, places, plain=plain)
+        return await self._container.secrets.refer(caller.owner, name, source, rule)
+
     async def _link(self, caller: Caller, nonce: str) -> OneTimeLink:
         link = await self._container.secret_links.find(nonce)
         require_own(link, caller.owner)

@@ -65,9 +65,9 @@ class ProviderKeys:
         keys = self._known.get((owner, provider))
         if keys is None:
             as_of = self._as_of
-            keys = await self._load(owner, provider)
+            keys, cacheable = await self._load(owner, provider)
             # A secret that changed during the read must not be cached with its old value.
-            if keys and as_of == self._secrets.changes:
+            if keys and cacheable and as_of == self._secrets.changes:
                 keys = self._known.setdefault((owner, provider), keys)
 
         if not keys:
@@ -77,14 +77,18 @@ class ProviderKeys:
 
     async def configured(self) -> list[Provider]:
         """Providers that the home itself has a key for."""
-        return [provider for provider in NAMES if await self._load(HOME_OWNER, provider)]
+        return [provider for provider in NAMES if (await self._load(HOME_OWNER, provider))[0]]
 
-    async def _load(self, owner: str, provider: Provider) -> list[ProviderKey]:
+    async def _load(self, owner: str, provider: Provider) -> tuple[list[ProviderKey], bool]:
+        """The keys, and whether they stay what they are until a secret is set or deleted here."""
         names = names_of(provider)
         for owner_id in dict.fromkeys((owner, HOME_OWNER)):
-            if found := _keys(provider, owner_id, names, await self._secrets.values(owner_id, names)):
-                return found
-        return _keys(provider, "", names, os.environ)
+            secrets = await self._secrets.open(owner_id, names)
+            values = {name: secret.value for name, secret in secrets.items()}
+            if found := _keys(provider, owner_id, names, values):
+                return found, not any(secret.elsewhere for secret in secrets.values())
+
+        return _keys(provider, "", names, os.environ), True
 
 
 def names_of(provider: Provider) -> list[str]:

@@ -23,6 +23,8 @@ class SecretInfo(Model):
     """
     hosts: list[str] = Field(default_factory=list[str])
     places: list[str] = Field(default_factory=list[str])
+    source: str | None = None
+    """The reference to the value where that is kept elsewhere, such as `vault://kv/app#token`."""
 
 
 class KeyRotation(Model):

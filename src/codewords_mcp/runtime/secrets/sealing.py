@@ -98,6 +98,7 @@ class Sealer:
                 "name": _NAME,
                 "key_id": sealed.key_id,
                 "ciphertext": sealed.data,
+                "source": None,
                 "rule": None,
                 "created_at": at,
                 "updated_at": at,

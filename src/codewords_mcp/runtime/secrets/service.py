@@ -16,7 +16,9 @@ from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.secret import SecretInfo
+from codewords_mcp.runtime.secrets.elsewhere import SecretsElsewhere
 from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.secrets.references import AllowedReferences, parse_reference
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known
 from codewords_mcp.runtime.secrets.sealing import DATA_KEY_OWNER
@@ -36,10 +38,31 @@ _DECLARED = re.compile(r"""(["'])(\w+)(?=\1|=)""", re.ASCII)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret, open: its value, and where that may go; without a rule the workflow gets it as it is."""
+    """A secret, open: its value, and where that may go; without a rule the workflow gets it as it is.
+
+    `elsewhere`: the value is another store's, and may be another one at the next use.
+    """
 
     value: str
     rule: HostRule | None = None
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StoredContent:
+    """The stored content of a secret, opened: its value, or with `source` the reference to it."""
+
+    name: str
+    content: str
+    rule: HostRule | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredSecret:
+    sealed: SealedValue
+    rule: HostRule | None
+    source: str | None
 
 
 def _nobody_listens() -> None:
@@ -49,16 +72,22 @@ def _nobody_listens() -> None:
 class SecretService:
     """Secrets by owner and name. Values go in, and out to sandboxes only.
 
-    `on_change` is called after each change by this process.
+    `on_change` is called after each change by this process. Without `elsewhere` no secret may be kept elsewhere.
     """
 
     def __init__(
-        self, database: Database, vault: Vault, on_change: Callable[[], object] = _nobody_listens
+        self,
+        database: Database,
+        vault: Vault,
+        on_change: Callable[[], object] = _nobody_listens,
+        *,
+        elsewhere: SecretsElsewhere | None = None,
     ) -> None:
         self._db = database
         self._vault = vault
+        self._elsewhere = elsewhere or SecretsElsewhere(AllowedReferences(()), 0)
         # By owner, as stored: runs look here, not into the database.
-        self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
+        self._stored: dict[str, dict[str, _StoredSecret]] = {}
         # By owner and id of a live version.
         self._named: dict[str, dict[str, frozenset[str]]] = {}
         self._changes = 0
@@ -78,21 +107,41 @@ class SecretService:
         `rule` None makes a plain variable. "as-before" takes the existing rule, or for a new secret
         the rule of its well-known name.
         """
-        check_name(name)
-        checked = check_value(value)
+        return await self._put(owner, check_name(name), check_value(value), None, rule)
+
+    async def refer(
+        self, owner: str, name: str, source: str, rule: HostRule | Literal["as-before"] | None = "as-before"
+    ) -> SecretInfo:
+        """Store or replace a secret whose value is kept elsewhere, at a reference like `vault://kv/app#token`.
+
+        The value is read once, and not stored. Raises InvalidInput, UpstreamFailed, UpstreamTimedOut where it cannot be read.
+        """
+        reference = parse_reference(source)
+        await self._elsewhere.value(owner, check_name(name), reference)
+        return await self._put(owner, name, str(reference), str(reference), rule)
+
+    async def _put(
+        self,
+        owner: str,
+        name: str,
+        content: str,
+        source: str | None,
+        rule: HostRule | Literal["as-before"] | None,
+    ) -> SecretInfo:
         if rule == "as-before":
             rule = await self.rule_of(owner, name)
         at = now()
 
         def store(connection: Connection) -> None:
             # Inside the transaction: a rotation may change the key between two.
-            sealed = self._vault.encrypt(owner, name, checked, key_use.in_use(connection))
+            sealed = self._vault.encrypt(owner, name, content, key_use.in_use(connection))
             row: SecretRow = {
                 "owner": owner,
                 "name": name,
                 "key_id": sealed.key_id,
                 "ciphertext": sealed.data,
                 "rule": None if rule is None else rule.as_json(),
+                "source": source,
                 "created_at": at,
                 "updated_at": at,
             }
@@ -132,6 +181,7 @@ class SecretService:
                 created_at=to_datetime(row["created_at"]),
                 updated_at=to_datetime(row["updated_at"]),
                 used_by=users[row["name"]],
+                source=row["source"],
                 **_rule_fields(read_rule(row["rule"])),
             )
             for row in rows
@@ -191,18 +241,35 @@ class SecretService:
     async def values(self, owner: str, names: list[str]) -> dict[str, str]:
         """Return the values of existing secrets, for a sandbox.
 
-        Raises StorageFailed when the master key is another one.
+        Raises as `open` does.
         """
         return {name: secret.value for name, secret in (await self.open(owner, names)).items()}
 
     async def open(self, owner: str, names: list[str]) -> dict[str, Secret]:
-        """Values and rules of those that exist, for a sandbox. Raises StorageFailed as `values` does."""
+        """Values and rules of those that exist, for a sandbox.
+
+        Raises StorageFailed when the master key is another one; InvalidInput, UpstreamFailed, UpstreamTimedOut where one is
+        kept elsewhere and cannot be read.
+        """
+        stored = await self._all_stored(owner)
+        return {name: await self._open(owner, name, stored[name]) for name in names if name in stored}
+
+    async def contents(self, owner: str) -> list[StoredContent]:
+        """All secrets as they are stored, for an export: of those elsewhere the reference. Raises StorageFailed."""
+        return [
+            StoredContent(name, self._vault.decrypt(owner, name, secret.sealed), secret.rule, secret.source)
+            for name, secret in sorted((await self._all_stored(owner)).items())
+        ]
+
+    async def _all_stored(self, owner: str) -> dict[str, _StoredSecret]:
         stored = self._stored.get(owner)
         if stored is None:
             changes = self._changes
             rows = await self._db.read(access.list_secrets, owner)
             stored = {
-                row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
+                row["name"]: _StoredSecret(
+                    SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]), row["source"]
+                )
                 for row in rows
             }
             # Values read before a change are outdated; without a shared database every change is
@@ -210,11 +277,16 @@ class SecretService:
             if changes == self._changes and not self._db.shared:
                 self._stored[owner] = stored
 
-        return {
-            name: Secret(self._vault.decrypt(owner, name, stored[name][0]), stored[name][1])
-            for name in names
-            if name in stored
-        }
+        return stored
+
+    async def _open(self, owner: str, name: str, stored: _StoredSecret) -> Secret:
+        # What is sealed is bound to its owner and name; the column beside it is for lists.
+        content = self._vault.decrypt(owner, name, stored.sealed)
+        if stored.source is None:
+            return Secret(content, stored.rule)
+
+        value = await self._elsewhere.value(owner, name, parse_reference(content))
+        return Secret(value, stored.rule, elsewhere=True)
 
     async def join(self, keys: Keys, executor: str, ttl: float) -> None:
         """Register with the other processes on a shared database.

@@ -36,13 +36,14 @@ class KeyRow(TypedDict):
 
 
 class SecretRow(TypedDict):
-    """A sealed secret. `rule` is a host rule, None for a plain one."""
+    """A sealed secret. `rule` is a host rule, None for a plain one. With `source`, a reference, that is what is sealed."""
 
     owner: str
     name: str
     key_id: str
     ciphertext: bytes
     rule: JsonObject | None
+    source: str | None
     created_at: int
     updated_at: int
 

@@ -44,6 +44,7 @@ secrets = Table(
     Column("key_id", String(32), nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
     Column("rule", JSON(none_as_null=True), nullable=True),
+    Column("source", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
