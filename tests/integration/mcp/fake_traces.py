@@ -1,8 +1,10 @@
-"""Traces of a runtime without runs."""
+"""Traces and the audit trail of a runtime without a store."""
 
 from __future__ import annotations
 
+from codewords_mcp.runtime.api.audit import AuditApi
 from codewords_mcp.runtime.api.traces import TraceApi
+from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.trace import RunTrace
@@ -20,3 +22,13 @@ class FakeTraceApi(TraceApi):
         return RunTrace(
             run_id=run.id, status=run.status, created_at=run.created_at, duration_ms=0, trace_id="0" * 32
         )
+
+
+class FakeAuditApi(AuditApi):
+    """Records nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def record(self, operation: AuditedOperation, outcome: AuditOutcome, error: str = "") -> None:
+        """See `AuditApi`."""
