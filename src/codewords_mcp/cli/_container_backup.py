@@ -59,6 +59,7 @@ def _run(words: Sequence[str], stdin: IO[bytes] | None, stdout: IO[bytes]) -> li
 def _failure(code: int, lines: Sequence[str]) -> CodewordsError:
     message = next((line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)), "")
     hint = next((line.removeprefix(_HINT) for line in lines if line.startswith(_HINT)), "")
+    # The engine speaks for itself, in words of its own.
     if not message or code == _ENGINE_FAILED:
         reason = (lines[-1] if lines else "it gave no reason")[:_REASON_LIMIT].rstrip(".")
         return RuntimeUnavailable(f"The container could not be started: {reason}.")

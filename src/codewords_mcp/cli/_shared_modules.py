@@ -68,11 +68,13 @@ class ModuleLinks:
         """
         own, blocks = self._split(code)
         self._follow(own, self._path.name)
+        # The code stays as it was written, without blocks and without a new end.
         if not self._found:
             return code
         # A file wins over a block that the code came with: it is what Python imports here.
         modules = {module.path: module for module in blocks} | self._found
         linked = join_modules(own, modules.values())
+        # Refuses together what each alone may be, such as two files of one module.
         self._split(linked)
         return linked
 

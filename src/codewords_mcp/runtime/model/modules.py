@@ -101,6 +101,7 @@ def _first_block(lines: list[str]) -> int:
 
 def module_text(text: str) -> str:
     """The text of a module as it is kept: the same for each machine's newlines."""
+    # Editors of Windows begin files with it; in the middle of a version's code it is a fault.
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if text and not text.endswith("\n"):
         return text + "\n"
@@ -119,6 +120,7 @@ def _refuse_faults(modules: list[SharedModule]) -> None:
 
     seen: dict[str, SharedModule] = {}
     for module in modules:
+        # A path that leads out of its folder would be written there by the wheel and by a pull.
         if not _PATH.fullmatch(module.path):
             raise _fault(
                 module,

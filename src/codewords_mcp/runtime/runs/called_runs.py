@@ -54,6 +54,7 @@ class CalledRuns:
     async def takes(self, request: RunRequest) -> bool:
         """True if this call may last for days and its caller can be resumed: it is made by `call`."""
         caller = request.caller
+        # Without a key no later attempt of the caller would find the run that it has called.
         if caller.kind != "run" or caller.run_id is None or not request.idempotency_key:
             return False
         if request.service_id in SERVICES or not self._waits.can_suspend(caller.run_id):
@@ -79,6 +80,7 @@ class CalledRuns:
             run = await self._until_ended(caller_id, run_id, key)
         except asyncio.CancelledError:
             registry = self._context.registry
+            # At the end of the process its successor goes on with both.
             if self._waits.hangs_up(caller_id) and not registry.draining and registry.accepts_foreground:
                 registry.spawn(_cancel(cancel, owner, run_id), name=f"cancel {run_id}")
             raise

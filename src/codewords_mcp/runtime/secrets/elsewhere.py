@@ -93,6 +93,7 @@ class SecretsElsewhere:
                 raise
             raise stores.StoreFailed("its value is empty, too long or no text") from None
 
+        # All at once: they are a minute old at the most, and asked for again.
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
         self._remembered[reference] = _Remembered(value, at)

@@ -22,6 +22,7 @@ FORMS: Final = {
 """The form of a reference by its scheme. With `#FIELD` the value is a JSON object, and one of its fields is meant."""
 
 _PARTS = re.compile(r"(?P<scheme>[a-z-]+)://(?P<path>[^#\s]+)(?:#(?P<field>[^#\s]+))?", re.ASCII)
+# Fewer would name a whole mount, project or item.
 _LEAST_PARTS: Final = {"vault": 2, "gcp-sm": 2, "op": 3}
 
 
@@ -59,6 +60,7 @@ def parse_reference(text: str) -> SecretReference:
     if odd or not rooted or len(parts) < _LEAST_PARTS.get(scheme, 1):
         raise InvalidInput(f"A reference of that kind has the form {FORMS[scheme]}.")
 
+    # Others may be a value as a whole; of Vault each secret is an object.
     reference = SecretReference(scheme, path, found["field"] or "")
     if scheme == "vault" and not reference.field:
         raise InvalidInput("A secret of Vault has several fields.", hint=f"Name one: {FORMS['vault']}.")
@@ -87,6 +89,7 @@ class AllowedReferences:
 
 
 def _matches(pattern: str, owner: str, address: str) -> bool:
+    # Not fnmatch: an owner that has `[` or `?` in it would be a pattern there.
     pieces = re.split(r"(\*|\{owner\})", pattern)
     known = {"*": ".*", "{owner}": re.escape(owner)}
     return re.fullmatch("".join(known.get(piece, re.escape(piece)) for piece in pieces), address) is not None

@@ -117,6 +117,7 @@ class SecretService:
         The value is read once, and not stored. Raises InvalidInput, UpstreamFailed, UpstreamTimedOut where it cannot be read.
         """
         reference = parse_reference(source)
+        # A mistyped reference is told now, and not by a run at night.
         await self._elsewhere.value(owner, check_name(name), reference)
         return await self._put(owner, name, str(reference), str(reference), rule)
 

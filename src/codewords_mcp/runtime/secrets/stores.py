@@ -81,6 +81,7 @@ def _read_variable(path: str, environ: Environ) -> str:
 def _read_file(path: str, _environ: Environ) -> str:
     try:
         with Path(path).open("rb") as file:
+            # One byte more than is taken: of a device or a huge file the rest is not read.
             data = file.read(MAX_VALUE + 1)
     except FileNotFoundError:
         raise StoreFailed("there is no such file") from None
@@ -162,6 +163,7 @@ def _read_aws(path: str, _environ: Environ) -> str:
 
 def _fail_of_aws(response: dict[str, Any]) -> NoReturn:
     code = str(response.get("Error", {}).get("Code"))
+    # The second is a secret that is marked for deletion.
     if code in ("ResourceNotFoundException", "InvalidRequestException"):
         raise StoreFailed("there is no such secret") from None
     if code in ("AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException"):
@@ -291,6 +293,7 @@ def _misread() -> NoReturn:
 
 def _package(name: str, extra: str) -> ModuleType:
     """A client's module, imported when its store is first asked. Raises InvalidInput where it is not installed."""
+    # Here and not above: these clients take up to half a second to import.
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -154,6 +154,7 @@ def _note(
         if not detail:
             continue
 
+        # The owner has a column of its own in the entry.
         key = [str(row[name]) for name in audited.key if name != "owner" and row.get(name)]
         owner = str(row.get("owner") or "")
         _collect(connection, operation, f"{audited.noun}.{verb}", owner, "/".join(key) or owner, detail)
@@ -178,6 +179,7 @@ def _difference(audited: AuditedTable, before: Params | None, after: Params | No
             else {}
         )
 
+    # Names alone: that a value changed may be known, the value not.
     if hidden := [name for name in names if name not in audited.shown]:
         detail["hidden"] = hidden
     return verb, detail

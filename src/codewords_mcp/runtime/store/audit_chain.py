@@ -188,6 +188,7 @@ def prune(connection: Connection, before: int) -> bool:
         return False
 
     block = AuditBlock(**row)
+    # Entries first: a block without entries is known as removed, entries without one as inserted.
     connection.execute(delete(entries).where(entries.c.seq <= block.last_seq))
     connection.execute(delete(blocks).where(blocks.c.number < block.number))
     connection.execute(update(blocks).where(blocks.c.number == block.number).values(leaves=None))

@@ -75,7 +75,7 @@ AUDITED: Final = {
             state="created_at used_at",
         ),
         _audited(
-            "secret", tables.secrets, "owner name rule", "ciphertext", state="key_id created_at updated_at"
+            "secret", tables.secrets, "owner name rule source", "ciphertext", state="key_id created_at updated_at"
         ),
         _audited("budget", tables.budgets, "scope subject period amount", state="updated_at"),
         _audited(

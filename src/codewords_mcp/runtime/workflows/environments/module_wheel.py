@@ -88,5 +88,6 @@ def _record(files: dict[str, str], own: str) -> str:
     for path, content in files.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
         rows.writerow((path, f"sha256={digest}", len(content.encode())))
+    # The record itself has no hash, by the format of wheels.
     rows.writerow((own, "", ""))
     return text.getvalue()
