@@ -19,6 +19,7 @@ from mcp_types import (
     EmptyResult,
     SubscribeRequest,
     SubscribeRequestParams,
+    TextContent,
     UnsubscribeRequest,
     UnsubscribeRequestParams,
 )
@@ -100,7 +101,7 @@ def in_process(
 
 
 def text_of(result: Any) -> str:
-    return "\n".join(item.text for item in result.content)
+    return "\n".join(item.text for item in result.content if isinstance(item, TextContent))
 
 
 def data_of(result: Any) -> dict[str, Any]:

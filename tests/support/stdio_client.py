@@ -200,7 +200,7 @@ class Peer:
 
 def texts(answer: Json) -> list[str]:
     """The text blocks of a tool's result."""
-    return [block["text"] for block in answer["result"]["content"]]
+    return [block["text"] for block in answer["result"]["content"] if block["type"] == "text"]
 
 
 def tool_result(peer: Peer, tool: str, **arguments: Any) -> Json:

@@ -217,7 +217,7 @@ def tool(
         title=title,
         description=" ".join((fn.__doc__ or "").split()),
         annotations=hints,
-        meta=card.meta() if card else meta,
+        meta={**(card.meta() if card else {}), **(meta or {})} or None,
     )
     values = {name: getattr(plain, name) for name in Tool.model_fields}
     made = McpTool.model_construct(None, **values, rule=rule)

@@ -19,8 +19,9 @@ from mcp_types import Tool as ListedTool
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.mcp_server.access import access_of
-from codewords_mcp.mcp_server.cards import beside_card, shows_cards, with_console_page
+from codewords_mcp.mcp_server.cards import RUN_CARD, beside_card, shows_cards, with_console_page
 from codewords_mcp.mcp_server.context import RequestContext, ServerState, caller_of
+from codewords_mcp.mcp_server.links import with_run_links
 from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.mcp_server.toolsets import TOOLSETS
 from codewords_mcp.runtime.model.publishing import PublishedTool
@@ -94,7 +95,10 @@ class ToolList:
         result = await tool.run(params.arguments or {}, context, convert_result=True)
         if tool.card is None or not isinstance(result, CallToolResult):
             return result
-        result = with_console_page(tool.card, result, ctx.lifespan_context.runtime.base_url)
+        base_url = ctx.lifespan_context.runtime.base_url
+        result = with_console_page(tool.card, result, base_url)
+        if tool.card is RUN_CARD and not _reads_on(params):
+            result = with_run_links(result, base_url, ctx)
         if shows_cards(ctx):
             return beside_card(tool.card, params.arguments or {}, result)
         return result
@@ -104,6 +108,12 @@ class ToolList:
         if caller.kind == "run":  # runs may not call published tools (`published_rule`)
             return []
         return [self._to_tool(published) for published in await runtime.published.list(caller)]
+
+
+def _reads_on(params: CallToolRequestParams) -> bool:
+    """Whether a call asks for a part of a run, whose links came with the whole."""
+    asked = params.arguments or {}
+    return params.name == "get_run" and bool(asked.get("path") or asked.get("offset"))
 
 
 def _listed(tool: McpTool) -> ListedTool:

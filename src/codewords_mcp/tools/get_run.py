@@ -74,4 +74,12 @@ async def get_run(
     return run_tool_result(view)
 
 
-TOOL = tool(get_run, title="Get run", hints=READS, card=RUN_CARD)
+TOOL = tool(
+    get_run,
+    title="Get run",
+    hints=READS,
+    card=RUN_CARD,
+    # Up to so many characters Claude Code shows a result to the model instead of writing it to a file. Result, log, trace and
+    # diagnosis are each bounded, and together shorter.
+    meta={"anthropic/maxResultSizeChars": 60_000},
+)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from mcp_types import ImageContent, TextContent
+from mcp_types import ImageContent, ResourceLink, TextContent
 from tests.support.mcp_clients import Era, over_http, serving
 from tests.support.runtime import ADMIN, deploy, make_home, open_runtime, workflow
 
@@ -55,7 +55,8 @@ async def test_a_small_picture_comes_beside_its_link_and_anything_else_as_a_link
             result = await client.call_tool(tool, arguments)
             assert not result.is_error, result.content
             assert result.structured_content is not None
-            return list(result.content), result.structured_content
+            blocks = [block for block in result.content if not isinstance(block, ResourceLink)]
+            return blocks, result.structured_content
 
         for kind, beginning in BEGINNINGS.items():
             for size in (2_000, PICTURE_BYTES):
