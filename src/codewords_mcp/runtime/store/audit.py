@@ -10,10 +10,8 @@ from sqlalchemy import ColumnElement, Connection, select
 from sqlalchemy.engine import RowMapping
 
 from codewords_mcp.runtime.model.audit import AuditEntry, AuditFilter
-from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.clock import to_datetime
 from codewords_mcp.runtime.store.tables import audit_entries as entries
-from codewords_mcp.runtime.store.tables import meta
 
 _EQUAL = ("owner", "target", "outcome", "actor", "key_id", "run_id")
 
@@ -71,19 +69,3 @@ def _conditions(conditions: AuditFilter) -> Sequence[ColumnElement[bool]]:
     if conditions.until is not None:
         found.append(entries.c.at < conditions.until)
     return found
-
-
-def sent_through(connection: Connection, receiver: str) -> int:
-    """The place of the last entry that a receiver has, 0 for none."""
-    stored = connection.execute(select(meta.c.value).where(meta.c.name == _sent(receiver))).scalar()
-    return int(stored or 0)
-
-
-def note_sent(connection: Connection, receiver: str, seq: int) -> None:
-    """Note that a receiver has the entries up to this place."""
-    if seq > sent_through(connection, receiver):
-        inserts.put(connection, meta, {"name": _sent(receiver), "value": str(seq)})
-
-
-def _sent(receiver: str) -> str:
-    return f"audit_sent_{receiver}"
