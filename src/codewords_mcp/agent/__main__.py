@@ -9,7 +9,7 @@ from pathlib import Path
 
 from codewords_mcp.common.frozen_imports import loading
 
-with loading():
+with loading(models=False):
     import structlog
 
     from codewords_mcp.agent.machine import AgentMachine

@@ -6,20 +6,20 @@ import gc
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 
 @contextmanager
-def loading() -> Generator[None]:
+def loading(*, models: bool = True) -> Generator[None]:
     """Import without the garbage collector, and without building the validators of models.
 
     The 150,000 objects of the runtime's modules are never garbage. Collecting them took a third of
     the process's start and end. A process uses a tenth of the models that it imports: each builds its
-    validator when it is first used.
+    validator when it is first used. `models`: whether the modules have any; without them pydantic is not imported.
     """
     gc.disable()
     try:
-        with _models_deferred():
+        with _models_deferred() if models else nullcontext():
             yield
     finally:
         gc.freeze()

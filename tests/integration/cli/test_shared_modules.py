@@ -130,7 +130,7 @@ def test_an_edited_module_changes_every_workflow_that_imports_it(
 
 @pytest.mark.requirement("projects:module-checks")
 def test_the_person_who_agrees_sees_what_a_module_reaches(shell: Shell, tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "project", shell, "reaching")
+    folder = Folder(tmp_path / "project", shell, "outgoing")
     assert folder.push().code == 0
     reaching = 'import urllib.request\n\n\ndef seen() -> None:\n    urllib.request.urlopen("https://quiet.example.com/in")\n'
     (folder.path / "shared" / "quiet.py").write_text(reaching, encoding="utf-8")
@@ -139,7 +139,7 @@ def test_the_person_who_agrees_sees_what_a_module_reaches(shell: Shell, tmp_path
     refused = folder.push()
     assert refused.code == 3
     assert "quiet.example.com" in refused.out + refused.err
-    assert folder.run("reaching") == "Hello, reaching!"
+    assert folder.run("outgoing") == "Hello, outgoing!"
     assert folder.push("--allow").code == 0
 
     broken = text.replace("return f", "return missing, f")
