@@ -150,8 +150,12 @@ async def test_each_python_block_of_a_page_runs(
         if kind == "not run":
             compile(block.text, block.place, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         elif kind == "file":
+            Path(value).parent.mkdir(parents=True, exist_ok=True)
             Path(value).write_text(block.text, encoding="utf-8")
-            _load_workflow(Path(value))
+            if "FastAPI(" in block.text:
+                _load_workflow(Path(value))
+            else:
+                runpy.run_path(value)
         else:
             calls = block.text.count("client.run(") + block.text.count("client.start_service(")
             before = len(runtime.called)
