@@ -112,8 +112,8 @@ class ToolList:
 
 def _reads_on(params: CallToolRequestParams) -> bool:
     """Whether a call asks for a part of a run, whose links came with the whole."""
-    asked = params.arguments or {}
-    return params.name == "get_run" and bool(asked.get("path") or asked.get("offset"))
+    arguments = params.arguments or {}
+    return params.name == "get_run" and bool(arguments.get("path") or arguments.get("offset"))
 
 
 def _listed(tool: McpTool) -> ListedTool:
