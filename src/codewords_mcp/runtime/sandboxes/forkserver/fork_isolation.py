@@ -10,8 +10,8 @@ import os
 import socket
 from typing import Any, Final, Protocol
 
-from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.host import cgroups
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources, host_pid
@@ -23,7 +23,6 @@ FORK_SECONDS: Final = 10.0
 class ProgramForker(Protocol):
     """The fork server of an isolation (`fork_server.ForkServer`)."""
 
-    moves_quickly: bool
     authority: str
     """The one that its programs trust without a file of their own; "" if there is none."""
 
@@ -33,10 +32,6 @@ class ProgramForker(Protocol):
 
     async def fork(self, isolation: ForkIsolation, message: dict[str, Any], entry: int) -> None:
         """Fork the program of a prepared isolation. Raises OSError as `prepare` does."""
-        ...
-
-    def start_grace_period(self) -> None:
-        """Start the kernel's grace period of a move between cgroups early. Blocks."""
         ...
 
 
@@ -100,12 +95,8 @@ class ForkIsolation(Isolation):
             listener = spawn.open_listener(resources.folders)
             for file in (theirs, inside, listener):
                 stack.enter_context(file)
-            if self.group:
-                groups = [stack.enter_context(file) for file in self.group.entrances()]
-            else:
-                groups = []
-
             # The isolation's process moves itself into the groups, by files that we opened.
+            groups = stack.enter_context(cgroups.entrances(self.group))
             message = {
                 "name": resources.folders.top.name,
                 "uid": self._inner,
@@ -194,10 +185,6 @@ class ForkIsolation(Isolation):
 
     async def _fork(self, *, early: bool) -> None:
         assert self._entry is not None  # noqa: S101  # it stands
-        if self.group is not None and not self.server.moves_quickly:
-            starting = asyncio.ensure_future(self.in_thread(self.server.start_grace_period))
-            starting.add_done_callback(ignore_result)
-
         # Made before the request, so that an end which comes at once is noticed.
         self._ended = asyncio.get_running_loop().create_future()
         message = {

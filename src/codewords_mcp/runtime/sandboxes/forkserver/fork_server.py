@@ -84,8 +84,6 @@ class ForkServer:
         self._forked_isolations: dict[int, ForkIsolation] = {}
         # The server's process, as numbered in its own pid namespace.
         self._number = 0
-        self.moves_quickly = False
-        """Whether a program gets into its control groups without a wait."""
         self.authority = authorities.shared()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -193,15 +191,6 @@ class ForkServer:
                 return
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    def start_grace_period(self) -> None:
-        """Start the kernel's grace period of a move between cgroups (see `Group.add`) early. Blocks.
-
-        Moving the server's launcher into the group where it is has no other effect.
-        """
-        if self._group is not None and self._spawned is not None:
-            with contextlib.suppress(OSError):
-                self._group.add(self._spawned.process.pid)
-
     def retire(self, *, insist: bool = False) -> None:
         """End the server; the programs that it forked go on.
 
@@ -246,16 +235,10 @@ class ForkServer:
             raise
 
         spawned = spawn.launch_server(description, outputs)
-        if self._group is not None:
-            # Before it is told to go on, so that all it makes is counted from the start.
-            with contextlib.suppress(ProcessLookupError):
-                self._group.add(spawned.process.pid)
-
-        self.moves_quickly = cgroups.moves_are_quick()
         self._requests, theirs = channel.pair()
         self._requests.setblocking(False)
-        with theirs, contextlib.suppress(OSError):
-            channel.send(spawned.channel, {"go": True}, [theirs.fileno()])
+        with theirs, cgroups.entrances(self._group) as groups, contextlib.suppress(OSError):
+            channel.send(spawned.channel, {"go": True}, [theirs.fileno(), *groups])
         return spawned
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:

@@ -111,9 +111,9 @@ class LandlockSandbox(ManagedSandbox):
         # Killed while its process was made: the kill found no process.
         if self._reason is not None:
             self._begin_kill()
-        # In its group before it makes any process of its own.
-        await self._join_group(spawned.process.pid)
-        self._send({"go": True})
+        # It enters its group before it makes any process of its own.
+        with cgroups.entrances(self._group) as groups:
+            self._send({"go": True}, groups)
         await self._expect_running()
         limit = spec.limits.start_timeout
         self._arm("no_port", limit, partial(self._not_ready, explain.no_port(self.port, limit)))
@@ -136,13 +136,6 @@ class LandlockSandbox(ManagedSandbox):
         loop.add_reader(spawned.boot.fileno(), self._on_readable, spawned.boot, self._on_program)
         self.roots = (spawned.process.pid,)
 
-    async def _join_group(self, pid: int) -> None:
-        group = self._group
-        if group is not None:
-            # A process that is gone: `_expect_running` reports why.
-            with contextlib.suppress(ProcessLookupError):
-                await self._in_thread(partial(group.add, pid))
-
     async def _expect_running(self) -> None:
         assert self._gone is not None  # noqa: S101  # set before the first use
         await asyncio.wait(
@@ -161,10 +154,10 @@ class LandlockSandbox(ManagedSandbox):
 
         raise SandboxFailed(f"The sandbox did not stand within {SETUP_SECONDS:g} seconds.")
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         if self._spawned is not None:
             with contextlib.suppress(OSError):
-                channel.send(self._spawned.channel, message)
+                channel.send(self._spawned.channel, message, fds)
 
     def _kill_supervisor(self) -> None:
         if self._spawned is not None:

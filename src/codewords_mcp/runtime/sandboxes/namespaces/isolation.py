@@ -7,7 +7,6 @@ program for that. `fork_isolation.ForkIsolation` forks from a fork server, and g
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import socket
@@ -18,7 +17,6 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
@@ -72,7 +70,6 @@ class Isolation:
         self._forked: asyncio.Future[int] = loop.create_future()
         self._listeners: asyncio.Future[dict[str, socket.socket]] = loop.create_future()
         self._running: asyncio.Future[None] = loop.create_future()
-        self._joining: asyncio.Task[None] | None = None
         self._doomed = False
         self._subscriber: Callable[[dict[str, Any]], None] | None = None
         self._undelivered: list[dict[str, Any]] = []
@@ -122,8 +119,6 @@ class Isolation:
             await self.channel.gone.wait()
             # The channel may hold messages that arrived with the end.
             self.channel.drain()
-        if self._joining is not None:
-            await asyncio.wait({self._joining})
 
     def close(self) -> None:
         """Let go of pipes and sockets. After `gone`."""
@@ -178,26 +173,6 @@ class Isolation:
             raise SandboxFailed("The sandbox's processes ended before the sandbox stood.")
 
         raise SandboxFailed(f"The sandbox did not stand within {self.setup_seconds:g} seconds.")
-
-    async def _settle(self, pid: int, limits: Limits) -> None:
-        """Move process 1 into the group, made if it is not there, while it sets its own part up."""
-        self._joining = asyncio.create_task(self._join_group(pid, limits))
-        self._joining.add_done_callback(ignore_result)
-        await self._expect(self._listeners)
-        await self._joining
-
-    async def _join_group(self, pid: int, limits: Limits) -> None:
-        """May take 20 ms (see `Group.add`)."""
-
-        def join() -> cgroups.Group | None:
-            group = self.group or self.resources.make_group(limits)
-            if group is not None:
-                # A process that is gone: whoever expects a message from it reports why.
-                with contextlib.suppress(ProcessLookupError):
-                    group.add(pid)
-            return group
-
-        self.group = await self.in_thread(join)
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "forked" in message and self.channel is not None and fds:
@@ -254,14 +229,13 @@ class ExecIsolation(Isolation):
         limits, resources = self._spec.limits, self.resources
         self.group = await self.in_thread(functools.partial(resources.make_group, limits))
         outputs = self.output.open()
-        exact = self.group is not None
         launch = functools.partial(
-            spawn.launch, self._spec, resources.folders, resources.uid, exact_memory=exact, outputs=outputs
+            spawn.launch, self._spec, resources.folders, resources.uid, group=self.group, outputs=outputs
         )
         spawned = await self.in_thread(launch)
         self._connect(spawned.channel, spawned)
         self.init_pid = await self._expect(self._forked)
-        await self._settle(self.init_pid, limits)
+        await self._expect(self._listeners)
 
     async def run(self, spec: SandboxSpec) -> None:  # noqa: ARG002  # it knows
         """See `Isolation`."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.host import paths
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.process_channel import SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, rootfs
 
@@ -70,7 +70,7 @@ def launch(
     folders: paths.Folders,
     uid: int | None,
     *,
-    exact_memory: bool,
+    group: cgroups.Group | None,
     outputs: tuple[int, int],
 ) -> SpawnedLauncher:
     """Write the code, bind the socket and start the launcher. Closes `outputs`. Raises OSError."""
@@ -85,11 +85,12 @@ def launch(
             listener = stack.enter_context(open_listener(folders))
             ours, theirs = channel.pair()
             stack.enter_context(theirs)
-            description = _describe(spec, folders, uid, exact_memory=exact_memory)
+            description = _describe(spec, folders, uid, exact_memory=group is not None)
             # A file without a name: other users can read the arguments of a process.
             memory = memory_file(json.dumps(description).encode())
             stack.callback(os.close, memory)
-            process = _start((theirs.fileno(), memory, listener.fileno()), outputs)
+            groups = stack.enter_context(cgroups.entrances(group))
+            process = _start((theirs.fileno(), memory, listener.fileno(), *groups), outputs)
 
         ours.setblocking(False)
         return SpawnedLauncher(process, os.pidfd_open(process.pid), ours)

@@ -5,7 +5,7 @@ specification, the listening Unix socket and the program's end of its channel to
 
 supervisor → runtime   {"running": true, "exact": bool} · {"ports": {number: [host, port]}}
                    {"exited": status, "cpu": seconds, "peak": bytes} · {"error": text, "errno": number, "step": name}
-runtime → supervisor   {"go": true} · {"signal": number}
+runtime → supervisor   {"go": true} + entrances of its control groups · {"signal": number}
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def main() -> None:
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:
             _drop_capabilities()
-        # The word comes once this process is in its cgroup.
         received = channel.receive(runtime)
         if received is not None and received[0].get("go"):
+            _, groups = received
+            linux.enter_groups(groups)
+            for group in groups:
+                os.close(group)
             _SupervisorWatch(spec, runtime, lifeline).run(listener, boot)
     except Exception as error:  # noqa: BLE001
         # The runtime must learn the reason, and stderr is the program's.

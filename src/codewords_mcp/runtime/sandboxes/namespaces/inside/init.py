@@ -18,27 +18,23 @@ TITLE: Final = "codewords-sandbox"
 """The name of a sandbox's process 1 in lists of processes."""
 
 
-def in_group(runtime: socket.socket) -> bool:
-    """Wait until the runtime has moved this process into its cgroup. False if the runtime has gone."""
-    # The move takes the kernel up to 20 ms, so callers do everything else before.
-    received = channel.receive(runtime)
-    if received is None or not received[0].get("go"):
-        return False
-    # The group becomes the topmost that can be seen here. A kernel without cgroup namespaces is
-    # fine.
-    with contextlib.suppress(OSError):
-        linux.unshare(linux.CLONE_NEWCGROUP)
-    return True
-
-
-def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -> None:
+def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket, groups: list[int]) -> None:
     """Be process 1. Returns only when the sandbox is over; whoever forked this then exits."""
     linux.die_with_parent()
+    linux.enter_groups(groups)
+    for group in groups:
+        os.close(group)
     linux.name_command(TITLE)
     counters = rootfs.enter(spec["root"])
     names = open_network(runtime, network=spec["network"])
     identity.become(spec["uid"], counters)
-    if not in_group(runtime):
+    # The group becomes the topmost that can be seen here. A kernel without cgroup namespaces is
+    # fine.
+    with contextlib.suppress(OSError):
+        linux.unshare(linux.CLONE_NEWCGROUP)
+    received = channel.receive(runtime)
+    # The runtime has gone, or ends this sandbox.
+    if received is None or not received[0].get("go"):
         return
 
     # setuid cleared it

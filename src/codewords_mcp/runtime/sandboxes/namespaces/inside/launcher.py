@@ -1,7 +1,8 @@
 """Makes one sandbox: leaves the host's namespaces, builds the root, forks process 1 and waits for it.
 
-Started by the runtime with three file descriptors: the channel, the specification (JSON in a memory file, so that it
-never shows in an argument or an environment) and the listening Unix socket. Without the last it makes a fork server.
+Started by the runtime with file descriptors: the channel, the specification (JSON in a memory file, so that it never
+shows in an argument or an environment), the listening Unix socket and the entrances of the sandbox's control groups.
+With the first two alone it makes a fork server.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         spec = _read_spec(fds[1])
         if len(fds) > 2:
-            _launch(spec, runtime, socket.socket(fileno=fds[2]))
+            _launch(spec, runtime, socket.socket(fileno=fds[2]), fds[3:])
         else:
             server.launch(spec, runtime)
     except Exception as error:  # noqa: BLE001
@@ -48,7 +49,7 @@ def _read_spec(fd: int) -> dict[str, Any]:
         return json.load(file)
 
 
-def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -> None:
+def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket, groups: list[int]) -> None:
     linux.die_with_parent()
     # die_with_parent holds from the call on; a parent that died before is caught by its number.
     if os.getppid() != spec["parent"]:
@@ -59,7 +60,7 @@ def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socke
     # The new pid namespace is entered by children only: the first of them is its process 1.
     pid = os.fork()
     if pid == 0:
-        init.run(spec, runtime, listener)
+        init.run(spec, runtime, listener, groups)
         os._exit(0)
 
     pidfd = os.pidfd_open(pid)
@@ -68,5 +69,6 @@ def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socke
     # Pipes and channel end when the program's processes end, not when this one does.
     runtime.close()
     listener.close()
-    os.closerange(0, 3)
+    for fd in (0, 1, 2, *groups):
+        os.close(fd)
     os.waitpid(pid, 0)

@@ -77,7 +77,7 @@ def _isolate(
     channel.send(runtime, {"forked": True}, [pidfd])
     os.close(pidfd)
     # Before the namespaces: the cgroup namespace below starts at the group that this process is in.
-    join_groups(groups)
+    linux.enter_groups(groups)
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
     counters = rootfs.enter_prepared(message["name"])
     names = init.open_network(runtime, network=message["network"])
@@ -96,14 +96,6 @@ def _isolate(
     identity.lock_down(filters[message["exact_memory"]])
 
     return names, ports, namespaces
-
-
-def join_groups(groups: list[int]) -> None:
-    """Put this process into control groups, given by descriptors of their cgroup.procs."""
-    # The runtime opened these files: the kernel checks the rights of the opener, not the writer.
-    for group in groups:
-        # 0 is the writing process: it doesn't know its number in the host's pid namespace.
-        os.write(group, b"0")
 
 
 def _send_entry(
@@ -140,7 +132,7 @@ def enter(entry: EntryDescriptors) -> None:
     The caller was forked into its pid namespace.
     """
     # While the caller still has its server's view: inside, the control groups can't be seen.
-    join_groups(entry.groups)
+    linux.enter_groups(entry.groups)
     for name, kind in _NAMESPACES.items():
         if name in entry.namespaces:
             linux.setns(entry.namespaces[name], kind)

@@ -31,11 +31,15 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
         return
 
     received = channel.receive(runtime)
-    # The word comes once this process is in its cgroup: all that it makes is counted from the start.
     if received is None or not received[0].get("go"):
         return
 
-    requests = socket.socket(fileno=received[1][0])
+    _, (channel_fd, *groups) = received
+    # Before anything else: all that this process makes is counted from the start.
+    linux.enter_groups(groups)
+    for group in groups:
+        os.close(group)
+    requests = socket.socket(fileno=channel_fd)
     files = _own_files()
     sources = rootfs.Sources(**spec["sources"])
     identity.enter_server_namespaces(
