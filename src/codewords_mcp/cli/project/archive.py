@@ -18,9 +18,10 @@ from codewords_mcp.cli.project.archived_recordings import (
     import_recordings,
 )
 from codewords_mcp.cli.project.live import LiveWorkflow, id_of, read_live, read_version, secret_names
-from codewords_mcp.cli.project.plan import PlannedChange, plan_parts
+from codewords_mcp.cli.project.plan import plan_parts
 from codewords_mcp.cli.project.pull import schedule_entry, trigger_entry
 from codewords_mcp.cli.project.push import push_schedule, push_trigger
+from codewords_mcp.cli.project.workflow_plan import PlannedChange
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.runtime.model.manifest import Manifest

@@ -23,7 +23,8 @@ from codewords_mcp.cli.project.history import (
     note_pushed,
 )
 from codewords_mcp.cli.project.live import LiveWorkflow, find_live, list_live, read_live
-from codewords_mcp.cli.project.plan import live_options, plan_workflow
+from codewords_mcp.cli.project.plan import plan_workflow
+from codewords_mcp.cli.project.trigger_changes import live_options
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.runtime.authoring.edits import unified_diff

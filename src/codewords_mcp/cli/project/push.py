@@ -12,8 +12,8 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._refs import part
 from codewords_mcp.cli.project.history import note_pushed
-from codewords_mcp.cli.project.plan import PlannedChange
 from codewords_mcp.cli.project.review import PlanReview, config_after, deploy_target
+from codewords_mcp.cli.project.workflow_plan import PlannedChange
 from codewords_mcp.runtime.model.project import ProjectSchedule, ProjectTrigger
 
 Tell = Callable[[str], None]

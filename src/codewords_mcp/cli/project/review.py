@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
-from codewords_mcp.cli.project.plan import PlannedChange, WorkflowPlan
+from codewords_mcp.cli.project.workflow_plan import PlannedChange, WorkflowPlan
 from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectSchedule
 

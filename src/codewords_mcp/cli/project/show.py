@@ -5,8 +5,8 @@ from __future__ import annotations
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._checks import print_checks
 from codewords_mcp.cli._client import Json
-from codewords_mcp.cli.project.plan import MARKS, PlannedChange, VersionConflict, WorkflowPlan
 from codewords_mcp.cli.project.review import PlanReview
+from codewords_mcp.cli.project.workflow_plan import MARKS, PlannedChange, VersionConflict, WorkflowPlan
 
 _STYLES = {"add": "green", "change": "yellow", "remove": "red"}
 _MAX_DIFF = 40
