@@ -139,7 +139,7 @@ def read_results(output: str) -> list[dict[str, Any]]:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers of one machine depend on: cores, memory in GiB, kernel, processor, Python."""
+    """The facts that numbers of one machine depend on: cores, memory in GiB, kernel, processor, Python."""
     cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("model name\t: ")[2].partition("\n")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return {

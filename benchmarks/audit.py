@@ -1,4 +1,4 @@
-"""What does the audit trail cost: entries a second on both databases, and what a synchronous run pays for it?
+"""Measures the audit trail: entries a second on both databases, and the cost for a synchronous run.
 
 A run pays for its request's operation, and for the entry that is written with its row. The peer is the same request
 without the middleware, and the same row without an audited table. All is processor time, PostgreSQL's included: this
@@ -144,7 +144,7 @@ def rows_unaudited(database: Database, count: int) -> float:
 
 
 def costs_of_a_run(database: Database, chosen: Options) -> list[Question]:
-    """What the two halves add, in microseconds."""
+    """The times that the two halves add, in microseconds."""
     count = 400 if chosen.quick else 2000
     of_request = Question("operation of a request", "without it", "µs", None, adds_at_most=50)
     audited = AuditedRequests(_answer, cast("Runtime", _NoTrail()))

@@ -1,4 +1,4 @@
-"""What share of the documentation's pages and blocks do tests prove?
+"""Counts the share of the documentation's pages and blocks that tests prove.
 
 A page is proven where a test runs or checks a block of it, follows a link or resolves a name on it; a block where a test runs it,
 or holds its commands, its syntax or its text against the code. The others say why not. `python -m tests.docs.proofs` lists them.

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from _bench import Question, options, report
 
@@ -54,9 +54,7 @@ async def alone() -> float:
 class _Context:
     """What the echo model looks at, which is nothing."""
 
-    class dependencies:  # noqa: N801
-        gateway: Any = None
-
+    dependencies = SimpleNamespace(gateway=None)
     caller = ADMIN
 
 

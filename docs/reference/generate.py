@@ -421,7 +421,7 @@ def access() -> str:
 
 
 def numbers() -> str:
-    """What the benchmarks measured, from their results."""
+    """The numbers that benchmarks measured, from their results."""
     sys.path.insert(0, str(HERE.parents[1]))
     from benchmarks._page import numbers_page
 

@@ -1,4 +1,4 @@
-"""What the tests prove of each page: its blocks, its links, and the names of commands, settings, routes and files in its text.
+"""Proofs of each page: its blocks, its links, and the names of commands, settings, routes and files in its text.
 
 `python -m tests.docs.proofs` prints the table; `test_proofs.py` fails where a page has nothing proven, or something open.
 """
