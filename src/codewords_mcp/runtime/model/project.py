@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from codewords_mcp.runtime.model.base import published_schema
 from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
 from codewords_mcp.runtime.model.schedule import CatchUp, Overlap
 from codewords_mcp.runtime.model.trigger import DEFAULT_CATCH_UP
@@ -196,10 +197,5 @@ def _as_text(value: str | float | bool) -> str:
 
 def project_schema() -> dict[str, Any]:
     """The JSON Schema of `codewords.toml`, as it is published."""
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "codewords.toml",
-        "description": "A folder of workflows: docs/guides/projects.md.",
-    }
-    schema = ProjectFile.model_json_schema()
-    return head | {key: value for key, value in schema.items() if key not in head}
+    description = "A folder of workflows: docs/guides/projects.md."
+    return published_schema(ProjectFile.model_json_schema(), "codewords.toml", description)

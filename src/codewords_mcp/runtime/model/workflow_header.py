@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from codewords_mcp.runtime.model.base import published_schema
+
 MAX_RETRIES: Final = 10
 MAX_CACHE_S: Final = 30 * 86400
 MAX_MODELS: Final = 100
@@ -274,15 +276,11 @@ class WorkflowHeader(HeaderPart):
 
 def header_schema() -> dict[str, Any]:
     """The JSON Schema of a header, as it is published. TOML has no null: a key is there or left out."""
-    head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Header of a workflow",
-        "description": "The TOML of the PEP 723 block of a workflow: docs/reference/header.md.",
-    }
     schema = WorkflowHeader.model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         part["properties"] = {name: _without_null(key) for name, key in part["properties"].items()}
-    return head | {key: value for key, value in schema.items() if key not in head}
+    description = "The TOML of the PEP 723 block of a workflow: docs/reference/header.md."
+    return published_schema(schema, "Header of a workflow", description)
 
 
 def _without_null(key: dict[str, Any]) -> dict[str, Any]:
