@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,20 +10,9 @@ import pytest
 from tests.integration.approvals.helpers import ask, asking
 from tests.support.browser_client import sign_in
 from tests.support.http_runtime import ADMIN_KEY, Door
-from tests.support.runtime import make_home
 from tests.support.waiting import until
 
-from codewords_mcp.settings import Settings
-
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    home = make_home(tmp_path_factory.mktemp("approvals") / "home")
-    settings = Settings.model_validate({"home": home, "port": 0, "api_key": ADMIN_KEY, "waiting_grace": 0.1})
-    with Door(settings) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +21,6 @@ def service(door: Door) -> str:
         reply = http.post("/deploy", json={"code": asking(), "name": "Asking", "allow": True}, timeout=300)
         assert reply.status_code == 200, reply.text
         return str(reply.json()["service_id"])
-
-
-@pytest.fixture
-def http(door: Door) -> Iterator[httpx.Client]:
-    with door.client() as client:
-        yield client
 
 
 def own(door: Door) -> dict[str, str]:

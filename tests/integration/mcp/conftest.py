@@ -9,8 +9,10 @@ import pytest
 from mcp import Client
 from tests.integration.mcp.fake_runtime import ANN, BOB, FakeRuntime
 from tests.support.mcp_clients import Era, over_http, serving
+from tests.support.runtime import make_home, open_runtime
 
 from codewords_mcp.mcp_server.limits import ServerLimits
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
 
@@ -22,6 +24,13 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def runtime() -> FakeRuntime:
     return FakeRuntime()
+
+
+@pytest.fixture(scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
+    """A real runtime, one for each module of tests."""
+    async with open_runtime(make_home(tmp_path_factory.mktemp("mcp") / "home")) as runtime:
+        yield runtime
 
 
 @pytest.fixture(params=["legacy", "2026-07-28"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
 from tests.support.mcp_clients import Era, data_of, in_process, text_of
-from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, workflow
 
 from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -25,12 +24,6 @@ def asking(host: str, title: str) -> str:
         f'import httpx\n@app.post("/")\nasync def f():\n    await httpx.AsyncClient().get("https://{host}/x")\n',
         title=title,
     )
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("consent") / "home")) as runtime:
-        yield runtime
 
 
 class Person:

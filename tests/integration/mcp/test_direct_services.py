@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
 from tests.support.mcp_clients import Era, data_of, in_process, text_of
-from tests.support.runtime import ADMIN, deploy, fetch, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, deploy, fetch, workflow
 
 from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -17,12 +16,6 @@ from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("services:direct")]
 MAIL = {"to": "victim@example.org", "subject": "Hello", "text": "From a model"}
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("direct") / "home")) as runtime:
-        yield runtime
 
 
 def connected(runtime: Runtime, era: Era = "2026-07-28", **options: Any) -> Client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
 from tests.integration.runtime.helpers import ANN, BEN, acting, deployed
 from tests.support.mcp_clients import ERAS, Era, data_of, in_process, text_of
-from tests.support.runtime import make_home, open_runtime
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.limits import ServerLimits
@@ -21,12 +19,6 @@ from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("authority:runner-asked")]
 NAMES = itertools.count()
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("others") / "home")) as runtime:
-        yield runtime
 
 
 async def public(runtime: Runtime) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from mcp_types import ImageContent, ResourceLink, TextContent
 from tests.support.mcp_clients import Era, over_http, serving
-from tests.support.runtime import ADMIN, deploy, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, deploy, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
@@ -35,12 +34,6 @@ async def answer(kind: str, size: int, sent_as: str = ""):
 """,
     title="Draws",
 )
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("pictures") / "home")) as runtime:
-        yield runtime
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])

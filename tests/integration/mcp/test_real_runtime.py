@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from mcp import Client
 from tests.support.mcp_clients import confirmed, data_of, over_http, serving, text_of
-from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
@@ -24,12 +24,6 @@ SLOW = workflow(
     title="Slow",
 )
 CRASHES = workflow('@app.post("/")\nasync def crash():\n    raise KeyError("missing")\n', title="Crashes")
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("door") / "home")) as runtime:
-        yield runtime
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from mcp_types import CallToolResult, ResourceLink, TextContent
 from tests.support.mcp_clients import Era, over_http, serving
-from tests.support.runtime import ADMIN, deploy, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, deploy, workflow
 
 from codewords_mcp.mcp_server.links import with_run_links
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -31,12 +30,6 @@ async def file():
 """,
     title="Answers",
 )
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("links") / "home")) as runtime:
-        yield runtime
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])

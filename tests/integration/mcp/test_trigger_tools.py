@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from mcp import Client
 from tests.support.mcp_clients import confirmed, data_of, over_http, serving, text_of
-from tests.support.runtime import ADMIN, ECHO, deploy, fetch, make_home, open_runtime, workflow
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
@@ -26,12 +26,6 @@ async def greet(one: Named):
     title="Strict",
 )
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("tools") / "home")) as runtime:
-        yield runtime
 
 
 @pytest.fixture(scope="module")
