@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.console.helpers import DESKTOP, PROGRAM, Console
-from tests.support.chromium import executable, tab
-from tests.support.runtime import make_home
-from tests.support.served_runtime import start_runtime
+from tests.integration.console.helpers import DESKTOP, Console, signed_in_console
+from tests.support.chromium import executable
 
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
@@ -32,14 +30,11 @@ def broker() -> Iterator[LoopbackConnect]:
 
 @pytest.fixture(scope="session")
 def signed_in(tmp_path_factory: pytest.TempPathFactory, broker: LoopbackConnect) -> Iterator[Console]:
-    """The pages of a runtime with one workflow, and a person who opened its one-time address."""
-    folder = tmp_path_factory.mktemp("console")
-    with (
-        start_runtime(make_home(folder / "home"), CODEWORDS_PIPEDREAM_BASE_URL=broker.url) as served,
-        tab(folder / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page,
-    ):
-        console = Console(page, served, served.deploy(PROGRAM, "Page monitor"))
-        page.open(served.call("POST", "/sign-ins", {"page": "/"})["url"])
+    """The pages of a runtime with one workflow, and a person who opened its one-time address.
+
+    All tests share its home; a module that counts what is there overrides this with one of its own.
+    """
+    with signed_in_console(tmp_path_factory.mktemp("console"), broker) as console:
         yield console
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.support.chromium import Tab
-from tests.support.runtime import workflow
-from tests.support.served_runtime import ServedRuntime
+from tests.support.chromium import Tab, tab
+from tests.support.runtime import make_home, workflow
+from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
+
+from codewords_testing.pipedream import LoopbackConnect
 
 PHONE, DESKTOP, WIDE = (390, 844), (1280, 900), (1920, 1080)
 PROGRAM = workflow(
@@ -96,3 +101,15 @@ class Console:
         self.tab.value(
             f"[...document.querySelectorAll({json.dumps(selector)})].find(e => e.innerText.includes({json.dumps(words)})).click()"
         )
+
+
+@contextmanager
+def signed_in_console(folder: Path, broker: LoopbackConnect) -> Generator[Console]:
+    """The pages of a new runtime with one workflow, to a person who opened its one-time address."""
+    with (
+        start_runtime(make_home(folder / "home"), CODEWORDS_PIPEDREAM_BASE_URL=broker.url) as served,
+        tab(folder / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page,
+    ):
+        console = Console(page, served, served.deploy(PROGRAM, "Page monitor"))
+        page.open(served.call("POST", "/sign-ins", {"page": "/"})["url"])
+        yield console

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.console.helpers import Console
+from tests.integration.console.helpers import Console, signed_in_console
 from tests.integration.console.look import look
 from tests.support.waiting import until
+
+from codewords_testing.pipedream import LoopbackConnect
+
+
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory, broker: LoopbackConnect) -> Iterator[Console]:
+    """A home of its own, whose inbox has nothing of other tests."""
+    with signed_in_console(tmp_path_factory.mktemp("alerts"), broker) as console:
+        yield console
 
 
 @pytest.mark.requirement("alerts:shown")
