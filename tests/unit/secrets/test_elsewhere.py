@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -163,3 +164,20 @@ async def test_a_value_that_no_variable_can_carry_is_told_without_it(value: str)
     with pytest.raises(UpstreamFailed, match="empty, too long or no text") as told:
         await store.secrets().value("ada", "KEY", VAULT)
     assert "xxx" not in str(told.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("elsewhere:away")
+async def test_a_store_that_never_answers_is_away() -> None:
+    gate = threading.Event()
+
+    def wait(_: SecretReference) -> str:
+        gate.wait()
+        return "too late"
+
+    secrets = SecretsElsewhere(AllowedReferences(["vault://*"]), 60, read=wait, answer_seconds=0.01)
+    try:
+        with pytest.raises(UpstreamTimedOut, match="does not answer"):
+            await secrets.value("ada", "KEY", VAULT)
+    finally:
+        gate.set()

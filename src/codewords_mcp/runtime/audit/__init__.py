@@ -1,1 +1,1 @@
-"""The audit trail: entries of operations, the sealing of the chain, and its way to receivers."""
+"""The audit trail: entries of operations, and the sealing of the chain."""

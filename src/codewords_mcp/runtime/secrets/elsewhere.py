@@ -15,7 +15,7 @@ from codewords_mcp.runtime.secrets.references import AllowedReferences, SecretRe
 
 STALE_SECONDS: Final = 900.0
 """For which the last value is used where its store does not answer."""
-_ANSWER_SECONDS: Final = 3 * stores.TIMEOUT_SECONDS
+ANSWER_SECONDS: Final = 3 * stores.TIMEOUT_SECONDS
 """For all requests that one value takes."""
 _MAX_REMEMBERED: Final = 1000
 
@@ -37,11 +37,13 @@ class SecretsElsewhere:
         cache_seconds: float,
         *,
         read: Reader = stores.read,
+        answer_seconds: float = ANSWER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
         self._cache_seconds = cache_seconds
         self._read = read
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._remembered: dict[SecretReference, _Remembered] = {}
         # Runs that start together ask once.
@@ -83,7 +85,7 @@ class SecretsElsewhere:
     async def _read_now(self, reference: SecretReference) -> str:
         at = self._clock()
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 value = check_value(await asyncio.to_thread(self._read, reference))
         except TimeoutError:
             raise stores.StoreFailed("the store does not answer", away=True) from None
