@@ -284,7 +284,7 @@ def unknown_keys(header: Header) -> list[Check]:
 
     if "requires-python" not in header.data:
         message = "`requires-python` is missing; the runtime's own Python is taken."
-        notes.append(_note(message, header.first_line, fix='# requires-python = "==3.11.*"'))
+        notes.append(_note(message, header.first_line, fix='# requires-python = ">=3.11,<3.14"'))
 
     return notes
 
