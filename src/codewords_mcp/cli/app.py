@@ -31,6 +31,7 @@ from codewords_mcp.cli import (
     new,
     open_page,
     projects,
+    providers,
     publish,
     recordings,
     replay,
@@ -141,7 +142,12 @@ _PANELS = {
         "browser": browser.app,
         "agreements": agreements.app,
     },
-    "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
+    "Account for": {
+        "usage": usage.usage,
+        "costs": costs.costs,
+        "budgets": budgets.app,
+        "providers": providers.providers,
+    },
     "Keep the runtime": {
         "doctor": doctor.doctor,
         "endpoint": editor.endpoint,

@@ -68,7 +68,8 @@ HTTP: tuple[Rule, ...] = (
         "run", ("run",),
         "* /run/{service_id}/{path}", "* /run_async/{service_id}/{path}", "POST /provision-request", "POST /file",
         "* /openai/{path}", "* /run/openai/v1/{path}", "* /anthropic/{path}", "* /run/anthropic/{path}",
-        "* /gemini/{path}", "* /run/gemini/v1/{path}", "POST /run/openai/", "POST /run/anthropic/", "POST /run/gemini/",
+        "* /gemini/{path}", "* /run/gemini/v1/{path}", "* /providers/{name}/{path}",
+        "POST /run/openai/", "POST /run/anthropic/", "POST /run/gemini/",
         *(
             f"* /{version}/{word}"
             for version in ("v1", "v2")
@@ -94,7 +95,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
-        "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
+        "GET /usage", "GET /costs", "GET /providers", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements", "GET /alerts", "GET /alerts/settings",
         "GET /recordings", "GET /recordings/{run_id}",
