@@ -18,13 +18,14 @@ from pathlib import Path
 
 import uvloop
 from _bench import Options, Question, interleave, options, report
-from _door import WARM, served
+from _door import WARM
 from _sandboxes import CODE, quiet
 from _stored import fill
 from background_runs import Asker
 from run_logs import into_journal
 from tests.support.postgres import serving_postgres
-from tests.support.served_runtime import ServedRuntime
+from tests.support.runtime import make_home
+from tests.support.served_runtime import ServedRuntime, start_runtime
 
 from codewords_mcp.runtime.store.database import Database
 
@@ -102,14 +103,17 @@ def main() -> int:
                 runtimes: list[ServedRuntime] = []
                 stores: list[Database] = []
                 for size, url in zip((stored, 0), urls, strict=True):
-                    home = folder / str(size) / "home"
-                    home.mkdir(parents=True)
+                    home = make_home(folder / str(size) / "home")
                     database = Database.open(home, url)
                     fill(database, stored=size, deployments=1000 if size else 1, times=0)
                     stores.append(database)
                     stack.callback(database.close)
                     more = {"CODEWORDS_DATABASE_URL": url} if url else {}
-                    runtimes.append(stack.enter_context(served(folder / str(size), **more)))
+                    runtimes.append(
+                        stack.enter_context(
+                            start_runtime(home, python=sys.executable, CODEWORDS_LOG_LEVEL="ERROR", **more)
+                        )
+                    )
                 full, empty = runtimes
                 questions += compare(
                     f"{stored:,} runs stored, {name}", full, empty, (stores[0], stores[1]), chosen
