@@ -40,7 +40,8 @@ class Connection:
     async def open(self) -> None:
         """The tunnel and its handshake."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._proxy)
-        writer.write(f"CONNECT {self._to}:{self._port} HTTP/1.1\r\n\r\n".encode())
+        target = f"{self._to}:{self._port}"
+        writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
         await reader.readuntil(b"\r\n\r\n")
         await writer.start_tls(self._context, server_hostname=HOST)
         self._reader, self._writer = reader, writer
