@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, text
-from sqlalchemy.dialects.postgresql import insert
 
 from codewords_mcp.runtime.store import model_usage
+from codewords_mcp.runtime.store.inserts import insert_once
 from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import budget_accounts, model_reservations
 
@@ -59,7 +59,7 @@ def open_account(connection: Connection, account_id: str, since: str, matching: 
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _USAGE_LOCK})
     spent = model_usage.spent(connection, since=since, **matching)
     row = {"id": account_id, "since": since, "spent": spent, "reserved": 0}
-    connection.execute(insert(budget_accounts).values(row).on_conflict_do_nothing())
+    insert_once(connection, budget_accounts, row)
 
 
 def settle(

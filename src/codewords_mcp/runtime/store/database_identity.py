@@ -8,8 +8,8 @@ new.
 from __future__ import annotations
 
 from sqlalchemy import Connection, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 
+from codewords_mcp.runtime.store.inserts import insert_once
 from codewords_mcp.runtime.store.tables import meta
 
 IDENTITY = "database_identity"
@@ -31,8 +31,7 @@ def was_restored(connection: Connection) -> bool:
         return False
 
     found = _identity(connection)
-    first = insert(meta).values(name=IDENTITY, value=found)
-    connection.execute(first.on_conflict_do_nothing())
+    insert_once(connection, meta, {"name": IDENTITY, "value": found})
 
     # Of several runtimes that start at once, the lock lets one notice.
     query = select(meta.c.value).where(meta.c.name == IDENTITY).with_for_update()

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, insert, select, update
 
 from codewords_mcp.runtime.store import access, executors
+from codewords_mcp.runtime.store.inserts import insert_once
 from codewords_mcp.runtime.store.tables import executors as processes
 from codewords_mcp.runtime.store.tables import key_use
 
@@ -34,11 +35,8 @@ def join(
     That is `preferred` if no process lives and no stored value needs another key. If the key in use
     is not among `key_ids`, the process is not registered.
     """
-    from sqlalchemy.dialects.postgresql import insert as insert_once
-
-    first = insert_once(key_use).values(id=_ROW, key_id=preferred)
     # Made where it is missing, so that there is a row to lock.
-    connection.execute(first.on_conflict_do_nothing())
+    insert_once(connection, key_use, {"id": _ROW, "key_id": preferred})
     used = connection.execute(select(key_use.c.key_id).with_for_update()).scalar_one()
 
     if used not in key_ids:

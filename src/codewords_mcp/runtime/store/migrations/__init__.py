@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
+from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import schema
 from codewords_mcp.runtime.store.migrations import before_release
@@ -67,8 +68,10 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
 
 def upgrade(connection: Connection, target: str) -> None:
     """Run the migrations up to this revision on an open connection."""
-    from alembic import command
-    from alembic.config import Config
+    # Mako, which alembic has for new migrations, colours the code in its errors where it can.
+    with hidden("pygments"):
+        from alembic import command
+        from alembic.config import Config
 
     config = Config()
     # A percent sign begins an interpolation in the format of this configuration.
