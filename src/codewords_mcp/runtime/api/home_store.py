@@ -38,7 +38,7 @@ def open_store(settings: Settings) -> Database:
     except OSError as error:
         raise storage_error(error, home) from error
 
-    database = Database.open(home, settings.database_url)
+    database = Database.open(home, settings.database_url, connections=settings.database_connections)
     # The other replicas take over from one that shares a database, not its own next start.
     if database.shared:
         return database

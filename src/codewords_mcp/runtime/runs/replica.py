@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -48,12 +49,22 @@ if TYPE_CHECKING:
     import psycopg
 
 BEAT = 0.5
-"""Seconds between two rounds."""
+"""Seconds between two rounds, among few replicas."""
+FEW = 20
+"""Replicas that write each `BEAT` that they live. Of more, each writes less often: all of them go to one primary."""
+MOST_BEATS = 6
+"""Rounds within a replica's time to live, at the least."""
+SEARCHERS = 4
+"""Replicas that look for the dead in a round: all among few, and as many by chance among more."""
 LONG_DEAD = 100
 """An executor that was not seen for so many times its time to live is forgotten."""
 CHANNEL = "codewords"
 SPACING = 0.02
 """Seconds between two notifications of a process at the least: each stops all commits for an instant."""
+TALKERS = 10
+"""Replicas that notify that often. Of more, each waits longer, since every notification goes to all others."""
+LONGEST_SPACING = 1.0
+"""Seconds after which whoever waits looks by itself."""
 SECRETS = "secrets"
 """In a notification, where no run has such an id: secrets have changed."""
 LISTS: dict[type, LiveKind] = {
@@ -76,6 +87,21 @@ def _notify(connection: Connection, parameters: dict[str, str]) -> None:
     connection.execute(_NOTIFY, parameters)
 
 
+def beat_interval(replicas: int, ttl: float) -> float:
+    """Seconds between two rounds of each of so many replicas."""
+    return max(BEAT, min(BEAT * replicas / FEW, ttl / MOST_BEATS))
+
+
+def spacing(replicas: int) -> float:
+    """Seconds between two notifications of each of so many replicas."""
+    return min(SPACING * max(1, replicas / TALKERS), LONGEST_SPACING)
+
+
+def search_probability(replicas: int) -> float:
+    """The probability with which each of so many replicas looks for the dead in a round."""
+    return SEARCHERS / max(replicas, SEARCHERS)
+
+
 class Replica:
     """Runs from `open` to `close`, on a shared database."""
 
@@ -91,6 +117,8 @@ class Replica:
         self._has_changed = asyncio.Event()
         self._listener: _ReplicaListener | None = None
         self._renewed = time.monotonic()
+        self._replicas = 1
+        """Those that lived in the last round, this one included."""
         self._let_go: set[str] = set()
         """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
         self._orphaned: set[str] = set()
@@ -134,7 +162,7 @@ class Replica:
             # After the whole time the others take its runs over. The other half is for its own runs to end.
             if time.monotonic() - self._renewed > self._ttl / 2:
                 self._fence()
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(beat_interval(self._replicas, self._ttl))
 
     def _fence(self) -> None:
         """The others take this one for dead soon, and its runs: it must not go on with them."""
@@ -181,6 +209,16 @@ class Replica:
         me = self._context.registry.executor
         executors.seen(connection, me, __version__)
         alive = self._alive(connection)
+        self._replicas = len(alive)
+        dead: set[str] = set()
+        # By chance and not by turns, which somebody would have to hand out. One that looks is enough.
+        if random.random() < search_probability(len(alive)):  # noqa: S311  # no secret
+            dead = self._find_dead(connection, alive)
+
+        return dead, executors.runs_of(connection, me)
+
+    def _find_dead(self, connection: Connection, alive: set[str]) -> set[str]:
+        """The executors that died holding runs. Settles their model calls, and forgets those long dead."""
         dead = executors.holders(connection) - alive
 
         if unsettled := settle_dead(connection, alive):
@@ -190,7 +228,7 @@ class Replica:
             )
 
         executors.forget_dead(connection, self._ttl * LONG_DEAD)
-        return dead, executors.runs_of(connection, me)
+        return dead
 
     def _alive(self, connection: Connection) -> set[str]:
         return executors.alive(connection, self._ttl) | {self._context.registry.executor}
@@ -223,7 +261,7 @@ class Replica:
                 # in the transaction of what is told of, as a rule, and never in one before it
                 await self._context.database.write_soon(_notify, parameters)
 
-            await asyncio.sleep(SPACING)
+            await asyncio.sleep(spacing(self._replicas))
 
     def _on_notification(self, payload: str) -> None:
         try:

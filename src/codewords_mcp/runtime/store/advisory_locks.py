@@ -7,15 +7,18 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest(CAST(:keys AS bigint[])) AS key ORDER BY key) AS ordered"
+)
 
 
 def lock(connection: Connection, names: Iterable[tuple[str, ...]]) -> None:
     """Wait until no other transaction holds one of these names. SQLite has only one writer, and needs no lock."""
-    if connection.dialect.name == "sqlite":
+    keys = sorted(map(_number, names))
+    if connection.dialect.name == "sqlite" or not keys:
         return
-    for key in sorted(map(_number, names)):  # the same order everywhere avoids deadlocks
-        connection.execute(_LOCK, {"key": key})
+    # All in one statement, in the same order everywhere, which avoids deadlocks.
+    connection.execute(_LOCK, {"keys": keys})
 
 
 def _number(name: tuple[str, ...]) -> int:

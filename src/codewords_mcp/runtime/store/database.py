@@ -16,9 +16,8 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, make_url, text
@@ -41,11 +40,12 @@ from codewords_mcp.runtime.store.database_errors import (
     nul_error,
     storage_error,
 )
-from codewords_mcp.runtime.store.engine import IDLE_TIMEOUT, limit_lock_wait, open_engine
+from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, limit_lock_wait, open_engine
 from codewords_mcp.runtime.store.local_file import OpenFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 log = structlog.get_logger(__name__)
 READERS = 4
 WRITE_TIMEOUT, RETRY_INTERVAL = 30.0, 0.2
@@ -57,15 +57,17 @@ GATHER_INTERVAL = 0.004
 
 Short runs then take one transaction instead of one for each state.
 """
-_MARK = text(
-    "INSERT INTO marks (id, number, at) VALUES (:id, :number, now()) ON CONFLICT (id) DO UPDATE"
+_MARK_SQL = (
+    "INSERT INTO marks (id, number, at) VALUES ({id}, {number}, now()) ON CONFLICT (id) DO UPDATE"
     " SET number = excluded.number, at = excluded.at WHERE marks.number < excluded.number"
 )
+_MARK = text(_MARK_SQL.format(id=":id", number=":number"))
 """A transaction's own mark, written together with its changes.
 
 A transaction whose commit is in doubt is repeated only if its mark is missing. The server's
 transaction id would not do: after a crash the server reuses ids that it had not written to disk.
 While the server has not noticed a lost connection, this statement waits for the first transaction.
+It is the first statement, so that a repeated transaction waits before it changes anything.
 """
 READ_WAIT = 1.0
 """Seconds that a read waits for earlier `write_soon`, counted from the start of their transaction.
@@ -82,6 +84,10 @@ class _Soon:
     fn: Callable[[Connection], object]
     done: asyncio.Future[None]
     keep: bool
+
+
+class _Attempt(Protocol[T_co]):
+    def __call__(self, *, repeated: bool) -> T_co: ...
 
 
 class Database:
@@ -105,6 +111,10 @@ class Database:
         write_timeout: float = WRITE_TIMEOUT,
     ) -> None:
         self._engine = engine
+        self._direct = engine
+        if self.shared:
+            # The driver then sends nothing of its own before a statement: a read is one round trip.
+            self._direct = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._write_timeout = write_timeout
         self._home = home
         self._file = file
@@ -134,6 +144,7 @@ class Database:
         *,
         idle_timeout: int = IDLE_TIMEOUT,
         write_timeout: float = WRITE_TIMEOUT,
+        connections: int = CONNECTIONS,
     ) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
         if url:
@@ -141,7 +152,9 @@ class Database:
         else:
             target = make_url(f"sqlite:///{home / local_file.NAME}")
 
-        engine, path = open_engine(target, home, readers=READERS, idle_timeout=idle_timeout)
+        engine, path = open_engine(
+            target, home, readers=READERS, idle_timeout=idle_timeout, connections=connections
+        )
         return cls(engine, home, None if path is None else OpenFile(path), write_timeout)
 
     @property
@@ -181,32 +194,45 @@ class Database:
         if self._file is not None:
             self._file.require()
 
-    def _transact(
-        self, fn: Callable[[Connection], T], requested_at: float | None = None, *, writes: bool = True
-    ) -> T:
+    def _transact(self, fn: Callable[[Connection], T], requested_at: float | None = None) -> T:
         """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
         deadline = (time.monotonic() if requested_at is None else requested_at) + self._write_timeout
         # By thread: `aside` writes beside the writer, and neither may take the other's mark for its own.
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
 
-        while True:
-            if writes:
-                self.require_file()
-            try:
-                with self._engine.begin() as connection:
-                    # SQLite waits for a lock by itself, and not longer than this call has left.
-                    if writes and not self.shared:
-                        limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
-                    if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
-                        return outcome[0]  # the transaction was committed, and only the reply was lost
-                    if writes:
-                        audit_capture.begin(connection)
-                    outcome = [fn(connection)]
-                    if writes:
-                        self._audited += audit_capture.flush(connection)
+        def attempt(*, repeated: bool) -> T:
+            self.require_file()
+            with self._direct.begin() as connection:
+                # SQLite waits for a lock by itself, and not longer than this call has left.
+                if not self.shared:
+                    limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
+                elif not _begin(connection, mark, repeated=repeated):
+                    return outcome[0]  # the transaction was committed, and only the reply was lost
 
-                return outcome[0]
+                audit_capture.begin(connection)
+                outcome[:] = [fn(connection)]
+                self._audited += audit_capture.flush(connection)
+
+            return outcome[0]
+
+        return self._repeat(attempt, deadline)
+
+    def _look(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn`, which only reads. On a server each statement is by itself, as it would be in a transaction."""
+
+        def attempt(*, repeated: bool) -> T:  # noqa: ARG001  # a read may be repeated
+            with self._direct.begin() as connection:
+                return fn(connection)
+
+        return self._repeat(attempt, time.monotonic() + self._write_timeout)
+
+    def _repeat(self, attempt: _Attempt[T], deadline: float) -> T:
+        """Make attempts while the server is away, until the deadline. Raises as the class says."""
+        repeated = False
+        while True:
+            try:
+                return attempt(repeated=repeated)
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if isinstance(error, DataError) and "NUL" in str(error.orig):
                     raise nul_error() from error
@@ -218,6 +244,7 @@ class Database:
                     self.require_file()
                     raise storage_error(error, self._home) from error
 
+            repeated = True
             time.sleep(RETRY_INTERVAL)
 
     async def write(
@@ -338,8 +365,8 @@ class Database:
         A read that decides on a permission waits longer than others.
         """
         await self._written_before(write_timeout)
-        call = partial(self._transact, _bind(function, *args, **kwargs), writes=False)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+        call = _bind(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, call)
 
     async def aside(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -401,6 +428,20 @@ def _bind(
         return function(connection, *args, **kwargs)
 
     return call
+
+
+def _begin(connection: Connection, mark: dict[str, str | int], *, repeated: bool) -> bool:
+    """Begin a transaction on a server with its mark; False if the mark is there already.
+
+    The first time both go over in one round trip: the number is new, so the mark is.
+    """
+    if repeated:
+        connection.exec_driver_sql("BEGIN")
+        return connection.execute(_MARK, mark).rowcount > 0
+
+    # Only without parameters does the server take two statements at once. These are a number and a name made here.
+    connection.exec_driver_sql("BEGIN; " + _MARK_SQL.format(id=f"'{mark['id']}'", number=mark["number"]))
+    return True
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:

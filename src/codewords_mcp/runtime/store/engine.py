@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.common.bounded_json import parse_stored
@@ -21,8 +22,11 @@ from codewords_mcp.runtime.store.migrations import migrate
 
 IDLE_TIMEOUT = 15
 """Seconds after which the server ends a transaction of whose process nothing more comes."""
-QUEUE_CONNECTIONS = 12
-"""Connections beside ours: those of the queue's threads, which wait for one where there is none."""
+CONNECTIONS = 18
+"""Connections to a server at the most: ours, and those of the queue's threads, which wait for one where there is none."""
+TRIED_AFTER = 1.0
+"""Seconds without use after which a connection to a server is tried before it is used."""
+USED_AT = "used_at"
 MIN_LOCK_WAIT = 0.1
 """Seconds that a write waits for a lock if its timeout was used up in the queue."""
 DEFAULT_LOCK_WAIT, LOCK_WAIT_SLACK = 30.0, 0.05
@@ -77,6 +81,26 @@ def _configure_postgres(idle_timeout: int, connection: Any, _entry: ConnectionPo
     connection.commit()
 
 
+def _note_use(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info[USED_AT] = time.monotonic()
+
+
+def _try_unused(engine: Engine, connection: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Try a connection that was not used for a while, and have the pool make new ones where it is broken.
+
+    A connection that was used just now is not tried: that would be one round trip more for each transaction, and a
+    transaction whose connection breaks is repeated anyway.
+    """
+    import psycopg
+
+    if time.monotonic() - entry.info.get(USED_AT, 0.0) < TRIED_AFTER:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except psycopg.Error as error:
+        raise InvalidatePoolError from error
+
+
 def limit_lock_wait(connection: Connection, seconds: float) -> None:
     """Set how long SQLite waits for other connections' locks, on this pooled connection."""
     wait = max(MIN_LOCK_WAIT, seconds)
@@ -85,7 +109,9 @@ def limit_lock_wait(connection: Connection, seconds: float) -> None:
         connection.info[_LOCK_WAIT] = wait
 
 
-def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> tuple[Engine, Path | None]:
+def open_engine(
+    target: URL, home: Path, *, readers: int, idle_timeout: int, connections: int = CONNECTIONS
+) -> tuple[Engine, Path | None]:
     """Open and migrate a database. Returns its engine, and the file of SQLite. Blocking.
 
     Raises StorageFailed.
@@ -99,7 +125,7 @@ def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> 
         raise storage_error(error, home) from error
 
     engine = create_engine(
-        target, pool_size=readers + 2, max_overflow=QUEUE_CONNECTIONS, pool_pre_ping=not local,
+        target, pool_size=readers + 2, max_overflow=connections - readers - 2,
         # The writer then keeps to one connection: SQLite drops the cached pages of each other one at every commit.
         pool_use_lifo=True,
         connect_args={} if local else CONNECT_OPTIONS, json_deserializer=parse_stored,
@@ -111,6 +137,10 @@ def open_engine(target: URL, home: Path, *, readers: int, idle_timeout: int) -> 
     event.listen(engine, "connect", configure)
     if path is not None:
         event.listen(engine, "do_connect", partial(_open_existing, path))
+    else:
+        event.listen(engine, "connect", _note_use)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_try_unused, engine))
     try:
         migrate(engine)
         audit_capture.listen(engine)

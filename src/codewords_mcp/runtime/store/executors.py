@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    delete,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import alert_causes
@@ -10,19 +20,28 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import executors, runs
 
 # Not `now()`, which stands still within a transaction.
-_CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+_CLOCK: ColumnElement[int] = literal_column(
+    "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger
+)
 
 
 def clock(connection: Connection) -> int:
     """The database's time in µs."""
     if connection.dialect.name == "sqlite":
         return now()
-    return connection.execute(_CLOCK).scalar_one()
+    return connection.execute(select(_CLOCK)).scalar_one()
+
+
+def _clock(connection: Connection) -> ColumnElement[int]:
+    """The database's time as part of a statement, which spares a round trip."""
+    if connection.dialect.name == "sqlite":
+        return literal(now(), BigInteger)
+    return _CLOCK
 
 
 def seen(connection: Connection, executor: str, version: str) -> None:
     """This executor lives."""
-    at = clock(connection)
+    at = _clock(connection)
     if not connection.execute(
         update(executors).where(executors.c.id == executor).values(seen_at=at)
     ).rowcount:
@@ -32,13 +51,13 @@ def seen(connection: Connection, executor: str, version: str) -> None:
 
 def alive(connection: Connection, ttl: float) -> set[str]:
     """Return the executors seen within the last `ttl` seconds."""
-    since = clock(connection) - int(ttl * 1e6)
+    since = _clock(connection) - int(ttl * 1e6)
     return set(connection.execute(select(executors.c.id).where(executors.c.seen_at >= since)).scalars())
 
 
 def forget_dead(connection: Connection, ttl: float) -> None:
     """Forget those that have not been seen for long."""
-    dead = executors.c.seen_at < clock(connection) - int(ttl * 1e6)
+    dead = executors.c.seen_at < _clock(connection) - int(ttl * 1e6)
     for executor in connection.execute(delete(executors).where(dead).returning(executors.c.id)).scalars():
         # One that ends in order leaves by itself.
         alert_causes.note(connection, f"lost {executor}", "runtime_restarted", {})

@@ -78,11 +78,11 @@ class RunQueries:
         views = mentioned(sql)
         cut: tuple[str, ...] = ()
         copy = b""
+        # What was written a moment ago is read, too.
+        await self._db.read(lambda _: None)
         if self._db.shared:
-            copy, cut = await self._db.read(copy_rows, owner, views, sql)
-        else:
-            # What was written a moment ago is read, too.
-            await self._db.read(lambda _: None)
+            # In a transaction, which a cursor of the server needs.
+            copy, cut = await self._db.aside(copy_rows, owner, views, sql)
 
         request = {
             "file": None if self._db.shared else self._db.engine.url.database,
