@@ -14,7 +14,7 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 Columns = dict[str, set[str]]
 _SQLITE = text(
     "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
-    " WHERE tables.type = 'table'"
+    " WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 )
 _POSTGRES = text(
     "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
