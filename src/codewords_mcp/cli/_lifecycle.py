@@ -237,6 +237,10 @@ class Lifecycle:
     async def _drain(self, runtime: Runtime) -> None:
         """Let runs come to their end for a while, with the listener closed."""
         self._hold.retire()
+        if self._server.listening.is_set():
+            runtime.announce_end()
+            await self._stand_by(self._settings.shutdown_delay)
+
         until = time.monotonic() + self._settings.drain_timeout
 
         if self._server.listening.is_set():
@@ -248,6 +252,12 @@ class Lifecycle:
             await asyncio.sleep(0.05)
         log.info("the runtime ends", drained=runtime.idle_seconds > 0)
         await runtime.stop_answering()
+
+    async def _stand_by(self, seconds: float) -> None:
+        """Go on as before for so long, or until somebody doesn't want to wait."""
+        until = time.monotonic() + seconds
+        while not self._forced and time.monotonic() < until:  # noqa: ASYNC110  # signals set no event
+            await asyncio.sleep(0.05)
 
     @property
     def _forced(self) -> bool:

@@ -57,9 +57,16 @@ class Readiness:
         self._running: dict[str, asyncio.Task[Problem | None]] = {}
         self._found: tuple[float, list[Problem]] | None = None
         self._checking: asyncio.Task[list[Problem]] | None = None
+        self._ends = False
+
+    def announce_end(self) -> None:
+        """Be not ready from now on: this runtime ends soon, and goes on answering until then."""
+        self._ends = True
 
     async def check(self) -> list[Problem]:
         """List the parts that are not ready; none where all are. Takes `CHECK_TIMEOUT` at the most."""
+        if self._ends:
+            return [Problem("runtime", "The runtime is about to end.")]
         if self._found is not None and time.monotonic() - self._found[0] < RESULT_TTL:
             return self._found[1]
         if self._checking is None:

@@ -26,7 +26,6 @@ from codewords_mcp.runtime.api.keys import KeyApi
 from codewords_mcp.runtime.api.lifecycle import close_container, drain_container, open_container
 from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
-from codewords_mcp.runtime.api.members import MemberApi
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
@@ -94,7 +93,6 @@ class Runtime:
         self.configuration = ConfigurationApi(container)
         self.files = FileApi(container)
         self.keys = KeyApi(container)
-        self.members = MemberApi(container)
         self.schedules = ScheduleApi(container)
         self.secrets = SecretApi(container)
         self.models = ModelApi(container)
@@ -161,6 +159,10 @@ class Runtime:
             await asyncio.gather(maintenance, return_exceptions=True)
             await close_container(container)
 
+    def announce_end(self) -> None:
+        """Be not ready from now on, so that balancers send requests elsewhere. All that comes is still answered."""
+        self._container.readiness.announce_end()
+
     async def drain(self) -> None:
         """See `drain_container`. Pages that follow the changes of the home are let go."""
         self.changes.close()
@@ -178,7 +180,7 @@ class Runtime:
     @property
     def idle_seconds(self) -> float:
         """Seconds since the last run or validation ended, 0 while one goes on."""
-        busy = self._container.dispatcher.active or self._validator.active
-        if busy:
+        dispatcher = self._container.dispatcher
+        if dispatcher.active or dispatcher.submissions or self._validator.active:
             return 0.0
-        return time.monotonic() - self._container.dispatcher.last_activity
+        return time.monotonic() - dispatcher.last_activity

@@ -77,6 +77,11 @@ class RunDispatcher:
         return len(self._context.registry.tasks) + self.background.waiting
 
     @property
+    def submissions(self) -> int:
+        """Requests on their way to a run."""
+        return self._context.registry.submissions
+
+    @property
     def last_activity(self) -> float:
         """Time at which a run last came or went, by the monotonic clock."""
         return self._context.registry.last_activity

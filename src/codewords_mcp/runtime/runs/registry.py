@@ -83,6 +83,8 @@ class RunRegistry:
         """Time at which this home was restored from a backup, in µs: earlier runs wait until a person resumes it."""
         self.accepts_foreground = True
         """Runs whose caller waits begin here."""
+        self.submissions = 0
+        """Requests on their way to a run: not among the active ones yet, and no reason to end."""
         self.last_activity = time.monotonic()
         self._db = database
         self._journal = journal

@@ -120,8 +120,19 @@ class Submitter:
         A claimed slot belongs to the run from `record` on if it started, and is given back here if not.
         `service` is None where only a workflow can be called.
         """
-        context = self._context
+        registry = self._context.registry
         self._authorize(request)
+        # A runtime that drains waits for it: it would be cut off after it is on record else.
+        registry.submissions += 1
+        try:
+            return await self._submit(request, workflow, service, plan)
+        finally:
+            registry.submissions -= 1
+
+    async def _submit(
+        self, request: RunRequest, workflow: RunMode[R], service: RunMode[R] | None, plan: RunPlan | None
+    ) -> R | RepeatedRequest:
+        context = self._context
         if plan is not None:
             called = None
         else:
