@@ -28,11 +28,9 @@ from codewords_mcp.cli import (
     integrations,
     keys,
     logs,
-    members,
     new,
     open_page,
     projects,
-    providers,
     publish,
     recordings,
     replay,
@@ -53,6 +51,7 @@ from codewords_mcp.cli import (
 )
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.dev.command import dev
+from codewords_mcp.cli.load.command import load
 
 _EPILOG = (
     "Exit codes: 0 done · 1 the workflow or its checks failed · 2 usage · 3 runtime or platform · 130 Ctrl-C."
@@ -143,19 +142,13 @@ _PANELS = {
         "browser": browser.app,
         "agreements": agreements.app,
     },
-    "Account for": {
-        "usage": usage.usage,
-        "costs": costs.costs,
-        "budgets": budgets.app,
-        "providers": providers.providers,
-    },
+    "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {
         "doctor": doctor.doctor,
+        "load": load,
         "endpoint": editor.endpoint,
         "stop": stop_command.stop,
         "keys": keys.app,
-        "members": members.app,
-        "sessions": members.sessions_app,
         "audit": audit.app,
         "backup": backup.backup,
         "restore": backup.restore,

@@ -1,0 +1,1 @@
+"""`codewords load`: how many runs a runtime, or several behind one address, carries."""
