@@ -41,6 +41,17 @@ class Postgres:
             "initdb", "-D", str(folder / "data"), "-U", "codewords", "-A", "trust", "-E", "UTF8", "--no-sync"
         )
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def programs(self) -> Path:
+        """The folder of the server's and the client's programs."""
+        return self._programs
+
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [self._programs / program, *arguments],

@@ -23,6 +23,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import is_elsewhere, read_settings
 from codewords_mcp.cli._container_backup import backup_of_container, in_container, restore_into_container
+from codewords_mcp.cli._postgres_backup import PostgresHome
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
 from codewords_mcp.stdio.home import home_folder
@@ -35,6 +36,8 @@ KEYS = ("api.key", "master.key", "master.key.next")
 FILES = "files"
 DATABASES = "databases"
 """The folder of the workflows' own databases."""
+DUMP = "codewords.pgdump"
+"""Instead of the database's file: the dump of a PostgreSQL."""
 RESTORING = "codewords.db.restoring"
 STANDARD = "-"
 """Instead of a file's name: stdout, or stdin."""
@@ -65,7 +68,7 @@ def backup(
     """Write this home's database, workflows' own databases, uploaded files and keys to one file, readable by you only.
 
     The runtime may go on: the database is copied as it is at one moment. Environments are left out, since they are built
-    again from the code.
+    again from the code. PostgreSQL is dumped by its own `pg_dump`, which has to be installed here.
     """
     if in_container():
         write = partial(backup_of_container, keys=keys)
@@ -121,7 +124,7 @@ def _to_stdout(write: Callable[[IO[bytes]], None], *, keys: bool, as_json: bool)
 def _settings_with_database() -> Settings:
     """The settings of this machine's home. Raises InvalidInput where it has no database."""
     settings = _own_settings()
-    if not (settings.home / DATABASE).is_file():
+    if not _postgres(settings) and not (settings.home / DATABASE).is_file():
         raise InvalidInput(f"There is no database in {settings.home}.", hint="CODEWORDS_HOME names the home.")
     return settings
 
@@ -134,10 +137,14 @@ def _pack(settings: Settings, out: IO[bytes], *, keys: bool) -> None:
         gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
-        _write(archive, settings.home, files, with_keys=keys)
+        _write(archive, settings, files, with_keys=keys)
 
     if files is None:
         _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)
+    if keys and settings.master_key:
+        _output.note(
+            "CODEWORDS_MASTER_KEY is not in it: keep it elsewhere, or no secret can be read.", always=True
+        )
 
 
 def restore(
@@ -152,17 +159,19 @@ def restore(
     """Make this home, which must not have a database yet, what it was when the backup was taken.
 
     It starts with its schedules, triggers and waiting runs paused, since the home of the backup may have gone on with
-    them; `codewords resume` lets them go on here.
+    them; `codewords resume` lets them go on here. The dump of a PostgreSQL goes into the empty database that
+    CODEWORDS_DATABASE_URL names.
     """
     if in_container():
         home = Path(home_folder())
         with _opened(file) as source:
             files = restore_into_container(source)
     else:
-        home = _own_settings().home
-        _require_no_database(home)
+        settings = _own_settings()
+        home = settings.home
+        _require_no_database(settings)
         with _opened(file) as source:
-            files = _unpack(home, file, source)
+            files = _unpack(settings, file, source)
 
     if as_json:
         _output.print_json({"home": str(home), "files": files, "paused": True})
@@ -177,15 +186,16 @@ def restore(
     return OK
 
 
-def _unpack(home: Path, file: Path, source: IO[bytes]) -> int:
+def _unpack(settings: Settings, file: Path, source: IO[bytes]) -> int:
     """Fill this machine's home from a backup. Returns the number of files."""
+    home = settings.home
     try:
         with tarfile.open(fileobj=source, mode="r:gz") as archive:
-            names = _checked(archive)
+            names = _checked(archive, DUMP if _postgres(settings) else DATABASE)
             with _locked(home):
                 # Again, with the lock: another restore may have been faster.
-                _require_no_database(home)
-                _extract(archive, home)
+                _require_no_database(settings)
+                _extract(archive, settings)
     except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
         (home / RESTORING).unlink(missing_ok=True)
         raise StorageFailed(f"{file} could not be restored: it is damaged, or the disk is full.") from error
@@ -205,9 +215,12 @@ def _locked(home: Path) -> Generator[None]:
         hold.release()
 
 
-def _require_no_database(home: Path) -> None:
+def _require_no_database(settings: Settings) -> None:
     """Raises Conflict."""
-    if (home / DATABASE).exists():
+    home = settings.home
+    if address := _postgres(settings):
+        PostgresHome(address).require_empty()
+    elif (home / DATABASE).exists():
         raise Conflict(
             f"The home {home} has a database already.",
             hint="Move it away, or set CODEWORDS_HOME to another folder.",
@@ -235,17 +248,28 @@ def _opened(file: Path) -> Generator[IO[bytes]]:
         yield source
 
 
-def _extract(archive: tarfile.TarFile, home: Path) -> None:
+def _extract(archive: tarfile.TarFile, settings: Settings) -> None:
     """Unpack into the home. The database comes last, under its name once it is marked as paused."""
-    from codewords_mcp.runtime.runs.pausing import mark
-
+    home = settings.home
+    # Replicas that share a folder look for uploads there. Those of a bucket are not in a backup.
+    files = _files(settings) or home / FILES
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     for member in archive.getmembers():
-        if member.name == DATABASE:
+        if member.name in {DATABASE, DUMP}:
             _extract_file(archive, member, home / RESTORING)
+        elif member.name.startswith(f"{FILES}/"):
+            _extract_file(archive, member, files / member.name.removeprefix(f"{FILES}/"))
         elif member.name != MARK:
             _extract_file(archive, member, home / member.name)
+
+    if address := _postgres(settings):
+        # The first runtime that opens it notices that it was restored, and pauses it.
+        PostgresHome(address).restore(home / RESTORING)
+        (home / RESTORING).unlink()
+        return
+
+    from codewords_mcp.runtime.runs.pausing import mark
 
     with closing(sqlite3.connect(home / RESTORING)) as database, database:
         database.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mark())
@@ -274,13 +298,13 @@ def _own_settings() -> Settings:
             "This terminal's runtime is elsewhere, and its home is not here.",
             hint="Back up on its machine.",
         )
-    if settings.database_url and not settings.database_url.startswith("sqlite"):
-        raise InvalidInput(
-            "This home keeps its data in PostgreSQL.",
-            hint="Back it up by pg_dump, and what CODEWORDS_FILES names beside it.",
-        )
-
     return settings
+
+
+def _postgres(settings: Settings) -> str:
+    """The address of the home's PostgreSQL; "" where it keeps its data in SQLite."""
+    address = settings.database_url or ""
+    return "" if address.startswith("sqlite") else address
 
 
 def _files(settings: Settings) -> Path | None:
@@ -292,13 +316,17 @@ def _files(settings: Settings) -> Path | None:
     return Path(settings.files)
 
 
-def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_keys: bool) -> None:
+def _write(archive: tarfile.TarFile, settings: Settings, files: Path | None, *, with_keys: bool) -> None:
+    home = settings.home
     mark = tarfile.TarInfo(MARK)
     mark.size = len(VERSION)
     archive.addfile(mark, io.BytesIO(VERSION))
 
     # The database first: files that it knows are there then, since a file is written before its row says so.
-    _add_database(archive, home, home / DATABASE, DATABASE)
+    if address := _postgres(settings):
+        _add_dump(archive, home, PostgresHome(address))
+    else:
+        _add_database(archive, home, home / DATABASE, DATABASE)
     for path in sorted((home / DATABASES).glob("*.db")):
         # One that was deleted meanwhile went with its workflow.
         if path.exists():
@@ -325,6 +353,15 @@ def _add_database(archive: tarfile.TarFile, home: Path, path: Path, name: str) -
         archive.add(copy, name)
 
 
+def _add_dump(archive: tarfile.TarFile, home: Path, database: PostgresHome) -> None:
+    """Add a dump of the PostgreSQL. An archive has the size of each file before its bytes, so it lies on disk first."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        file = Path(folder) / DUMP
+        database.dump(file)
+        archive.add(file, DUMP)
+
+
 def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
     """Add what is uploaded. The folder lives on: uploads that have not ended are left out, as is a file that expires."""
     for path in sorted(folder.rglob("*")):
@@ -341,12 +378,19 @@ def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
             continue
 
 
-def _checked(archive: tarfile.TarFile) -> list[str]:
-    """The names in it. Raises InvalidInput for what is no backup of ours."""
+def _checked(archive: tarfile.TarFile, database: str) -> list[str]:
+    """The names in it. Raises InvalidInput for what is no backup of ours, or one of another kind of `database`."""
     names = archive.getnames()
-    allowed = {MARK, DATABASE, DATABASES, FILES, *KEYS}
+    allowed = {MARK, DATABASE, DUMP, DATABASES, FILES, *KEYS}
     # Only names that a backup has: nothing else is unpacked into a home, not even harmless
     # files.
-    if MARK not in names or DATABASE not in names or any(name.split("/")[0] not in allowed for name in names):
+    if MARK not in names or any(name.split("/")[0] not in allowed for name in names):
         raise InvalidInput("This file is no backup of a home.", hint="`codewords backup FILE` makes one.")
+    if DATABASE not in names and DUMP not in names:
+        raise InvalidInput("This file is no backup of a home.", hint="`codewords backup FILE` makes one.")
+    if database not in names:
+        kind, hint = "PostgreSQL", "Name an empty one by CODEWORDS_DATABASE_URL."
+        if database == DUMP:
+            kind, hint = "SQLite", "Restore it without CODEWORDS_DATABASE_URL."
+        raise InvalidInput(f"This backup is of a home on {kind}.", hint=hint)
     return names

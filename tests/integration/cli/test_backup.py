@@ -189,7 +189,7 @@ def test_a_backup_to_stdout_is_restored_from_stdin(tmp_path: Path) -> None:
     assert restored.returncode == 0, restored.stderr
     assert b"codewords resume" in restored.stdout + restored.stderr
     with closing(sqlite3.connect(tmp_path / "other" / "codewords.db")) as database:
-        assert database.execute("SELECT name FROM meta").fetchall() == [("paused",)]
+        assert ("paused",) in database.execute("SELECT name FROM meta").fetchall()
     assert (tmp_path / "other" / "codewords.db").stat().st_mode & 0o777 == 0o600
     assert run("home", "backup", "-", "--json").returncode == 2
 

@@ -6,30 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.integration.cli.keeper import KEEPER, ROWS
 from tests.integration.cli.terminal import Shell
-from tests.support.runtime import workflow
 
 pytestmark = pytest.mark.slow
-KEEPER = workflow(
-    """
-import json, os, urllib.request
-
-@app.post("/")
-async def keep(body: dict):
-    request = urllib.request.Request(
-        os.environ["CODEWORDS_RUNTIME_URI"] + "/run/database/", json.dumps(body).encode(),
-        {"Authorization": os.environ["CODEWORDS_API_KEY"], "Content-Type": "application/json"},
-    )
-    return json.load(urllib.request.urlopen(request))
-""",
-    title="Keeper",
-)
-ROWS = {
-    "migrate": ["CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)"],
-    "statements": [
-        {"sql": "INSERT INTO notes (text) VALUES (?)", "parameters": [word]} for word in ("one", "two")
-    ],
-}
 
 
 @pytest.mark.requirement("services:database-backup", "services:database-deleted")

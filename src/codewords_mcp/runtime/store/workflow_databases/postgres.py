@@ -159,14 +159,12 @@ class PostgresDatabases(WorkflowDatabases):
                 ).decode()
                 role = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
                 if connection.execute(role, {"name": name}).first():
-                    # The master key, of which passwords are made, may have changed since.
-                    verb = "ALTER"
+                    # The master key, of which passwords are made, may have changed since. Rights are left out: only
+                    # a superuser may name them of a role that is there.
+                    begin = f"ALTER ROLE {name} LOGIN NOINHERIT"
                 else:
-                    verb = "CREATE"
-                connection.exec_driver_sql(
-                    f"{verb} ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT"
-                    f" CONNECTION LIMIT {ROLE_CONNECTIONS} PASSWORD '{secret}'"
-                )
+                    begin = f"CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT"
+                connection.exec_driver_sql(f"{begin} CONNECTION LIMIT {ROLE_CONNECTIONS} PASSWORD '{secret}'")
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {name}")
                 connection.exec_driver_sql(f"GRANT USAGE, CREATE ON SCHEMA {name} TO {name}")
                 # A server older than 15 lets everybody make tables in this schema.
