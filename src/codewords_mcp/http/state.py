@@ -70,14 +70,13 @@ def caller(scope: Scope) -> Caller:
 
 def access(scope: Scope) -> Access:
     """Describe the access of this request: its caller, its listener, and whether a page session made it."""
-    person = cast("Caller | None", scope.get(PERSON))
+    person = scope.get(PERSON) is not None
     return Access(
         scope.get(CALLER),
         listener=scope.get(LISTENER, "public"),
-        page_session=person is not None,
+        page_session=person,
         # Pages have a session too. The guard of keys looks for none where a request has a key.
-        console=scope.get(SESSION) is not None and person is None,
-        person=person,
+        console=scope.get(SESSION) is not None and not person,
     )
 
 

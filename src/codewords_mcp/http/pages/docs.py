@@ -21,7 +21,6 @@ _KEYS = {
     "run": "any key",
     "user": "user key",
     "admin": "admin key",
-    "owner": "owner's key",
 }
 
 

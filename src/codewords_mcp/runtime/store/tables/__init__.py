@@ -9,7 +9,6 @@ from codewords_mcp.runtime.store.tables.access import (
     links,
     login_sessions,
     logins,
-    members,
     secrets,
 )
 from codewords_mcp.runtime.store.tables.alerts import (
@@ -81,7 +80,6 @@ __all__ = [
     "mcp_servers",
     "mcp_sign_ins",
     "mcp_tools",
-    "members",
     "meta",
     "metadata",
     "model_reservations",
