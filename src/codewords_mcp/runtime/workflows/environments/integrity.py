@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import os
 import shutil
+import stat
 from pathlib import Path
 
 SUFFIX = ".dist-info"
@@ -71,24 +73,27 @@ def _is_whole(info: Path, *, hashes: bool) -> bool:
     try:
         with (info / "RECORD").open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
-        return bool(rows) and all(_is_same(info, row, hashes=hashes) for row in rows)
+        folder = str(info.parent)
+        return bool(rows) and all(_is_same(folder, row, hashes=hashes) for row in rows)
     except (OSError, ValueError, csv.Error):
         return False
 
 
-def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
-    """Whether the file of one line of RECORD is there, with its size and hash."""
+def _is_same(folder: str, row: list[str], *, hashes: bool) -> bool:
+    """Whether the file of one line of RECORD is there, with its size and hash. Raises OSError where it cannot be read."""
     if len(row) != 3:
         return False
 
     name, digest, size = row
-    path = info.parent / name
-    if path.name in _OURS or ".data/" in name or not (path.suffix in _CODE or SUFFIX in name):
+    if name.rpartition("/")[2] in _OURS or ".data/" in name or not (name.endswith(_CODE) or SUFFIX in name):
         return True
+    # Text and one stat: an environment has thousands of files, and a Path costs more than looking at one.
+    path = f"{folder}/{name}"
     if name.startswith("../"):  # a script, which the installer has written for this environment
-        return path.is_symlink() or path.exists() or not hashes
+        return not hashes or os.path.lexists(path)
     # The size first: it costs a stat, a hash reads the file.
-    if not path.is_file() or (size and path.stat().st_size != int(size)):
+    found = os.stat(path)  # noqa: PTH116
+    if not stat.S_ISREG(found.st_mode) or (size and found.st_size != int(size)):
         return False
 
     kind, _, expected = digest.partition("=")
@@ -96,5 +101,5 @@ def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
     if not hashes or not expected or kind not in hashlib.algorithms_guaranteed:
         return True
 
-    actual = base64.urlsafe_b64encode(hashlib.new(kind, path.read_bytes()).digest()).rstrip(b"=")
+    actual = base64.urlsafe_b64encode(hashlib.new(kind, Path(path).read_bytes()).digest()).rstrip(b"=")
     return actual.decode() == expected.rstrip("=")
