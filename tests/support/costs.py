@@ -82,7 +82,7 @@ class _Costs:
 def _used() -> float:
     """Seconds of processors of this process, of those it has waited for, and of the shared servers with what they waited for."""
     sums = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    servers = sum(processor_seconds(pid) for pid in SHARED_SERVERS)
+    servers = sum(processor_seconds(pid) for pid in tuple(SHARED_SERVERS))
     return servers + sum(used.ru_utime + used.ru_stime for used in sums)
 
 

@@ -18,7 +18,7 @@ async def runtime(
     """One on each database."""
     home = make_home(tmp_path_factory.mktemp("home"))
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    async with open_runtime(home, database_url=url) as opened:
+    async with open_runtime(home, database_url=url, shares_driver=True) as opened:
         yield opened
 
 

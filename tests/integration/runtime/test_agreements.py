@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 @pytest.fixture(scope="module")
 async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("agreements") / "home")
-    async with open_runtime(home) as opened, serving(opened):
+    async with open_runtime(home, shares_driver=True) as opened, serving(opened):
         yield opened
 
 

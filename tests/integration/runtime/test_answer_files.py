@@ -76,7 +76,7 @@ async def answer(name: str):
 
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with open_runtime(make_home(tmp_path / "home"), max_file=LIMIT) as runtime:
+    async with open_runtime(make_home(tmp_path / "home"), max_file=LIMIT, shares_driver=True) as runtime:
         yield runtime
 
 

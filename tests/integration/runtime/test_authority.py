@@ -48,7 +48,10 @@ async def site() -> AsyncIterator[int]:
 async def runtime(tmp_path_factory: pytest.TempPathFactory, site: int) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("authority") / "home")
     allowed = [f"site.example:{site}", f"localhost:{site}"]
-    async with open_runtime(home, egress_allow_private=allowed) as opened, serving(opened):
+    async with (
+        open_runtime(home, egress_allow_private=allowed, shares_driver=True) as opened,
+        serving(opened),
+    ):
         yield opened
 
 

@@ -43,7 +43,7 @@ SEED_NOTES = {
 
 @pytest.fixture(scope="module")
 async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
-    async with open_runtime(make_home(tmp_path_factory.mktemp("home"))) as opened:
+    async with open_runtime(make_home(tmp_path_factory.mktemp("home")), shares_driver=True) as opened:
         yield opened
 
 

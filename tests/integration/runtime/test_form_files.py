@@ -43,7 +43,9 @@ def site() -> Iterator[StandIn]:
 @pytest.fixture
 async def runtime(tmp_path: Path, site: StandIn) -> AsyncIterator[Runtime]:
     allowed = [site.url.removeprefix("http://")]
-    async with open_runtime(make_home(tmp_path / "home"), egress_allow_private=allowed) as runtime:
+    async with open_runtime(
+        make_home(tmp_path / "home"), egress_allow_private=allowed, shares_driver=True
+    ) as runtime:
         yield runtime
 
 

@@ -26,7 +26,9 @@ async def runtime(
     home = make_home(tmp_path_factory.mktemp("home"))
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     settings = {"concurrency": 4, "key_concurrency": 3, "home_concurrency": 5, "home_queue_limit": 8}
-    async with open_runtime(home, **settings, sync_timeout=60, database_url=url) as opened:
+    async with open_runtime(
+        home, **settings, sync_timeout=60, database_url=url, shares_driver=True
+    ) as opened:
         yield opened
 
 

@@ -80,7 +80,7 @@ async def server() -> AsyncIterator[int]:
 @pytest.fixture(scope="module")
 async def runtime(tmp_path_factory: pytest.TempPathFactory, server: int) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("manifest") / "home")
-    async with open_runtime(home, egress_allow_private=[f"{ALIAS}:{server}"]) as opened:
+    async with open_runtime(home, egress_allow_private=[f"{ALIAS}:{server}"], shares_driver=True) as opened:
         yield opened
 
 

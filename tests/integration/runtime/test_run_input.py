@@ -50,7 +50,7 @@ async def any_route(request: Request, rest: str):
 
 @pytest.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
-    async with open_runtime(make_home(tmp_path / "home")) as runtime:
+    async with open_runtime(make_home(tmp_path / "home"), shares_driver=True) as runtime:
         await runtime.secrets.set(ADMIN, "MY_TOKEN", VALUE)
         yield runtime
 

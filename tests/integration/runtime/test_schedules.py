@@ -28,7 +28,7 @@ MINUTE = 60_000_000
 @pytest.fixture(scope="module")
 async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
     home = make_home(tmp_path_factory.mktemp("home"))
-    async with open_runtime(home, schedule_limit=20) as opened:
+    async with open_runtime(home, schedule_limit=20, shares_driver=True) as opened:
         yield opened
 
 

@@ -32,7 +32,9 @@ async def runtime(
     home = make_home(tmp_path_factory.mktemp("home"))
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     allowed = [site.url.removeprefix("http://")]
-    async with open_runtime(home, database_url=url, egress_allow_private=allowed) as opened:
+    async with open_runtime(
+        home, database_url=url, egress_allow_private=allowed, shares_driver=True
+    ) as opened:
         yield opened
 
 

@@ -79,7 +79,7 @@ from codewords_mcp.runtime.runs.waits import RunWaits
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
-from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.drivers import OpenDriver
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.elsewhere import SecretsElsewhere
 from codewords_mcp.runtime.secrets.references import AllowedReferences
@@ -114,9 +114,12 @@ from codewords_mcp.settings import Settings
 class Container:
     """The parts of an open home. `open_container` opens one; its triggers have not started before that."""
 
-    def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, hosting: Hosting, open_driver: OpenDriver
+    ) -> None:
         self.settings = settings
         self._hosting = hosting
+        self._open_driver = open_driver
         self.started_at = time.time()
         self.base_url = f"http://{settings.host}:{settings.port}"
         self._driver: Driver | None = None
@@ -426,7 +429,9 @@ class Container:
                 if self._driver is None:
                     # A self-test that finds no room would prove no isolation, until the next start.
                     await asyncio.to_thread(self.disk.require)
-                    self._driver = await open_driver(self.settings, self.egress, self.settings.home / "run")
+                    self._driver = await self._open_driver(
+                        self.settings, self.egress, self.settings.home / "run"
+                    )
         return self._driver
 
     async def _environment_of(self, code: str) -> EnvironmentRef:

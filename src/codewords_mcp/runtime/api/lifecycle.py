@@ -12,6 +12,7 @@ from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.home_store import close_store, open_store
 from codewords_mcp.runtime.model.availability import Hosting
+from codewords_mcp.runtime.sandboxes.drivers import OpenDriver, open_driver
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.settings import Settings
 
@@ -22,9 +23,11 @@ DRAIN = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def open_container(settings: Settings, hosting: Hosting) -> Container:
+async def open_container(
+    settings: Settings, hosting: Hosting, open_driver: OpenDriver = open_driver
+) -> Container:
     """Open the home and start its triggers. Raises StorageFailed, InvalidInput."""
-    container = await asyncio.to_thread(_open_blocking, settings, hosting)
+    container = await asyncio.to_thread(_open_blocking, settings, hosting, open_driver)
     if container.replica is not None:
         try:
             await container.secrets.join(container.keys, container.executor, settings.replica_ttl)
@@ -39,10 +42,10 @@ async def open_container(settings: Settings, hosting: Hosting) -> Container:
     return container
 
 
-def _open_blocking(settings: Settings, hosting: Hosting) -> Container:
+def _open_blocking(settings: Settings, hosting: Hosting, open_driver: OpenDriver) -> Container:
     database = open_store(settings)
     try:
-        return Container(settings, database, hosting)
+        return Container(settings, database, hosting, open_driver)
     except OSError as error:
         database.close()
         raise storage_error(error, settings.home) from error

@@ -52,6 +52,7 @@ from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.recording.recorder import RecorderRegistry
+from codewords_mcp.runtime.sandboxes.drivers import OpenDriver, open_driver
 from codewords_mcp.settings import Settings
 
 
@@ -143,12 +144,13 @@ class Runtime:
         cls,
         settings: Settings,
         hosting: Hosting = Hosting(),  # noqa: B008  # immutable
+        open_driver: OpenDriver = open_driver,
     ) -> AsyncGenerator[Runtime]:
         """Open the home: migrate the store, mark runs that a crash left as `interrupted`, open the sandbox driver.
 
         Raises StorageFailed if the home cannot be written, is damaged, or is of a newer version.
         """
-        container = await open_container(settings, hosting)
+        container = await open_container(settings, hosting, open_driver)
         maintenance = asyncio.create_task(maintain(container, settings))
 
         try:

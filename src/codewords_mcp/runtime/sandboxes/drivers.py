@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -10,6 +11,9 @@ import structlog
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.base import Driver, Network
 from codewords_mcp.settings import Settings
+
+OpenDriver = Callable[[Settings, Network | None, Path], Awaitable[Driver]]
+"""Opens the sandbox driver of a runtime, as `open_driver` does."""
 
 log = structlog.get_logger(__name__)
 

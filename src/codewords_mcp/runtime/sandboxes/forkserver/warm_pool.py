@@ -101,7 +101,7 @@ class ForkWarmPool:
         forks = server.forks if server is not None else 0
         return {
             "environment": str(self.environment.path), "starts": state, "warm": self.warm_count,
-            "prepared": len(self._prepared), "forks": forks, **facts,
+            "prepared": len(self._prepared), "forks": forks, "pid": server.pid if server is not None else None, **facts,
         }  # fmt: skip
 
     async def take(self, *, network: bool) -> ForkIsolation | None:
