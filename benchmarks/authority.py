@@ -4,19 +4,32 @@ All that one run adds which calls a library service and a model: its authority i
 calls, a target and the hosts of its sandbox, and forgotten. Beside it the same calls of a person, whose authority answers
 without a check, so that the difference is the checks. Then the largest manifest that the question shows, for growth.
 
+Then what it costs to know who asks for the run: a member by a session, by a key, and by a key on a database that other
+processes use, each with the check of the role; beside it the same of a key that is no member's.
+
     python benchmarks/authority.py [--quick] [--json]
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from _bench import Question, interleave, options, report
+from _bench import Options, Question, interleave, options, report
 
+from codewords_mcp.runtime.auth.access import Access
+from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities, CallTarget, Permissions
-from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.auth.members import Members
+from codewords_mcp.runtime.auth.sessions import PageSessions
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
+from codewords_mcp.runtime.store.database import Database
 
 AT_ONCE = 1000
 USUAL = Manifest(
@@ -63,6 +76,66 @@ def unchecked() -> float:
     return (time.perf_counter() - began) * 1000 / AT_ONCE
 
 
+REQUESTS = 200
+RUN_ROUTE = TABLE.get("http", "* /run/{service_id}/{path}")
+HOME = Caller(HOME_OWNER, "admin")
+
+
+async def people(chosen: Options) -> list[Question]:
+    """The questions of who asks, on SQLite in a folder of its own."""
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database.open(Path(folder))
+        keyring = ApiKeys(database, Path(folder), "cwk-home")
+        sessions, members = PageSessions(database, keyring), Members(database, keyring)
+        plain, _ = await keyring.create(owner=HOME_OWNER, kind="user", one_time=False, expires_in=None)
+        plain_read, _ = await keyring.create(owner=HOME_OWNER, kind="user", one_time=False, expires_in=9e6)
+        plain_session = await sessions.begin(plain)
+        member = await members.add(HOME, "grace", "runner", "person")
+        _, invitation = await members.invite(HOME, member.id)
+        session = await sessions.begin_member(await members.join(invitation))
+        key, _ = await keyring.create(
+            owner=HOME_OWNER, kind="user", one_time=False, expires_in=None, member=member.id
+        )
+        # A key with an end is never remembered, as none is on a database that other processes use.
+        read, _ = await keyring.create(
+            owner=HOME_OWNER, kind="user", one_time=False, expires_in=9e6, member=member.id
+        )
+
+        async def by_session(token: str) -> Caller:
+            found = await sessions.find(token)
+            assert found is not None
+            return found.caller
+
+        def measure(ask: Callable[[], Awaitable[Caller]]) -> Callable[[], float]:
+            async def many() -> float:
+                # Processor time, the store's threads included: this machine may be busy.
+                began = time.process_time()
+                for _ in range(REQUESTS):
+                    Access(await ask()).require(RUN_ROUTE)
+                return (time.process_time() - began) * 1000 / REQUESTS
+
+            return lambda: asyncio.run_coroutine_threadsafe(many(), loop).result()
+
+        questions: list[Question] = []
+        for name, ask, plainly in (
+            ("session", lambda: by_session(session), lambda: by_session(plain_session)),
+            ("key", lambda: keyring.authenticate(key), lambda: keyring.authenticate(plain)),
+            (
+                "key that the store is asked for",
+                lambda: keyring.authenticate(read),
+                lambda: keyring.authenticate(plain_read),
+            ),
+        ):
+            question = Question(
+                f"a member's {name} is found and judged", "that of no member", "ms", None, adds_at_most=0.2
+            )
+            await asyncio.to_thread(interleave, question, measure(ask), measure(plainly), chosen.runs)
+            questions.append(question)
+        database.close()
+    return questions
+
+
 def main() -> int:
     chosen = options(__doc__ or "", runs=40, quick_runs=15)
     questions: list[Question] = []
@@ -72,7 +145,7 @@ def main() -> int:
         )
         interleave(question, lambda manifest=manifest: checked(manifest), unchecked, chosen.runs)
         questions.append(question)
-    return report(questions, chosen)
+    return report([*questions, *asyncio.run(people(chosen))], chosen)
 
 
 if __name__ == "__main__":

@@ -214,7 +214,14 @@ def _schema_type(schema: dict[str, Any]) -> str:
     return str(schema.get("type", "any JSON"))
 
 
-_KEYS = {"open": "none", "page": "a person's session", "run": "any", "user": "a person's", "admin": "admin"}
+_KEYS = {
+    "open": "none",
+    "page": "a person's session",
+    "run": "any",
+    "user": "a person's",
+    "admin": "admin",
+    "owner": "owner's key",
+}
 
 
 def http() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -28,6 +28,21 @@ def _parse_list(value: object) -> object:
 
 _Words = Annotated[list[str], NoDecode, BeforeValidator(_parse_list)]
 """A list in the environment: JSON, or words between commas."""
+
+
+class ProviderSettings(BaseModel):
+    """A model provider beside the three that have settings of their own; see `Settings.providers`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: str | None = None
+    interface: Literal["openai", "anthropic", "azure"] | None = None
+    title: str | None = Field(default=None, min_length=1, max_length=60)
+    prices: (
+        dict[str, dict[Literal["input", "output", "cached"], Annotated[float, Field(ge=0, le=1e6)]]] | None
+    ) = None
+    needs_key: bool | None = None
+    stream_usage: bool | None = None
 
 
 def _default_home() -> Path:
@@ -146,10 +161,11 @@ class Settings(BaseSettings):
     mcp_registry_url: str = Field(default="https://registry.modelcontextprotocol.io", description="The registry in which MCP servers are found.")
     pipedream_user: str = Field(default="codewords-", max_length=100, description="How Pipedream knows an owner of this home: this, then the owner's name. Homes that share a project, and are not to share its accounts, give it differently.")
     integration_base_urls: dict[str, str] = Field(default_factory=dict, description="Where integrations that need no broker reach an app that is not at its usual address: JSON, app to URL, `google_token` for Google's tokens.")
-    model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict, description="Model providers beside OpenAI, Anthropic and Gemini: JSON, a name to `base_url`, and where they differ `interface` (`openai`, `anthropic`, `azure`), `title`, `prices` (model, or `*`, to `input`, `output` and `cached`), `needs_key` and `stream_usage`. openrouter, groq, mistral, deepseek and xai need no entry, ollama and azure know all but what is written.")
+    model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model or `provider/model` to `input`, `output` and `cached`, in USD a million tokens.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those that were set at runtime: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
-    provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
+    provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic`, `gemini` and named providers (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
     key_rates: dict[str, float] = Field(default_factory=dict, description="Calls of model providers a minute of each CodeWords key: JSON, a key's id to its rate, `*` for every other key. Those over it wait their turn, up to 30 s, and the runs that wait take turns. Default: no limit.")
     provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")
     provider_timeout: float = Field(default=600, gt=0, description="Seconds to wait for the first byte of a model provider's answer.")

@@ -121,6 +121,12 @@ def _keys(door: Door, issuer: AuthorizationServer) -> dict[str, str | None]:
             keys[kind.name] = issuer.token(f"{door.url}/mcp", scopes, exp=int(time.time()) + _TOKEN_TTL)
         elif kind.name == "admin":
             keys[kind.name] = ADMIN_KEY
+        elif caller.member is not None:
+            role = caller.member.role
+            with door.client() as http:
+                added = http.post("/members", json={"name": f"walk-{role}", "role": role})
+                assert added.status_code == 201, added.text
+            keys[kind.name] = door.make_key(kind=caller.kind, member=f"walk-{role}")
         else:
             keys[kind.name] = door.make_key(
                 owner="local",
@@ -149,9 +155,10 @@ def _fill(walk: Walk) -> None:
         webhook = make("POST", "/webhooks", {"service_id": workflow})
         draft = make("POST", "/drafts", {"code": ECHO, "name": "A draft"})
         key = make("POST", "/keys", {"owner": "somebody"})
+        member = make("POST", "/members", {"name": "somebody", "role": "viewer"})["member"]
     walk.ids |= {
         "service_id": workflow, "workflow_id": workflow, "run_id": run, "schedule_id": schedule["id"],
-        "webhook_id": webhook["id"], "draft_id": str(draft.get("id") or draft.get("draft_id")), "key_id": key["id"],
+        "webhook_id": webhook["id"], "draft_id": str(draft.get("id") or draft.get("draft_id")), "key_id": key["id"], "member_id": member["id"],
         "name": SECRET_NAME, "tool": "a_published_tool", "scope": "total", "app": "slack", "topic": "errors",
         "account": "a", "delivery_id": "d", "path": "x", "toolset": "runs",
     }  # fmt: skip
@@ -164,6 +171,8 @@ _BODIES: dict[str, Any] = {
     "POST /generate": {"description": "add two numbers"},
     "POST /keys": {"owner": "mallory", "kind": "admin"},
     "PUT /budgets/{scope}": {"usd": 1.0},
+    "POST /members": {"name": "mallory", "role": "owner"},
+    "PUT /members/{member_id}": {"role": "owner"},
     "PUT /secrets/{name}": {"value": "changed"},
     "POST /workflows/{service_id}/rollback": {"version": 1},
     "POST /workflows/{service_id}/publish": {"tool": "taken", "toolset": "other_set"},

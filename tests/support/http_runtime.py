@@ -36,6 +36,7 @@ _MAX_WAIT_S = 120.0
 """Seconds for anything that takes a moment on a machine that nobody else uses."""
 _numbers = itertools.count(1)
 ADMIN_KEY = "cwk-admin-of-the-tests-0123456789abcdef"
+EVERYTHING = Manifest(hosts=("*",), services=("*",))
 PROBE = Path(__file__).with_name("probe_workflow.py")
 
 
@@ -130,14 +131,16 @@ class Door:
         return made.json()["url"]
 
     @contextmanager
-    def sandbox(self, run: Caller, service_id: str = "") -> Generator[Inside]:
+    def sandbox(
+        self, run: Caller, service_id: str = "", manifest: Manifest = EVERYTHING
+    ) -> Generator[Inside]:
         """A sandbox that serves this run, of this workflow, as its program sees it."""
         runtime, connect = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
         inside = Inside(runtime.getsockname()[1], f"sandbox-{next(_numbers)}")
 
         async def attach(of: Runtime) -> Any:
             container = of._container  # pyright: ignore[reportPrivateUsage]
-            permissions = Permissions.of(service_id, run.owner, Manifest(hosts=("*",), services=("*",)))
+            permissions = Permissions.of(service_id, run.owner, manifest)
             container.authorities.begin(run.run_id or "", run.owner, permissions, None)
             inside.bind(container.keyring.new_run_key(inside.id), run)
             return await container.egress.attach(inside.id, SandboxSockets(runtime, connect))

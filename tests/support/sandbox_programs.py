@@ -65,30 +65,35 @@ def build_environment() -> EnvironmentRef:
     prefix = Path(sys.base_prefix).resolve()
     if given:
         return EnvironmentRef(Path(given), prefix, VERSION)
+    return build_environment_of(VERSION, prefix)
+
+
+def build_environment_of(version: str, prefix: Path) -> EnvironmentRef:
+    """The same for a Python that is installed in `prefix`; `version` is "3.13"."""
     folder = (
         Path(tempfile.gettempdir())
         / f"codewords-tests-{getpass.getuser()}"
-        / f"sandbox-environment-{VERSION}"
+        / f"sandbox-environment-{version}"
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "finished").exists():
-            _build(folder, prefix)
-    return EnvironmentRef(folder, prefix, VERSION)
+            _build(folder, prefix, version)
+    return EnvironmentRef(folder, prefix, version)
 
 
-def _build(folder: Path, prefix: Path) -> None:
+def _build(folder: Path, prefix: Path, version: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = uv.find_uv_bin()
-    python = prefix / "bin" / f"python{VERSION}"
+    python = prefix / "bin" / f"python{version}"
     subprocess.run([command, "venv", "-q", "-p", python, folder], check=True, env=variables)
     install = [command, "pip", "install", "-q", "--compile-bytecode", "-p", folder / "bin" / "python"]
     subprocess.run([*install, *PACKAGES], check=True, env=variables)
     inside = Path("/usr" if prefix == Path("/usr") else "/python") / "bin"
     (folder / "bin" / "python").unlink()
-    (folder / "bin" / "python").symlink_to(inside / f"python{VERSION}")
+    (folder / "bin" / "python").symlink_to(inside / f"python{version}")
     configuration = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     lines = [f"home = {inside}" if line.startswith("home") else line for line in configuration]
     (folder / "pyvenv.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -101,7 +106,10 @@ async def fork_server(driver: LocalDriver, environment: EnvironmentRef) -> None:
     async def forks() -> bool:
         # Again and again: a server that comes up too slowly on a busy machine is given up.
         await driver.prepare(environment)
-        return any(state["starts"] == "forks" for state in driver.forks.describe())
+        return any(
+            state["starts"] == "forks" and state["environment"] == str(environment.path)
+            for state in driver.forks.describe()
+        )
 
     await until_async(forks, "a fork server", PATIENT_TIMEOUT)
 

@@ -7,7 +7,7 @@ const { explained, keysOf, suggestionsAt } = require("../src/schema");
 const SCHEMA = require("../schemas/header.schema.json");
 const FILE = `"""About."""
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "fastapi==0.115.12",
 # ]
@@ -40,7 +40,7 @@ test("nothing is offered outside of the header", () => {
 });
 
 test("each table offers its own keys with an example", () => {
-  assert.deepEqual(offered([], "# "), ['requires-python = "==3.11.*"', 'dependencies = ["fastapi==0.115.12"]']);
+  assert.deepEqual(offered([], "# "), ['requires-python = ">=3.11,<3.14"', 'dependencies = ["fastapi==0.115.12"]']);
   assert.deepEqual(offered(["# [tool.env-checker]"], "# env"), ['env_vars = ["LOGLEVEL=INFO", "MY_TOKEN"]']);
   const keys = Object.keys(keysOf(SCHEMA, "tool.codewords"));
   assert.ok(keys.includes("concurrency") && keys.includes("egress"));

@@ -37,6 +37,14 @@ def create(
         str | None,
         typer.Option(help="Who it is for; owners do not see each other's things.", show_default=False),
     ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The member of the home that it belongs to: it has at most the rights of that role, and ends with the member.",
+            show_default=False,
+        ),
+    ] = None,
     one_time: Annotated[bool, typer.Option("--one-time", help="Valid for one request.")] = False,
     expires_in: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Valid for this long.", show_default=False)
@@ -58,6 +66,7 @@ def create(
         "scopes": scopes,
         "toolsets": _listed(toolsets),
         "owner": owner,
+        "member": member,
         "one_time": one_time,
         "expires_in": expires_in,
         "models": _listed(models),

@@ -21,7 +21,7 @@ from codewords_mcp.http.middleware.tokens import Tokens
 from codewords_mcp.http.middleware.workflow_origins import OriginRouter, WorkflowOrigin
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import HttpOperation
-from codewords_mcp.http.pages import answer, console, sign_in
+from codewords_mcp.http.pages import answer, console, join, sign_in
 from codewords_mcp.http.pages import consent as consent_page
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import question as question_page
@@ -46,6 +46,7 @@ from codewords_mcp.http.routes import (
     files,
     gateway,
     integrations,
+    members,
     oauth,
     published,
     questions,
@@ -123,7 +124,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *triggers.OPERATIONS,
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
+        *sign_in.OPERATIONS, *join.OPERATIONS, *members.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *audit.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CODE = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2"]
 # ///
 import os

@@ -12,6 +12,8 @@ SERVER_CARD_PATH = "/mcp/server-card"
 """The address that MCP reserves for a server's card, below its endpoint."""
 _PROVIDERS = ("openai", "anthropic", "gemini")
 PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
+NAMED_PREFIX = "/providers/"
+"""Beginning of the paths of named model providers."""
 
 
 CHROME_PATH = "/browser/connect"

@@ -70,13 +70,14 @@ def caller(scope: Scope) -> Caller:
 
 def access(scope: Scope) -> Access:
     """Describe the access of this request: its caller, its listener, and whether a page session made it."""
-    person = scope.get(PERSON) is not None
+    person = cast("Caller | None", scope.get(PERSON))
     return Access(
         scope.get(CALLER),
         listener=scope.get(LISTENER, "public"),
-        page_session=person,
+        page_session=person is not None,
         # Pages have a session too. The guard of keys looks for none where a request has a key.
-        console=scope.get(SESSION) is not None and not person,
+        console=scope.get(SESSION) is not None and person is None,
+        person=person,
     )
 
 

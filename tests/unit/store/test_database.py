@@ -84,6 +84,12 @@ def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> Non
         Database.open(tmp_path)
 
 
+async def test_text_that_a_query_cannot_read_damages_no_database(database: Database) -> None:
+    with pytest.raises(StorageFailed) as caught:
+        await database.read(lambda c: c.execute(text("SELECT json_extract('{', '$.a')")))
+    assert "damaged" not in caught.value.message
+
+
 async def test_a_failing_transaction_leaves_nothing_behind(database: Database) -> None:
     def fail(connection: Connection) -> None:
         runs.add(connection, {"id": "r", "owner": "o", "status": "queued", "created_at": now()})

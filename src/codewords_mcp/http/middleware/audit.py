@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED: Final = frozenset(
     {
         "service_id", "run_id", "draft_id", "schedule_id", "trigger_id", "webhook_id", "delivery_id", "key_id", "alert_id",
-        "replay_id", "session_id", "name", "app", "account", "scope", "tool",
+        "replay_id", "session_id", "member_id", "name", "app", "account", "scope", "tool",
     }
 )  # fmt: skip
 """Parameters of paths that an entry names. Others can be secret: tokens, nonces and addresses of webhooks."""

@@ -16,7 +16,7 @@ from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.people import PageSessionGuard, is_console_call
 from codewords_mcp.http.middleware.session_cookies import renewing
-from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.http.paths import NAMED_PREFIX, PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.model.caller import Caller
@@ -115,8 +115,10 @@ def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
     for name, value in headers:
         if name == b"authorization":
             keys.add(_of_authorization(value.decode("latin-1").strip(), path))
-        elif name in {b"x-api-key", b"x-codewords-api-key"} or (
-            name == b"x-goog-api-key" and path.startswith(PROVIDER_PREFIXES)
+        elif (
+            name in {b"x-api-key", b"x-codewords-api-key"}
+            or (name == b"x-goog-api-key" and path.startswith((*PROVIDER_PREFIXES, NAMED_PREFIX)))
+            or (name == b"api-key" and path.startswith(NAMED_PREFIX))
         ):
             keys.add(value.decode("latin-1").strip())
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SESSION_PREFIXES = ("/consents/", "/approvals/", "/secrets/enter/", "/connect/", "/browser/pair/")
 """Paths of pages where a person agrees, types a secret or connects an account."""
-FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/", "/answer/")
-"""All pages with forms. `/login/` and `/answer/` are for people whom the runtime does not know."""
+FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/", "/answer/", "/join/")
+"""All pages with forms. `/login/`, `/answer/` and `/join/` are for people whom the runtime does not know."""
 FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
 CONSOLE_HEADER = b"x-codewords-console"
 """Sent by the console with each request of the API, whatever its value. Pages of other origins may not send it."""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from codewords_mcp.errors import CodewordsError, TooBusy, Unauthenticated
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.runtime.model.model_errors import BudgetExceeded, ProviderTimedOut, ProviderUnavailable
-from codewords_mcp.runtime.model.provider import Dialect, Provider
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS, Dialect, Provider
 
 _OPENAI = {
     400: "invalid_request_error",
@@ -50,8 +50,11 @@ _WORTH_REPEATING = (TooBusy, ProviderUnavailable, ProviderTimedOut)
 
 def dialect_of(provider: Provider, run_mount: bool, path: str) -> Dialect:
     """Return the provider whose SDK calls this path: OpenAI's for Gemini's OpenAI-compatible interface."""
+    if provider == "anthropic":
+        return "anthropic"
     if provider != "gemini":
-        return provider
+        # A named provider's interface is OpenAI's, except for Anthropic's only path.
+        return "anthropic" if provider not in OWN_PROVIDERS and path.startswith("/v1/messages") else "openai"
     compatible = "/openai/" in path or path.startswith(("/v1/chat/", "/v1/embeddings"))
     # Gemini's own methods have a colon in their path, as in models/x:generateContent.
     if compatible or (run_mount and path.startswith("/v1/") and ":" not in path):

@@ -21,6 +21,7 @@ _KEYS = {
     "run": "any key",
     "user": "user key",
     "admin": "admin key",
+    "owner": "owner's key",
 }
 
 

@@ -88,11 +88,11 @@ async def follow(request: Request) -> Response:
         and "sec-purpose" not in headers
     )
     now: Caller | None = request.scope.get(PERSON)
-    if opened_by_person and (now is None or now.owner == found.caller.owner):
+    if opened_by_person and (now is None or is_same_person(now, found.caller)):
         return await _signed_in(request)
 
     if now:
-        instead = f" This browser is signed in as <b>{escape(now.owner)}</b> now."
+        instead = f" This browser is signed in as <b>{escape(now.actor)}</b> now."
     else:
         instead = ""
 
@@ -131,7 +131,7 @@ async def type_key(request: Request) -> Response:
     token = await runtime(scope).sessions.begin(
         key, direct_peer(scope), address=address, browser=browser_of(scope)
     )
-    return await _with_session(request, token, path)
+    return await with_session(request, token, path)
 
 
 async def open_here(request: Request) -> Response:
@@ -222,7 +222,15 @@ def _again(path: str) -> Response:
     return shown
 
 
+def is_same_person(one: Caller, other: Caller) -> bool:
+    """Whether two callers are the same member, or keys of the same owner that are no member's."""
+    members = [caller.member and caller.member.id for caller in (one, other)]
+    return one.owner == other.owner and members[0] == members[1]
+
+
 def _named(found: Caller) -> str:
+    if found.member is not None:
+        return f"{found.member.name} ({found.member.role})"
     if found.key_id:
         key = f"key {found.key_id}"
     else:
@@ -234,10 +242,10 @@ async def _signed_in(request: Request) -> Response:
     token, found = await runtime(request.scope).sessions.redeem_sign_in(
         _token(request), direct_peer(request.scope), browser=browser_of(request.scope)
     )
-    return await _with_session(request, token, found.path)
+    return await with_session(request, token, found.path)
 
 
-async def _with_session(request: Request, token: str, path: str) -> Response:
+async def with_session(request: Request, token: str, path: str) -> Response:
     """Redirect to the requested path, and end the session before it, so that nobody else's goes on."""
     # Ended, so that a session that somebody else planted here doesn't live on.
     if before := session_token(request.scope):

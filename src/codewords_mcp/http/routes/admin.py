@@ -23,6 +23,7 @@ class KeyBody(Body):
 
     `models` are names and patterns (`gpt-4o*`, `anthropic/*`) of the only models that it may ask, by itself and by its runs.
     `scopes` are all that it may do (`read`, `run`, `write`); `toolsets` all that it sees, and then over MCP only.
+    `member` is the id or name of the member of the home that it belongs to, whose role limits it.
     """
 
     owner: str | None = None
@@ -32,6 +33,7 @@ class KeyBody(Body):
     models: list[str] | None = None
     scopes: list[Scope] | None = None
     toolsets: list[str] | None = None
+    member: str | None = None
 
 
 class CreatedKey(KeyInfo):
@@ -70,6 +72,7 @@ async def create_key(request: Request) -> Response:
         models=body.models,
         scopes=body.scopes,
         toolsets=None if body.toolsets is None else sorted(parse_toolsets(",".join(body.toolsets))),
+        member=body.member,
     )
     return JsonReply(CreatedKey(key=text, **info.model_dump()), status_code=201)
 

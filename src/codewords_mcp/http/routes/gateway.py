@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,14 +13,22 @@ from codewords_mcp.errors import CodewordsError, MethodNotAllowed
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
-from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, app_state, caller, own_url, runtime
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
-from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
+from codewords_mcp.runtime.model.provider import (
+    OWN_PROVIDERS,
+    GatewayResponse,
+    Provider,
+    ProviderInfo,
+    ProviderRequest,
+)
 
-PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
+PROVIDERS = OWN_PROVIDERS
+NAMED_MOUNT = "providers"
+"""First part of the paths of named providers."""
 STALLED = 300.0
 """Seconds that a client may leave a piece of its answer unread."""
 _REPEATS = b"x-stainless-retry-count"
@@ -59,6 +68,7 @@ _PASSING = [
         ("/run/anthropic/{path}", "Anthropic"),
         ("/gemini/{path}", "Gemini"),
         ("/run/gemini/v1/{path}", "Gemini, in its OpenAI-compatible form,"),
+        ("/providers/{name}/{path}", "a named provider"),
     )
 ]  # fmt: skip
 _SIMPLE = [
@@ -70,7 +80,6 @@ _SIMPLE = [
     )
     for name in PROVIDERS
 ]  # fmt: skip
-OPERATIONS = [*_PASSING, *_SIMPLE]
 
 
 def provider_of(path: str) -> tuple[Provider, bool, str] | None:
@@ -79,6 +88,11 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
     run_mount = first == "run"
     if run_mount:
         first, _, rest = rest.partition("/")
+    elif first == NAMED_MOUNT:
+        first, _, rest = rest.partition("/")
+        if not first or not rest.strip("/"):
+            return None
+        return first, False, f"/{rest.lstrip('/')}"
     if first not in PROVIDERS or not rest.strip("/"):
         return None
     return first, run_mount, f"/{rest.lstrip('/')}"
@@ -86,7 +100,9 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
 
 def provider_rule(provider: Provider, run_mount: bool) -> Rule:
     """Find the access rule of a provider's mount."""
-    if not run_mount:
+    if provider not in PROVIDERS:
+        mount = f"/{NAMED_MOUNT}/{{name}}/"
+    elif not run_mount:
         mount = f"/{provider}/"
     elif provider == "anthropic":
         mount = "/run/anthropic/"
@@ -136,6 +152,12 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
         request.body = connection.chunks()
         reply = await runtime(scope).models.call(request)
         await pass_on(reply, connection, send)
+
+
+async def list_providers(request: Request) -> Response:
+    """List the model providers."""
+    found = await runtime(request.scope).models.providers(caller(request.scope))
+    return JsonReply({"items": found})
 
 
 async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
@@ -207,9 +229,24 @@ def _request(scope: Scope) -> ProviderRequest:
         length=content_length(headers),
         # An SDK that repeats by itself should get an overload at once and not wait here too.
         may_wait=not any(name == _REPEATS for name, _ in headers),
+        named=provider not in PROVIDERS,
     )
 
 
 async def _nothing():  # noqa: ANN202  # replaced before it is read
     for chunk in ():
         yield chunk
+
+
+OPERATIONS = [
+    *_PASSING,
+    *_SIMPLE,
+    HttpOperation(
+        "GET",
+        "/providers",
+        "List model providers",
+        list_providers,
+        tag="models",
+        reply=items_of(ProviderInfo),
+    ),
+]

@@ -92,6 +92,12 @@ class ChangeApi:
         listen(ListChangedElsewhere, self._on_list_elsewhere)
         container.announcements.listen(self._on_announcement)
         container.page_sessions.on_change = partial(container.events.publish, BrowserSessionsChanged())
+        container.members.on_change = self._on_removal
+
+    def _on_removal(self) -> None:
+        """Let pages read again what a member's removal ended: sessions, and questions that waited."""
+        self._container.events.publish(BrowserSessionsChanged())
+        self._container.events.publish(WaitingPagesChanged())
 
     async def follow(self, caller: Caller) -> AsyncGenerator[list[LiveChange]]:
         """Yield the changes that concern the caller in batches, an empty one about every 15 s; until the caller goes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from codewords_mcp.errors import Conflict, ConsentNeeded, NotFound
+from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.agreement import Agreement
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
@@ -42,6 +42,7 @@ class ConsentApi:
     async def decide(self, caller: Caller, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
         refuse_run(caller, "agree to anything")
+        _require_agreeing(caller)
         await self._container.consents.answer(caller.owner, token, agreed=agreed)
 
     async def answer(self, caller: Caller, token: str, *, agreed: bool) -> str:
@@ -50,6 +51,7 @@ class ConsentApi:
         Raises NotFound if it is open no longer, Conflict if somebody else answered at this moment, Forbidden for another's.
         """
         refuse_run(caller, "agree to anything")
+        _require_agreeing(caller)
         # Read before the answer, which ends the question with its wording.
         wording = (await self.peek(caller, token)).wording
         if not await self._container.consents.answer(caller.owner, token, agreed=agreed):
@@ -90,3 +92,12 @@ class ConsentApi:
         """End an agreement: the next run of the workflow is asked about again. Raises NotFound."""
         refuse_run(caller, "withdraw agreements")
         await self._container.agreements.withdraw(caller.owner, service_id)
+
+
+def _require_agreeing(caller: Caller) -> None:
+    """Raise Forbidden for a member whose role does not agree to permissions for the home."""
+    if caller.member is not None and not caller.agrees:
+        raise Forbidden(
+            f"The role {caller.member.role} does not agree to what a workflow may do.",
+            hint="An author of the home can answer this question.",
+        )

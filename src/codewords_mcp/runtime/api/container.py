@@ -20,6 +20,7 @@ from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.desktop import Desktop
+from codewords_mcp.runtime.auth.members import Members
 from codewords_mcp.runtime.auth.one_time_links import LIFETIME, Links
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.auth.sessions import PageSessions
@@ -155,6 +156,7 @@ class Container:
             lambda run_id, message: self.events.publish(CallRefused(run_id, message))
         )
         self.page_sessions = PageSessions(database, self.keyring)
+        self.members = Members(database, self.keyring)
         self.desktop = Desktop(settings.open_browser)
 
         self._vault = Vault(self.keys.current, self.keys.older)

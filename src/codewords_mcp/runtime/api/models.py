@@ -7,10 +7,18 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
-from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.gateway.keys import TITLES, key_name
+from codewords_mcp.runtime.gateway.named_routes import route_of
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
-from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
+from codewords_mcp.runtime.model.manifest import models_item
+from codewords_mcp.runtime.model.provider import (
+    OWN_PROVIDERS,
+    GatewayResponse,
+    Provider,
+    ProviderInfo,
+    ProviderRequest,
+)
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.unknown_ids import no_workflow
 
@@ -27,17 +35,40 @@ class ModelApi:
         Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
         without a key for the provider, ProviderUnavailable, ProviderTimedOut.
         """
+        request = await self._container.gateway.locate(request)
         authority = self._container.authorities.of(request.caller)
-        authority.require_call(request.provider)
+        authority.require_call(models_item(request.provider))
 
         # Files and batches are shared by all of the provider's account, so calling a model does
         # not include them.
-        if request.caller.kind == "run":
-            route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
-            if route.account:
-                authority.require_account(request.provider)
+        if request.caller.kind == "run" and route_of(request).account:
+            authority.require_account(request.provider)
 
         return await self._container.gateway.send(request)
+
+    async def providers(self, caller: Caller) -> list[ProviderInfo]:
+        """The model providers of this home, those with mounts of their own first."""
+        refuse_run(caller, "list model providers")
+        gateway = self._container.gateway
+        found = [
+            (name, TITLES[name], name, True, f"/{name}") for name in OWN_PROVIDERS
+        ] + [
+            (named.name, named.title, named.interface, named.needs_key, f"/providers/{named.name}")
+            for named in gateway.named
+        ]  # fmt: skip
+        return [
+            ProviderInfo(
+                name=name,
+                title=title,
+                interface=interface,
+                address=gateway.bases[name],
+                mount=mount,
+                key=key_name(name),
+                ready=not needs_key or await gateway.keys.exists(caller.owner, name),
+                resting=gateway.health.blocked_for((name,)),
+            )
+            for name, title, interface, needs_key, mount in found
+        ]
 
     async def prompt(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
         """The simple form: `{model, prompt, example_output?, …}` as JSON → `{response, model, usage, cost}`.
@@ -47,8 +78,8 @@ class ModelApi:
         """
         from codewords_mcp.runtime.services.model_prompt.prompt import answer_request
 
-        self._container.authorities.of(caller).require_call(provider)
-        return await answer_request(self._container.gateway, caller, provider, body)
+        require = self._container.authorities.of(caller).require_call
+        return await answer_request(self._container.gateway, caller, provider, body, require=require)
 
     async def costs(
         self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.api.keys import KeyApi
 from codewords_mcp.runtime.api.lifecycle import close_container, drain_container, open_container
 from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
+from codewords_mcp.runtime.api.members import MemberApi
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
@@ -94,6 +95,7 @@ class Runtime:
         self.configuration = ConfigurationApi(container)
         self.files = FileApi(container)
         self.keys = KeyApi(container)
+        self.members = MemberApi(container)
         self.schedules = ScheduleApi(container)
         self.secrets = SecretApi(container)
         self.models = ModelApi(container)

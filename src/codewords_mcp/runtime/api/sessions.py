@@ -61,14 +61,22 @@ class SessionApi:
         await self._container.page_sessions.end(token)
 
     async def list(self, caller: Caller, session_id: str = "") -> list[PageSession]:
-        """List the browsers that are signed in as the caller, the newest first. That of `session_id` is marked."""
+        """List the browsers that are signed in, the newest first: the caller's own, and for an admin all of the owner.
+
+        That of `session_id` is marked.
+        """
         refuse_run(caller, "see who is signed in")
-        return await self._container.page_sessions.list(caller.owner, session_id)
+        found = await self._container.page_sessions.list(caller.owner, session_id, member=_only_of(caller))
+        if not any(session.member for session in found):
+            return found
+
+        names = {member.id: member.name for member in await self._container.members.list()}
+        return [session.model_copy(update={"member": names.get(session.member or "")}) for session in found]
 
     async def revoke(self, caller: Caller, session_id: str) -> None:
         """Sign a browser out. Raises NotFound."""
         refuse_run(caller, "sign somebody out")
-        await self._container.page_sessions.revoke(caller.owner, session_id)
+        await self._container.page_sessions.revoke(caller.owner, session_id, member=_only_of(caller))
 
     async def create_sign_in(self, caller: Caller, page: str = "") -> str:
         """A one-time address that signs the caller's browser in and leads to a page: a path, or the token of what waits.
@@ -177,6 +185,13 @@ class SessionApi:
     async def follow_login(self, link: str) -> str:
         """Spend a sign-in link; where its person goes on. Raises NotFound."""
         return await self._container.logins.follow(link)
+
+
+def _only_of(caller: Caller) -> str | None:
+    """The member whose sessions the caller sees; None where that is everybody of the owner."""
+    if caller.member is None or caller.kind == "admin":
+        return None
+    return caller.member.id
 
 
 def _refuse_another_users(peer: Peer | None) -> None:

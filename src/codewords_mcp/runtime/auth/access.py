@@ -11,14 +11,15 @@ from typing import Literal
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
 from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
-from codewords_mcp.runtime.model.caller import Caller, Scope
+from codewords_mcp.runtime.auth.roles import ROLES, caller_of, is_owner
+from codewords_mcp.runtime.model.caller import Caller, HomeMember, Scope
 
 Kind = Literal[
     "http", "websocket", "method", "tool", "published", "resource", "prompt", "completion", "subscription", "service"
 ]  # fmt: skip
-Level = Literal["open", "page", "run", "user", "admin"]
-"""The minimum to use an operation: no key, a person's page session, or the key of a run, user or
-admin.
+Level = Literal["open", "page", "run", "user", "admin", "owner"]
+"""The minimum to use an operation: no key, a person's page session, or the key of a run, user,
+admin or owner.
 """
 Effect = Literal["reads", "writes"]
 Listener = Literal["public", "sandbox"]
@@ -36,7 +37,8 @@ class Rule:
     `by_session`: a page that both a key and a person's session open. `by_person`: only the console may use it, by its
     person's session, and no key alone. `sandbox`: the sandbox
     listener serves it although it needs no run's key. That listener also serves all that a run's
-    key may use, and nothing else.
+    key may use, and nothing else. `member_scopes`: the scopes that a member of the home needs
+    instead, since it concerns the member's own account or answers.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class Rule:
     by_session: bool = False
     by_person: bool = False
     sandbox: bool = False
+    member_scopes: tuple[Scope, ...] | None = None
 
     @property
     def in_sandbox(self) -> bool:
@@ -64,6 +67,7 @@ class Access:
 
     `toolsets` must all hold; each is a set of names. `page_session`: a person signed in to the
     page. `console`: the console asks by its person's session, with the rights of the caller.
+    `person`: the person of a page's session, whose scopes bind on pages as elsewhere.
     """
 
     caller: Caller | None
@@ -72,6 +76,7 @@ class Access:
     toolsets: tuple[frozenset[str], ...] = ()
     page_session: bool = False
     console: bool = False
+    person: Caller | None = None
 
     def narrowed_to(self) -> tuple[frozenset[str], ...]:
         """All sets of toolsets that must hold, the caller's own included."""
@@ -148,12 +153,14 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
             f"The key of a run may not use {_subject(rule)}: it runs what its workflow may run, and looks at its own runs.",
             hint="Do this with a user's key, from outside of the workflow.",
         )
-    if rule.level == "admin" and caller.kind != "admin":
+    if rule.level in {"admin", "owner"} and caller.kind != "admin":
         return Forbidden(
             "This needs an admin key.",
             hint="The home's own key is one.",
             remedy=Remedy(RemedyAction.LIST_KEYS),
         )
+    if rule.level == "owner" and not is_owner(caller):
+        return Forbidden("This needs an owner of the home.", hint="The list of members names the owners.")
     if rule.by_person and not access.console:
         return Forbidden(
             "A person answers this, signed in to the console; a key is no answer.",
@@ -196,13 +203,21 @@ def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
 
 
 def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
-    caller = access.caller
-    if caller is None or rule.level in {"open", "page"}:
+    caller = access.person if rule.level == "page" else access.caller
+    if caller is None or rule.level == "open":
         return None
 
-    missing = [scope for scope in rule.scopes if not caller.can(scope)]
+    scopes = rule.scopes
+    if caller.member is not None and rule.member_scopes is not None:
+        scopes = rule.member_scopes
+    missing = [scope for scope in scopes if not caller.can(scope)]
     if not missing:
         return None
+    if caller.member is not None:
+        return Forbidden(
+            f"This needs the scope {' and '.join(missing)}, which the role {caller.member.role} or this key does not have.",
+            hint="An admin of the home can change the role.",
+        )
     if caller.by_token:
         # Authorization servers grant no `deploy`, which `write` includes.
         missing = ["write" if scope == "deploy" else scope for scope in missing]
@@ -242,6 +257,13 @@ def caller_kinds() -> tuple[CallerKind, ...]:
             Access(Caller("ann", "user"), console=True),
         ),
         CallerKind("admin", "The home's own key, or another admin key without scopes.", Access(Caller("local", "admin"))),
+        *(
+            CallerKind(
+                f"member: {role}", f"A member's key with the role {role}. {rights.description}",
+                Access(caller_of(HomeMember(f"m-{role}", role, role))),
+            )
+            for role, rights in ROLES.items()
+        ),
         CallerKind("user", "A user's key without scopes.", Access(Caller("ann", "user"))),
         *(
             CallerKind(

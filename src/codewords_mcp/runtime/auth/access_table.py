@@ -7,11 +7,13 @@ the operation at the least, and the scopes that it needs:
   `run` starts work, spends money or asks something outside, by any method;
   `write` changes what is there; `deploy` is the part of it that brings a project's files live; `admin` administers the home.
 - An operation that only a person may use has the level `user`: a run's key is refused.
+- `member_scopes` of a page bind the member who is signed in. Sessions of other keys have what pages need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from codewords_mcp.runtime.auth.access import PUBLISHED_EXAMPLE, Effect, Kind, Level, Rule
 from codewords_mcp.runtime.model.caller import Scope
@@ -41,7 +43,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "open", (),
         "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
-        "GET /answer/{token}", "POST /answer/{token}",
+        "GET /answer/{token}", "POST /answer/{token}", "GET /join/{token}", "POST /join/{token}",
         "GET /browser/connect", "GET /console/assets/{digest}/{file}", "GET /.well-known/oauth-protected-resource",
         "GET /oauth/client.json", "GET /mcp/server-card", "GET /.well-known/ai-catalog.json",
         "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
@@ -52,12 +54,16 @@ HTTP: tuple[Rule, ...] = (
         "POST /sign-in", "POST /sign-in/here", "GET /sign-in/{token}", "POST /sign-in/{token}", "POST /sign-out",
     ),
     # Where something is agreed, typed or connected, by the owner whose page it is.
-    *_http(
-        "page", (),
-        "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
-        "GET /approvals/{token}", "GET /connect/callback",
-        "GET /connect/{nonce}", "POST /connect/{nonce}",
-        "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
+    Rule("http", "GET /approvals/{token}", "page", member_scopes=("run",)),
+    *(
+        replace(rule, member_scopes=("write",))
+        for rule in _http(
+            "page", (),
+            "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
+            "GET /connect/callback",
+            "GET /connect/{nonce}", "POST /connect/{nonce}",
+            "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
+        )
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
     Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
@@ -68,7 +74,8 @@ HTTP: tuple[Rule, ...] = (
         "run", ("run",),
         "* /run/{service_id}/{path}", "* /run_async/{service_id}/{path}", "POST /provision-request", "POST /file",
         "* /openai/{path}", "* /run/openai/v1/{path}", "* /anthropic/{path}", "* /run/anthropic/{path}",
-        "* /gemini/{path}", "* /run/gemini/v1/{path}", "POST /run/openai/", "POST /run/anthropic/", "POST /run/gemini/",
+        "* /gemini/{path}", "* /run/gemini/v1/{path}", "* /providers/{name}/{path}",
+        "POST /run/openai/", "POST /run/anthropic/", "POST /run/gemini/",
         *(
             f"* /{version}/{word}"
             for version in ("v1", "v2")
@@ -86,7 +93,15 @@ HTTP: tuple[Rule, ...] = (
             "GET /console/{page}", "GET /console/answers/{run_id}", "GET /events")
     ),
     # The same answer as on the page of a question, so it needs no more scopes than that.
-    Rule("http", "POST /questions/{token}", "user", effect="writes", by_person=True),
+    Rule("http", "POST /questions/{token}", "user", effect="writes", by_person=True, member_scopes=("run",)),
+    # A member's own account, whatever the role. A key that is no member's needs what it always needed.
+    *(
+        Rule("http", name, "user", ("write",), "writes", member_scopes=())
+        for name in ("POST /sign-ins", "DELETE /sessions/{session_id}")
+    ),
+    Rule("http", "GET /sessions", "user", ("read",), member_scopes=()),
+    Rule("http", "GET /me", "user", ("read",), member_scopes=()),
+    Rule("http", "POST /workflows/{service_id}/page", "user", ("write",), "writes", member_scopes=("run",)),
     # Reads by a person.
     *_http(
         "user", ("read",),
@@ -94,9 +109,9 @@ HTTP: tuple[Rule, ...] = (
         "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
-        "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
+        "GET /usage", "GET /costs", "GET /providers", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting", "GET /questions/{token}", "GET /sessions", "GET /agreements", "GET /alerts", "GET /alerts/settings",
+        "GET /waiting", "GET /questions/{token}", "GET /agreements", "GET /alerts", "GET /alerts/settings",
         "GET /recordings", "GET /recordings/{run_id}",
         "GET /replays/{replay_id}",
         "GET /workflows/{service_id}/tests", "GET /triggers", "GET /triggers/kinds", "GET /triggers/{trigger_id}",
@@ -122,7 +137,6 @@ HTTP: tuple[Rule, ...] = (
     # Changes by a person.
     *_http(
         "user", ("write",),
-        "POST /sign-ins", "DELETE /sessions/{session_id}", "POST /workflows/{service_id}/page",
         "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits", "PUT /drafts/{draft_id}/name",
@@ -157,8 +171,11 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "admin", ("admin",),
         "GET /keys", "POST /keys", "DELETE /keys/{key_id}", "POST /stop", "POST /resume", "GET /budgets", "PUT /budgets/{scope}",
-        "DELETE /budgets/{scope}", "POST /secrets/rotate-key",
+        "DELETE /budgets/{scope}",
+        "GET /members", "POST /members", "PUT /members/{member_id}", "DELETE /members/{member_id}",
+        "POST /members/{member_id}/invitation",
     ),
+    *_http("owner", ("admin",), "POST /secrets/rotate-key"),
     # The transport of MCP: each message has a rule of its own.
     *(
         Rule("http", name, "user", transport=True)

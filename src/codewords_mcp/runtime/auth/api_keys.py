@@ -19,16 +19,18 @@ from codewords_mcp.runtime.auth.key_format import (
     new_key,
     new_run_key,
 )
+from codewords_mcp.runtime.auth.roles import caller_of, limit_to_role
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, Scope
 from codewords_mcp.runtime.model.key import KeyInfo
 from codewords_mcp.runtime.model.time_bounds import check_seconds
-from codewords_mcp.runtime.store import access
+from codewords_mcp.runtime.store import access, members
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import KeyRow
 
 KEY_FILE = "api.key"
 _HOME_KEY = "home:"
+_MEMBER = "m-"
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
@@ -99,6 +101,8 @@ class ApiKeys:
         self.on_unbound: Callable[[str], None] = _ignore_unbound
         """Called with the id of a sandbox whose key acts for no run any more."""
         self._known: dict[str, Caller] = {}
+        self._forgotten = 0
+        """Counts how often callers were forgotten: what was read before that is not kept."""
         self._models: dict[str, tuple[str, ...] | None] = {}
 
     def _own_key(self) -> str:
@@ -180,11 +184,11 @@ class ApiKeys:
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
 
-        row = await self._db.read(access.key_by_hash, digest)
-        if row is None or row["one_time"]:
+        found = await self._db.read(access.key_by_hash, digest)
+        if found is None or found.row["one_time"]:
             caller = None
         else:
-            caller = _live(row)
+            caller = _live(found)
 
         if caller is None:
             raise Unauthenticated(
@@ -200,8 +204,8 @@ class ApiKeys:
         return caller.key_id or self._home_reference()
 
     def key_id(self, reference: str) -> str | None:
-        """The id of a key that `reference` named; None for the home's own key."""
-        if reference.startswith(_HOME_KEY):
+        """The id of a key that `reference` named; None for the home's own key, and for a member without one."""
+        if reference.startswith(_HOME_KEY) or is_member_id(reference):
             return None
         return reference
 
@@ -213,11 +217,17 @@ class ApiKeys:
                 return Caller(HOME_OWNER, "admin")
             return None
 
-        row = await self._db.read(access.key_by_id, reference)
-        if row is None or row["one_time"]:
+        if is_member_id(reference):
+            member = await self._db.read(members.present, reference)
+            if member is None or owner != HOME_OWNER:
+                return None
+            return caller_of(member)
+
+        found = await self._db.read(access.key_by_id, reference)
+        if found is None or found.row["one_time"]:
             caller = None
         else:
-            caller = _live(row)
+            caller = _live(found)
 
         if caller is not None and caller.owner == owner:
             return caller
@@ -229,17 +239,19 @@ class ApiKeys:
         return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
 
     async def _from_store(self, digest: str) -> Caller:
-        row = await self._db.read(access.key_by_hash, digest)
-        if row is None:
+        forgotten = self._forgotten
+        found = await self._db.read(access.key_by_hash, digest)
+        if found is None:
             raise Unauthenticated(
                 _REFUSED, hint="The home's own key is in its api.key file.", remedy=CREATE_KEY
             )
-        if row["revoked"]:
+        row = found.row
+        if row["revoked"] or _is_orphan(found):
             raise Unauthenticated("That API key was revoked.", remedy=CREATE_KEY)
         if row["expires_at"] is not None and row["expires_at"] <= now():
             raise Unauthenticated("That API key has expired.", remedy=CREATE_KEY)
 
-        caller = _caller(row)
+        caller = _caller(found)
         # The update counts only for the first caller, so two requests at a time can't share it.
         if row["one_time"]:
             if not await self._db.write(access.spend_key, row["id"], now()):
@@ -247,7 +259,8 @@ class ApiKeys:
                     "That one-time API key was already used.",
                     remedy=Remedy(RemedyAction.CREATE_ONE_TIME_KEY),
                 )
-        elif row["expires_at"] is None and not self._db.shared:  # another process may revoke it
+        # Another process may revoke it, and one that was revoked while it was read is not kept.
+        elif row["expires_at"] is None and not self._db.shared and forgotten == self._forgotten:
             self._known[digest] = caller
 
         return caller
@@ -284,10 +297,12 @@ class ApiKeys:
         models: list[str] | None = None,
         scopes: list[Scope] | None = None,
         toolsets: list[str] | None = None,
+        member: str | None = None,
     ) -> tuple[str, KeyInfo]:
         """Make a key. Returns its text, which is not stored, and its record. Raises InvalidInput.
 
-        `models` are names and patterns, None for all; `scopes` and `toolsets` likewise.
+        `models` are names and patterns, None for all; `scopes` and `toolsets` likewise. `member` is the
+        id of the member that it belongs to: it has the member's rights at each use, and ends with them.
         """
         if not owner.isprintable() or not 0 < len(owner) <= 64:
             raise InvalidInput("A key's owner is 1 to 64 printable characters.")
@@ -326,6 +341,7 @@ class ApiKeys:
             "models": models,
             "scopes": scopes,
             "toolsets": toolsets,
+            "member": member,
         }
         await self._db.write(access.add_key, values)
 
@@ -338,32 +354,62 @@ class ApiKeys:
         return [_key_info(row) for row in await self._db.read(access.list_keys, limit, after)]
 
     async def is_known(self, key_id: str) -> bool:
-        """Whether there is a key of this id, also a revoked one."""
+        """Whether there is a key of this id, also a revoked one, or a member."""
+        if is_member_id(key_id):
+            return await self._db.read(members.present, key_id) is not None
         return await self._db.read(access.key_by_id, key_id) is not None
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""
         if not await self._db.write(access.revoke_key, key_id):
             raise NotFound("There is no key of that id.", remedy=Remedy(RemedyAction.LIST_KEYS))
-        self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
+        self._forget(lambda caller: caller.key_id == key_id)
+
+    def forget_member(self, member_id: str) -> None:
+        """Read a member's rights anew at the next use of any of their keys: they have changed."""
+        self._forget(lambda caller: caller.member is not None and caller.member.id == member_id)
+
+    def _forget(self, is_changed: Callable[[Caller], bool]) -> None:
+        self._forgotten += 1
+        self._known = {digest: caller for digest, caller in self._known.items() if not is_changed(caller)}
 
 
-def _caller(row: KeyRow) -> Caller:
-    return Caller(
+def new_member_id() -> str:
+    """Make the id of a member. It also stands where a key's id does, and no key has such a one."""
+    return _MEMBER + random.token_hex(7)
+
+
+def is_member_id(text: str) -> bool:
+    """Whether a text has the form of a member's id."""
+    return text.startswith(_MEMBER)
+
+
+def _caller(found: access.HeldKey) -> Caller:
+    row = found.row
+    caller = Caller(
         row["owner"],
         row["kind"],
         key_id=row["id"],
         scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
         toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
     )
+    if found.member is None:
+        return caller
+    return limit_to_role(caller, found.member)
 
 
-def _live(row: KeyRow) -> Caller | None:
-    """The key's holder, unless it was revoked or has expired."""
-    expired = row["expires_at"] is not None and row["expires_at"] <= now()
-    if row["revoked"] or expired:
+def _is_orphan(found: access.HeldKey) -> bool:
+    """Whether the member of the key is gone."""
+    return found.row["member"] is not None and found.member is None
+
+
+def _live(found: access.HeldKey) -> Caller | None:
+    """The key's holder, unless it was revoked or has expired, or its member is gone."""
+    expires_at = found.row["expires_at"]
+    expired = expires_at is not None and expires_at <= now()
+    if found.row["revoked"] or expired or _is_orphan(found):
         return None
-    return _caller(row)
+    return _caller(found)
 
 
 def _key_info(row: KeyRow) -> KeyInfo:

@@ -22,7 +22,14 @@ from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.integration_names import app_name
 from codewords_mcp.runtime.model.integration_names import covers as covers_app
-from codewords_mcp.runtime.model.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
+from codewords_mcp.runtime.model.manifest import (
+    ANY,
+    MODELS,
+    PAGE_SERVICES,
+    Manifest,
+    account_item,
+    covers,
+)
 from codewords_mcp.runtime.model.service_operations import item_of
 
 Refused = Callable[[str, str], object]
@@ -401,7 +408,8 @@ class Authorities:
 
 def _shown(name: str, otherwise: str = "it") -> str:
     """A name in a sentence: only if it looks like one."""
-    plain = name.isascii() and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
+    bare = name.removesuffix(MODELS)
+    plain = bare.isascii() and bare.replace("_", "").replace(".", "").replace("-", "").isalnum()
     # The name comes from the program's request: only an identifier is repeated in a message.
     if plain and len(name) <= 80:
         return f"`{name}`"

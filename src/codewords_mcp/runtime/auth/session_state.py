@@ -48,7 +48,8 @@ class OpenedPage:
 class SessionState:
     """A session as it is stored. `key` refers to the API key, `uid` is the machine's user whose browser it is.
 
-    `spent` are the digests of former secrets, the last one last. Times are in µs.
+    `member` is the member's id, "" for a session by a key that is no member's. `spent` are the digests of former
+    secrets, the last one last. Times are in µs.
     """
 
     key: str
@@ -63,15 +64,17 @@ class SessionState:
     rotated: int
     spent: list[str] = field(default_factory=list[str])
     pages: list[OpenedPage] = field(default_factory=list[OpenedPage])
+    member: str = ""
 
     @classmethod
     def begin(
-        cls, key: str, owner: str, *, uid: int | None, browser: str, at: int
+        cls, key: str, owner: str, *, member: str = "", uid: int | None, browser: str, at: int
     ) -> tuple[SessionState, str]:
         """Make a session; (what is stored, its first secret)."""
         seed, secret = secrets.token_hex(32), secrets.token_urlsafe(32)
         following = digest_of(_derived(seed, secret))
-        return cls(key, owner, uid, browser, at, at, seed, digest_of(secret), following, at), secret
+        state = cls(key, owner, uid, browser, at, at, seed, digest_of(secret), following, at, member=member)
+        return state, secret
 
     @classmethod
     def parse(cls, text: str) -> SessionState:

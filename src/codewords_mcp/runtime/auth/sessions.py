@@ -46,6 +46,8 @@ MAX_PER_OWNER: Final = 50
 _OWNER: Final = ""
 """Of the rows: no key's owner has this name."""
 _SESSIONS, _SIGN_INS, _OPENINGS = "browser_sessions", "page_sign_ins", "page_openings"
+SESSION_SPACE: Final = (_OWNER, _SESSIONS, "member")
+"""The place of the sessions among stored values, and the field of their JSON that has the member."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 log = structlog.get_logger(__name__)
 _TARGET = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~%!$'()*+,;:@=?&-]{0,2000}")
@@ -132,6 +134,11 @@ class PageSessions:
         require_person(caller)
         return await self._begin(caller, uid, browser)
 
+    async def begin_member(self, caller: Caller, uid: int | None = None, *, browser: str = "") -> str:
+        """Start a session for a member whom an invitation or an issuer has named, and return its token. Raises Forbidden."""
+        require_person(caller)
+        return await self._begin(caller, uid, browser)
+
     async def find(self, token: str, uid: int | None = None) -> SignedIn | None:
         """Return the session of a token. None if it has ended, or belongs to another user.
 
@@ -181,8 +188,11 @@ class PageSessions:
             describe("session.end", found.caller, parts[0])
             await self._remove(parts[0])
 
-    async def list(self, owner: str, session_id: str = "") -> list[PageSession]:
-        """List the owner's sessions, the newest first. That of `session_id` is marked as `current`."""
+    async def list(self, owner: str, session_id: str = "", *, member: str | None = None) -> list[PageSession]:
+        """List the owner's sessions, the newest first, or only those of a member.
+
+        That of `session_id` is marked as `current`.
+        """
         at = self._clock()
         rows = await self._db.read(values.live, _OWNER, _SESSIONS, at)
         states = [(row, SessionState.parse(row["value"])) for row in rows]
@@ -196,18 +206,19 @@ class PageSessions:
                 expires_at=to_datetime(row["expires_at"]),
                 workflows=[page.service_id for page in state.pages],
                 current=row["key"] == session_id,
+                member=state.member or None,
             )
             for row, state in states
-            if state.owner == owner and not state.is_idle(at)
+            if _is_of(state, owner, member) and not state.is_idle(at)
         ]
         return sorted(found, key=_began, reverse=True)
 
-    async def revoke(self, owner: str, session_id: str) -> None:
-        """End a session of this owner. Raises NotFound."""
+    async def revoke(self, owner: str, session_id: str, *, member: str | None = None) -> None:
+        """End a session of this owner, or of this member only. Raises NotFound."""
 
         def end(connection: Connection) -> bool:
             row = values.get(connection, _OWNER, _SESSIONS, session_id, at)
-            if row is None or SessionState.parse(row["value"]).owner != owner:
+            if row is None or not _is_of(SessionState.parse(row["value"]), owner, member):
                 return False
             return values.remove(connection, _OWNER, _SESSIONS, session_id, at)
 
@@ -275,10 +286,12 @@ class PageSessions:
         at, session_id = self._clock(), secrets.token_hex(8)
         describe("session.begin", caller, session_id)
         reference = self._keyring.reference(caller)
-        state, secret = SessionState.begin(reference, caller.owner, uid=uid, browser=browser, at=at)
+        state, secret = SessionState.begin(
+            reference, caller.owner, member=_member_of(caller), uid=uid, browser=browser, at=at
+        )
 
         def put(connection: Connection) -> None:
-            _make_room(connection, _SESSIONS, caller.owner, at)
+            _make_room(connection, _SESSIONS, caller, at)
             values.put(connection, _OWNER, _SESSIONS, session_id, state.text(), at + int(SESSION_TTL * 1e6))
 
         await self._db.write(put)
@@ -317,10 +330,11 @@ class PageSessions:
 
     async def _store_once(self, space: str, caller: Caller, more: dict[str, str | None]) -> str:
         token, at = secrets.token_urlsafe(32), self._clock()
-        data = json.dumps({"key": self._keyring.reference(caller), "owner": caller.owner, **more})
+        named = {"key": self._keyring.reference(caller), "owner": caller.owner, "member": _member_of(caller)}
+        data = json.dumps({**named, **more})
 
         def put(connection: Connection) -> None:
-            _make_room(connection, space, caller.owner, at)
+            _make_room(connection, space, caller, at)
             values.put(connection, _OWNER, space, _digest(token), data, at + int(SIGN_IN_TTL * 1e6))
 
         await self._db.write(put)
@@ -362,16 +376,24 @@ def _ignore_change() -> None:
     """Nobody listens."""
 
 
-def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
-    """End the owner's oldest beyond `MAX_PER_OWNER`, and beyond `MAX_SESSIONS` the largest owner's
-    oldest.
+def _member_of(caller: Caller) -> str:
+    return "" if caller.member is None else caller.member.id
+
+
+def _is_of(state: SessionState, owner: str, member: str | None) -> bool:
+    return state.owner == owner and member in {None, state.member}
+
+
+def _make_room(connection: Connection, space: str, caller: Caller, at: int) -> None:
+    """End the oldest beyond `MAX_PER_OWNER` of an owner or member, and beyond `MAX_SESSIONS` the oldest of who has most.
 
     No session is refused: else a holder of a key could keep all others from signing in.
     """
-    by_owner: dict[str, list[str]] = {}
+    by_owner: dict[tuple[str, str], list[str]] = {}
     for row in values.live(connection, _OWNER, space, at):
-        by_owner.setdefault(json.loads(row["value"])["owner"], []).append(row["key"])
-    own = by_owner.get(owner, [])
+        stored = json.loads(row["value"])
+        by_owner.setdefault((stored["owner"], stored.get("member", "")), []).append(row["key"])
+    own = by_owner.get((caller.owner, _member_of(caller)), [])
 
     surplus = own[: max(0, len(own) - MAX_PER_OWNER + 1)]
     if not surplus and sum(map(len, by_owner.values())) >= MAX_SESSIONS:
@@ -389,6 +411,14 @@ def require_person(caller: Caller) -> None:
         raise Forbidden(
             "A key for some toolsets does not sign in to the pages.", hint="Use a key without --toolsets."
         )
+    if caller.member is not None:
+        if caller.member.kind == "service":
+            raise Forbidden(
+                "A service account signs in nowhere.",
+                hint="It has keys only; people are members of their own.",
+            )
+        # What a member may do on a page is the access table's to say, by the role.
+        return
     if not caller.can("write"):
         raise InsufficientScope("write", by_token=False)
 

@@ -17,7 +17,7 @@ from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.error_verdicts import MAX_ERROR_BYTES, NO_ACTION, Verdict, judge
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health, Name
-from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, in_trial_order
+from codewords_mcp.runtime.gateway.keys import ProviderKey, in_trial_order, title_of
 from codewords_mcp.runtime.model.model_errors import ProviderTimedOut, ProviderUnavailable
 
 MAX_WAIT = 20.0
@@ -183,7 +183,7 @@ def _pause(retry_after: float | None, retry: int) -> float:
 
 
 def _circuit_open(call: ProviderCall, seconds: float) -> ProviderUnavailable:
-    title, whole = TITLES[call.route.provider], max(1, round(seconds))
+    title, whole = title_of(call.route.provider), max(1, round(seconds))
     error = ProviderUnavailable(
         f"{title} has failed several times in a row, so calls to it are suspended for {whole} s.",
         hint=f"Try again in {whole} s.",

@@ -86,7 +86,7 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     name = prices.real_name(facts.model.rpartition("/")[2])
     window = prices.window(provider, facts.model) or _WINDOW
     # A header can give a caller the large window.
-    if provider == "anthropic":
+    if facts.route.dialect == "anthropic":
         window = max(window, _WINDOW)
     tokens = _input_tokens(facts, inputs, window, name)
     found = prices.highest_rates(provider, facts.model, tokens, _tier(facts.parsed))

@@ -10,7 +10,7 @@ from typing import Protocol
 from codewords_mcp.runtime.gateway.accounts import Reservation
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
-from codewords_mcp.runtime.gateway.keys import TITLES
+from codewords_mcp.runtime.gateway.keys import title_of
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
@@ -192,7 +192,7 @@ class ProviderCall:
                 if passed_bytes:
                     yield passed_bytes
         except OSError as error:
-            raise provider_error(TITLES[self.route.provider], error) from error
+            raise provider_error(title_of(self.route.provider), error) from error
 
         self._complete = True
         rest = tap.rest() if tap is not None else b""

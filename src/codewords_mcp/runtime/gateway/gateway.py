@@ -22,11 +22,13 @@ from codewords_mcp.runtime.gateway.error_verdicts import when_to_return
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts
-from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, ProviderKeys
+from codewords_mcp.runtime.gateway.keys import ProviderKey, ProviderKeys, title_of
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.meter import CallMeter
+from codewords_mcp.runtime.gateway.named_providers import NamedProviders
+from codewords_mcp.runtime.gateway.named_routes import locate, route_of
 from codewords_mcp.runtime.gateway.prices import Prices
-from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls, find_route
+from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls
 from codewords_mcp.runtime.gateway.rate_limits import RateLimits
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
 from codewords_mcp.runtime.gateway.rules import allows, fallbacks_for
@@ -43,6 +45,8 @@ from codewords_mcp.settings import Settings
 
 CHUNK_BYTES = 256 << 10
 """Bytes handed to a connection at once. A larger chunk would delay all other calls."""
+PRICE_HEADER = b"x-codewords-price"
+"""Header of a response: `unknown` where the model has no price, so that a budget would refuse it."""
 _UPLOAD_URL, _CONTROL_URL = b"x-goog-upload-url", b"x-goog-upload-control-url"
 
 
@@ -62,12 +66,13 @@ class Gateway:
         self.keys = ProviderKeys(secrets)
         self.call_chain = CallChain(self._run_ended, self.prepare)
         self.ledger = Ledger(database)
-        self.prices = Prices(settings.model_prices, settings.model_aliases)
+        self.named = NamedProviders(settings.providers)
+        self.prices = Prices(settings.model_prices, settings.model_aliases, self.named)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self._keyring = keyring
         self._meter = CallMeter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks
-        self._bases = base_urls(settings)
+        self.bases = base_urls(settings) | {provider.name: provider.base_url for provider in self.named}
         self._upstream = Upstream(
             PhaseTimeouts(
                 settings.provider_connect_timeout,
@@ -76,9 +81,10 @@ class Gateway:
                 settings.provider_whole_timeout,
             )
         )
-        self._attempts = Attempts(Health(), settings.provider_retries)
+        self.health = Health()
+        self._attempts = Attempts(self.health, settings.provider_retries)
         self._cache = cache.Cache()
-        self._rates = RateLimits(settings.provider_rates, settings.key_rates)
+        self._rates = RateLimits(settings.provider_rates, settings.key_rates, self.bases)
         self._tickets = uploads.UploadTickets()
         self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
@@ -87,8 +93,15 @@ class Gateway:
         self.budgets.forget_run(run_id)
         self._tickets.forget_run(run_id)
 
+    async def locate(self, request: ProviderRequest) -> ProviderRequest:
+        """The request as it is to be sent: one that names a provider in its model goes to that.
+
+        Raises NotFound for an unknown provider, and whatever the body of the request raises.
+        """
+        return await locate(request, self.named)
+
     async def send(self, request: ProviderRequest) -> GatewayResponse:
-        """Send a request, unless the recorder of the caller's run answers it.
+        """Send a request that was located, unless the recorder of the caller's run answers it.
 
         See `_call_provider` for errors.
 
@@ -108,7 +121,7 @@ class Gateway:
         return await (
             self._call_provider(request)
             if session is None
-            else recorded.answer_or_record(request, session, self._bases, self._call_provider)
+            else recorded.answer_or_record(request, session, self.bases, self._call_provider)
         )
 
     async def _call_provider(self, request: ProviderRequest) -> GatewayResponse:
@@ -120,13 +133,21 @@ class Gateway:
         BudgetExceeded, UnpricedModel, TooBusy if a rate limit would delay it too long,
         ProviderUnavailable, ProviderTimedOut, and whatever the body of the request raises.
         """
-        route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
-        keys = await self.keys.find(request.caller.owner, route.provider)
+        route = route_of(request)
+        named = self.named.find(route.provider) if request.named else None
+        keys = await self.keys.find(
+            request.caller.owner, route.provider, needed=named is None or named.needs_key
+        )
         self._telemetry = await self._prepared()
         facts = None
         if route.kind == "metered":
-            facts = read_request(route, b"".join([chunk async for chunk in request.body]))
+            content = request.content
+            if content is None:
+                content = b"".join([chunk async for chunk in request.body])
+            facts = read_request(route, content)
         call, limits = await self._exchange(request, route, facts)
+        if named is not None and named.reports_unasked:
+            call.strip = False
         facts = call.facts
         lookup = facts and cache.cache_lookup(request.headers, request.query, call.origin, facts)
         if lookup and lookup.may_serve and (cached := self._cache.find(lookup.key)):
@@ -223,7 +244,7 @@ class Gateway:
         This takes half a second, which the first call need not wait for.
         """
         if self._warming is None:
-            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
+            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self.bases))
         return self._warming
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
@@ -303,9 +324,9 @@ class Gateway:
             # Before the request: afterwards nothing tells how far it got.
             call.sent = True
             return await self._upstream.request(
-                TITLES[route.provider],
+                title_of(route.provider),
                 request.method,
-                (self._bases[route.provider], f"{route.path}?{query}" if query else route.path),
+                (self.bases[route.provider], f"{route.path}?{query}" if query else route.path),
                 headers.to_provider(request.headers, route, key.value, media=facts.media if facts else b""),
                 content,
                 length,
@@ -321,6 +342,8 @@ class Gateway:
         self, request: ProviderRequest, call: ProviderCall, response: ProviderResponse
     ) -> headers.Headers:
         cached = headers.to_caller(response.headers, edited=call.strip)
+        if call.facts is not None and not self.prices.knows(call.route.provider, call.model):
+            cached.append((PRICE_HEADER, b"unknown"))
         if call.instead_of:
             cached += [
                 (b"x-codewords-model", call.model.encode()),

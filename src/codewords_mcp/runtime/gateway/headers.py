@@ -18,7 +18,7 @@ _HOP_BY_HOP = frozenset(
 )  # fmt: skip
 _OURS = frozenset(
     {
-        b"authorization", b"x-api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
+        b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
         b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id",
         b"codewords-dry-run", b"run-as-template",
         b"x-codewords-cache",
@@ -45,7 +45,7 @@ _DROPPED_INWARD = (
 # Cookies and rules of transport would apply to the runtime's host, which is not the provider's.
 _DROPPED_OUTWARD = _HOP_BY_HOP | {
     b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security",
-    b"x-codewords-model", b"x-codewords-instead-of", b"x-codewords-cache",
+    b"x-codewords-model", b"x-codewords-instead-of", b"x-codewords-cache", b"x-codewords-price",
 }  # fmt: skip
 _OF_BODY = frozenset({b"content-type", b"content-encoding"})
 # Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0).
@@ -63,7 +63,9 @@ def to_provider(headers: Headers, route: ProviderRoute, key: bytes, *, media: by
     if media:
         forwarded = [pair for pair in forwarded if pair[0] not in _OF_BODY]
         forwarded.append((b"content-type", media))
-    forwarded.append(_credential(headers, route, key))
+    # A server of one's own may need no key.
+    if key:
+        forwarded.append(_credential(headers, route, key))
     return forwarded
 
 
@@ -81,6 +83,8 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
 
 
 def _credential(headers: Headers, route: ProviderRoute, key: bytes) -> tuple[bytes, bytes]:
+    if route.credential:
+        return route.credential.encode(), key
     if route.dialect == "openai":
         return b"authorization", b"Bearer " + key
     if route.provider == "gemini":

@@ -14,6 +14,7 @@ from itertools import count
 from codewords_mcp.errors import ServiceNotAvailable
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.gateway.health import Health
+from codewords_mcp.runtime.gateway.named_providers import PRESETS
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.secrets.service import SecretService
@@ -23,7 +24,9 @@ NAMES: dict[Provider, str] = {
     "anthropic": "ANTHROPIC_API_KEY",
     "gemini": "GEMINI_API_KEY",
 }
-TITLES: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
+TITLES: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"} | {
+    preset.name: preset.title for preset in PRESETS.values()
+}
 MAX_KEYS = 20
 """Keys of one provider."""
 _MAX_CACHED = 1024
@@ -52,8 +55,8 @@ class ProviderKeys:
         self._known: dict[tuple[str, Provider], list[ProviderKey]] = {}
         self._as_of = -1
 
-    async def find(self, owner: str, provider: Provider) -> list[ProviderKey]:
-        """At least one key.
+    async def find(self, owner: str, provider: Provider, *, needed: bool = True) -> list[ProviderKey]:
+        """At least one key: an empty one where there is none and none is `needed`.
 
         Raises StorageFailed, and ServiceNotAvailable with the way to add a key.
         """
@@ -70,10 +73,14 @@ class ProviderKeys:
             if keys and cacheable and as_of == self._secrets.changes:
                 keys = self._known.setdefault((owner, provider), keys)
 
-        if not keys:
+        if not keys and needed:
             raise missing_key_error(provider)
 
-        return keys
+        return keys or [ProviderKey("", b"", (provider, "key", "", ""))]
+
+    async def exists(self, owner: str, provider: Provider) -> bool:
+        """Whether calls of this owner have a key."""
+        return bool((await self._load(owner, provider))[0])
 
     async def configured(self) -> list[Provider]:
         """Providers that the home itself has a key for."""
@@ -93,7 +100,18 @@ class ProviderKeys:
 
 def names_of(provider: Provider) -> list[str]:
     """Possible names of a provider's keys."""
-    return [NAMES[provider], *(f"{NAMES[provider]}_{number}" for number in range(2, MAX_KEYS + 1))]
+    first = key_name(provider)
+    return [first, *(f"{first}_{number}" for number in range(2, MAX_KEYS + 1))]
+
+
+def key_name(provider: Provider) -> str:
+    """Name of a provider's first key: `GROQ_API_KEY`."""
+    return NAMES.get(provider) or f"{provider.upper().replace('-', '_')}_API_KEY"
+
+
+def title_of(provider: Provider) -> str:
+    """A provider's name in texts."""
+    return TITLES.get(provider, provider)
 
 
 def _keys(
@@ -131,9 +149,9 @@ def in_trial_order(
 
 def missing_key_error(provider: Provider) -> ServiceNotAvailable:
     """The error for a provider without a key."""
-    name = NAMES[provider]
+    name = key_name(provider)
     return ServiceNotAvailable(
-        f"No {TITLES[provider]} API key is set, so the call was not made.",
+        f"No {title_of(provider)} API key is set, so the call was not made.",
         hint=f"The runtime reads {name} from its secrets, or from its environment.",
         remedy=set_secret(name),
     )

@@ -151,7 +151,7 @@ class CallMeter:
         """
         provider, requested = call.route.provider, call.facts.model if call.facts is not None else ""
         # A name from the settings means their price, whatever model responds.
-        if self._prices.is_own(requested):
+        if self._prices.is_own(provider, requested):
             first = requested
         else:
             first = reading.model or requested

@@ -9,10 +9,12 @@ are compiled once and multiplied here. It prices everything else (audio, images,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
+from codewords_mcp.runtime.gateway.named_providers import NamedProviders
 from codewords_mcp.runtime.gateway.usage import Tokens
 from codewords_mcp.runtime.model.provider import Provider
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 USD = 10**12
 """Picodollars."""
-_NAMES: dict[Provider, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+_TABLES: dict[Provider, tuple[str, ...]] = {
+    "openai": ("openai",), "anthropic": ("anthropic",), "gemini": ("google",),
+}  # fmt: skip
+"""Names of the providers in genai-prices."""
 _TEXT = frozenset(
     {
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens",
@@ -88,12 +93,23 @@ class _PricedModel:
 class Prices:
     """Prices calls.
 
-    `own`: model → {input, output, cached?} in USD per million tokens; `aliases`: name → name.
+    `own`: model, or `provider/model`, → {input, output, cached?} in USD per million tokens; `aliases`: name → name.
     """
 
-    def __init__(self, own: dict[str, dict[str, float]], aliases: dict[str, str]) -> None:
+    def __init__(
+        self,
+        own: dict[str, dict[str, float]],
+        aliases: dict[str, str],
+        named: NamedProviders | None = None,
+    ) -> None:
         self._own = {model: _own_rates(prices) for model, prices in own.items()}
         self._aliases = aliases
+        self._tables: dict[Provider, tuple[str, ...]] = dict(_TABLES)
+        for provider in named or ():
+            self._tables[provider.name] = provider.tables
+            self._own |= {
+                f"{provider.name}/{model}": _own_rates(prices) for model, prices in provider.prices.items()
+            }
         self._known: dict[tuple[Provider, str, str], _PricedModel | None] = {}
         self._day = 0
 
@@ -131,9 +147,13 @@ class Prices:
             return known.window
         return None
 
-    def is_own(self, model: str) -> bool:
+    def knows(self, provider: Provider, model: str) -> bool:
+        """Whether a model has a price."""
+        return self._find(provider, model, "") is not None
+
+    def is_own(self, provider: Provider, model: str) -> bool:
         """Whether the settings price or alias this name."""
-        return model in self._aliases or model in self._own
+        return model in self._aliases or model in self._own or f"{provider}/{model}" in self._own
 
     def real_name(self, model: str) -> str:
         """The model behind an alias."""
@@ -151,15 +171,25 @@ class Prices:
         return self._known[key]
 
     def _load(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
-        # Gemini's names have a prefix.
-        name = model.rpartition("/")[2]
-        name = self.real_name(name)
-        if name in self._own:
-            return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
+        # Gemini's names have a prefix; those of a provider that sells others' models have theirs.
+        short = self.real_name(model.rpartition("/")[2])
+        whole = self.real_name(model) if provider not in _TABLES else short
+        own = (f"{provider}/{whole}", f"{provider}/{short}", short, f"{provider}/*")
+        for name in own:
+            if name in self._own:
+                return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
 
-        if not name:
+        if not short:
             return None
-        found = _find_in_tables(_NAMES[provider], name)
+        found = next(
+            (
+                listed
+                for table in self._tables.get(provider, ())
+                for name in dict.fromkeys((whole, short))
+                if (listed := _find_in_tables(table, name))
+            ),
+            None,
+        )
         if found is None:
             return None
 
@@ -174,7 +204,7 @@ class Prices:
         return _compiled(price, found.context_window)
 
 
-def _own_rates(prices: dict[str, float]) -> TokenRates:
+def _own_rates(prices: Mapping[str, float]) -> TokenRates:
     unit = {name: round(prices[name] * 10**6) for name in _OWN_FIELDS if name in prices}
     plain = unit.get("input", 0)
     return TokenRates(plain, unit.get("output", 0), unit.get("cached", plain), plain, plain)

@@ -26,6 +26,9 @@ Flavor = Literal[
     "chat", "completions", "responses", "embeddings", "images", "audio", "messages", "generate", "embed", ""
 ]
 
+Credential = Literal["", "api-key"]
+"""The header of the provider's key; "" for that of the dialect."""
+
 COMPATIBLE = "/v1beta/openai"
 """Path of Google's OpenAI-compatible interface."""
 
@@ -87,6 +90,7 @@ class ProviderRoute:
     """It lists, reads, changes or deletes objects of the provider's account, which all owners of
     the home share.
     """
+    credential: Credential = ""
 
 
 @lru_cache(maxsize=1024)
@@ -97,6 +101,18 @@ def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -
     """
     # Judged as servers read it: `%2e%2e` is a dotted part as well.
     plain = unquote(path)
+    check_path(plain)
+    if provider == "openai":
+        rest = without_prefix(path, "/v1")
+        return openai_route("openai", rest, method, without_prefix(plain, "/v1"))
+    if provider == "anthropic":
+        return anthropic_route("anthropic", path, method, plain)
+
+    return _gemini_route(path, method, plain, run_mount=run_mount)
+
+
+def check_path(plain: str) -> None:
+    """Check a path without percent-encoding. Raises NotFound for `.`, `..`, empty parts and backslashes."""
     if (
         any(part in {"", ".", ".."} for part in plain.split("/")[1:-1])
         or "\\" in plain
@@ -105,22 +121,17 @@ def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -
         raise NotFound(
             "A path at a provider has no empty or dotted parts.", hint="Send the path as the SDK does."
         )
-    if provider == "openai":
-        rest = _without(path, "/v1")
-        return _openai_route("openai", rest, method, _without(plain, "/v1"))
-    if provider == "anthropic":
-        return _anthropic_route(path, method, plain)
-
-    return _gemini_route(path, method, plain, run_mount=run_mount)
 
 
-def _without(path: str, prefix: str) -> str:
+def without_prefix(path: str, prefix: str) -> str:
+    """The path below a prefix; the path itself if it is elsewhere."""
     if path == prefix or path.startswith(prefix + "/"):
         return path[len(prefix) :] or "/"
     return path
 
 
-def _openai_route(provider: Provider, path: str, method: str, plain: str) -> ProviderRoute:
+def openai_route(provider: Provider, path: str, method: str, plain: str) -> ProviderRoute:
+    """The route of a path below OpenAI's version, at a provider with that interface."""
     if method == "POST":
         flavor = _OPENAI.get(plain, "")
     else:
@@ -131,10 +142,11 @@ def _openai_route(provider: Provider, path: str, method: str, plain: str) -> Pro
     )
 
 
-def _anthropic_route(path: str, method: str, plain: str) -> ProviderRoute:
+def anthropic_route(provider: Provider, path: str, method: str, plain: str) -> ProviderRoute:
+    """The route of a path with Anthropic's version, at a provider with that interface."""
     flavor: Flavor = "messages" if method == "POST" and plain == "/v1/messages" else ""
     return ProviderRoute(
-        "anthropic",
+        provider,
         "anthropic",
         path,
         _kind(method, flavor, free=bool(_ANTHROPIC_FREE.fullmatch(plain))),
@@ -148,9 +160,9 @@ def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Pro
         return _compatible(path[len(COMPATIBLE) :], method, plain[len(COMPATIBLE) :])
 
     # Gemini's own paths below /v1 name a verb behind a colon.
-    under_v1 = _without(plain, "/v1")
+    under_v1 = without_prefix(plain, "/v1")
     if under_v1 != plain and ":" not in plain and (run_mount or under_v1 in _OPENAI):
-        return _compatible(_without(path, "/v1"), method, under_v1)
+        return _compatible(without_prefix(path, "/v1"), method, under_v1)
 
     if method == "POST":
         match = _GEMINI_VERB.fullmatch(plain)
@@ -165,7 +177,7 @@ def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Pro
 
 
 def _compatible(path: str, method: str, plain: str) -> ProviderRoute:
-    route = _openai_route("gemini", path, method, plain)
+    route = openai_route("gemini", path, method, plain)
     return ProviderRoute(
         "gemini", "openai", COMPATIBLE + path, route.kind, route.flavor, account=route.account
     )

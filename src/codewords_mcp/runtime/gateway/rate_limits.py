@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from codewords_mcp.errors import InvalidInput, TooBusy
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
-from codewords_mcp.runtime.gateway.keys import TITLES
-from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.gateway.keys import title_of
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS, Provider
 
 MAX_WAIT = 30.0
 """Seconds that a call waits in the queue."""
@@ -96,18 +97,21 @@ class RateLimits:
     Raises InvalidInput for an unknown provider or an invalid rate.
     """
 
-    def __init__(self, per_minute: dict[str, float], of_keys: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        per_minute: dict[str, float],
+        of_keys: dict[str, float] | None = None,
+        providers: Iterable[str] = OWN_PROVIDERS,
+    ) -> None:
         self._of_keys = of_keys or {}
-        if not per_minute.keys() <= TITLES.keys() or not all(map(_is_rate, per_minute.values())):
+        if not per_minute.keys() <= frozenset(providers) or not all(map(_is_rate, per_minute.values())):
             raise InvalidInput(
-                "CODEWORDS_PROVIDER_RATES is JSON of calls a minute for openai, anthropic and gemini."
+                "CODEWORDS_PROVIDER_RATES is JSON of calls a minute for openai, anthropic, gemini and named providers."
             )
         if not all(map(_is_rate, self._of_keys.values())):
             raise InvalidInput("CODEWORDS_KEY_RATES is JSON of calls a minute for ids of keys, and `*`.")
 
-        self._pacers = {
-            name: CallPacer(TITLES[name], per_minute[name]) for name in TITLES if name in per_minute
-        }
+        self._pacers = {name: CallPacer(title_of(name), rate) for name, rate in per_minute.items()}
         self.key_limiters: dict[str, CallPacer] = {}
 
     async def enter(self, provider: Provider, origin: CallAttribution) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from codewords_mcp.errors import CodewordsError, Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
-from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.gateway.named_routes import route_of
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.exchanges import Headers
 from codewords_mcp.runtime.recording.recorder import (
@@ -35,7 +35,7 @@ async def answer_or_record(
 
     Raises Conflict if the recorder blocks the call, and whatever `make` raises.
     """
-    route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
+    route = route_of(request)
     body, replayed_body = await read_ahead(request.body)
     query = uploads.without_ticket(headers.without_key(request.query))
     target = f"{bases[route.provider]}{route.path}".encode() + (b"?" + query if query else b"")

@@ -8,9 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, cast
 
-from codewords_mcp.runtime.model.provider import Provider
-
-_PROVIDERS = ("openai", "anthropic", "gemini")
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS, Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,20 @@ def rules_of(tool: Mapping[str, Any]) -> Rules:
 def allows(listed: tuple[str, ...], provider: Provider, model: str) -> bool:
     """Whether a list of names and patterns (`gpt-4o*`, `anthropic/*`) contains a model."""
     plain = plain_name(model)
+    if provider not in OWN_PROVIDERS:
+        return any(_names(pattern, provider, plain) for pattern in listed)
     return any(fnmatchcase(name, pattern) for pattern in listed for name in (plain, f"{provider}/{plain}"))
+
+
+def _names(pattern: str, provider: Provider, model: str) -> bool:
+    """Whether a pattern means a model of a named provider: only with that name before it, or as `*`.
+
+    Names of others' models must not fit: OpenRouter's have a provider's name of their own, and `gpt-4o*` means OpenAI's.
+    """
+    first, slash, rest = pattern.partition("/")
+    if not slash:
+        return pattern == "*"
+    return fnmatchcase(provider, first) and fnmatchcase(model, rest)
 
 
 def plain_name(model: str) -> str:
@@ -63,7 +74,7 @@ def parse_fallback(model: str, provider: Provider) -> tuple[Provider, str]:
     """(provider, model) of a fallback's name. Names without a provider mean `provider`."""
     first, _, rest = model.partition("/")
     # A model's name may have a slash of its own, as `models/…` has.
-    if rest and first in _PROVIDERS:
+    if rest and first in OWN_PROVIDERS:
         return (first, rest)
     return (provider, model)
 

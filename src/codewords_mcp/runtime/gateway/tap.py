@@ -366,6 +366,8 @@ def _usage_at_the_end(data: bytes) -> Json:
 
 def _reading(flavor: Flavor, response: Json) -> Reading:
     usage = _object(response.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
+    # Groq's streams report it in a field of their own, where it is not asked for.
+    usage = usage or _object(_object(response.get("x_groq")).get("usage"))
     model = response.get("model") or response.get("modelVersion")
     if flavor == "messages":
         tier = usage.get("speed")

@@ -24,6 +24,7 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
+from codewords_mcp.runtime.gateway.named_providers import PRESETS
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
@@ -40,7 +41,10 @@ log = structlog.get_logger(__name__)
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Variable that tells GenAI instrumentations to include prompts and replies."""
 _ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_{}_ENDPOINT")
-_SYSTEMS: dict[Provider, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
+_SYSTEMS: dict[Provider, str] = {"gemini": "gcp.gemini"} | {
+    preset.name: preset.system for preset in PRESETS.values() if preset.system
+}
+"""Names by the conventions, where they differ from ours."""
 _OPERATIONS: dict[Flavor, str] = {
     "chat": "chat", "responses": "chat", "messages": "chat", "completions": "text_completion",
     "generate": "generate_content", "embeddings": "embeddings", "embed": "embeddings",
@@ -321,7 +325,7 @@ def _common(call: ProviderCall, reading: Reading) -> dict[str, Any]:
     """Attributes of both spans and metrics, each of few distinct values."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": _OPERATIONS.get(call.route.flavor, call.route.flavor or "other"),
-        "gen_ai.provider.name": _SYSTEMS[call.route.provider],
+        "gen_ai.provider.name": _SYSTEMS.get(call.route.provider, call.route.provider),
     }
     if call.model:
         attributes["gen_ai.request.model"] = call.instead_of or call.model

@@ -23,6 +23,19 @@ HOME_OWNER = "local"
 
 
 CallerKind = Literal["admin", "user", "run"]
+Role = Literal["viewer", "runner", "author", "admin", "owner"]
+"""Of members of the home, from the least to the most; `auth/roles.py` has the rights of each."""
+MemberKind = Literal["person", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeMember:
+    """The member behind a caller, as the store has it at the time of the request."""
+
+    id: str
+    name: str
+    role: Role
+    kind: MemberKind = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,8 @@ class Caller:
     kind: `admin` may do everything. `user` may use and deploy its own things, but not administer
     keys or stop the runtime. `run` is a sandboxed workflow: `/run`, provider routes and files only.
     `scopes` and `toolsets` (MCP only) narrow that; None does not. `by_token`: an authorization
-    server issued the token, and further scopes can be requested there.
+    server issued the token, and further scopes can be requested there. `member`: the member of the
+    home that the key or session belongs to; `key_id` is the member's id where there is no key.
     """
 
     owner: str
@@ -43,6 +57,12 @@ class Caller:
     scopes: frozenset[str] | None = None
     toolsets: frozenset[str] | None = None
     by_token: bool = False
+    member: HomeMember | None = None
+
+    @property
+    def actor(self) -> str:
+        """The name of the person or account that acts: the member's, else the owner's."""
+        return self.owner if self.member is None else self.member.name
 
     def can(self, scope: Scope) -> bool:
         """Whether the caller has this scope; `write` includes `deploy`, and `admin` all."""

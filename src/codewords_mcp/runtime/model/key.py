@@ -12,7 +12,7 @@ from codewords_mcp.runtime.model.caller import Scope
 class KeyInfo(Model):
     """An API key without its text. `models`: names and patterns of the models that it may call;
     `scopes`: its permissions; `toolsets`: the toolsets visible to it, over MCP only. None means
-    all.
+    all. `member`: the id of the member that it belongs to, whose role limits it.
     """
 
     id: str
@@ -27,3 +27,4 @@ class KeyInfo(Model):
     models: list[str] | None = None
     scopes: list[Scope] | None = None
     toolsets: list[str] | None = None
+    member: str | None = None

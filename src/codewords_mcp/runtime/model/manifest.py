@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS
 from codewords_mcp.runtime.model.recipients import allows_recipient
 from codewords_mcp.runtime.model.service_operations import (
     OPERATIONS,
@@ -43,6 +44,8 @@ NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
 _ACCOUNT = ": account"
+MODELS = ": models"
+"""End of the item for a named provider's models."""
 
 
 _TOOL = " (may write)"
@@ -59,6 +62,16 @@ def tool_item(server: str, tool: str) -> str:
 def account_item(provider: str) -> str:
     """The manifest's item for the account at a model provider."""
     return f"{provider}{_ACCOUNT} (files, batches, models)"
+
+
+def models_item(provider: str) -> str:
+    """The manifest's item for the models of a provider.
+
+    A named provider has words after its name, so that no service or workflow can be meant by it.
+    """
+    if provider in OWN_PROVIDERS:
+        return provider
+    return f"{provider}{MODELS}"
 
 
 class Grant(NamedTuple):

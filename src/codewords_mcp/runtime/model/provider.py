@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, TypeAlias
+
+from pydantic import BaseModel, Field
 
 from codewords_mcp.runtime.model.caller import Caller
 
-Provider = Literal["openai", "anthropic", "gemini"]
+Provider: TypeAlias = str
+"""`openai`, `anthropic`, `gemini`, or the name of another provider."""
+OWN_PROVIDERS: Final = ("openai", "anthropic", "gemini")
+"""Providers with a mount of their own."""
+Interface = Literal["", "openai", "anthropic", "azure"]
+"""The paths of a provider; "" for those of `OWN_PROVIDERS`, which differ by provider."""
 Dialect = Literal["openai", "anthropic", "gemini"]
 """The error format. Gemini is also called in OpenAI's format."""
 
@@ -17,7 +24,7 @@ Dialect = Literal["openai", "anthropic", "gemini"]
 class ProviderRequest:
     """A call of a model provider, as its SDK made it.
 
-    `path` is the part after `/openai`, percent-encoded, with its first slash; `run_mount`: it
+    `path` is the part after `/openai` or `/providers/groq`, percent-encoded, with its first slash; `run_mount`: it
     followed `/run/openai`. `here` is the URL of Gemini's mount for the caller:
     `http://127.0.0.1:8765/gemini`. `length` is the declared size of the body.
 
@@ -39,6 +46,11 @@ class ProviderRequest:
     may_wait: bool = True
     may_switch: bool = True
     instead_of: str = ""
+    named: bool = False
+    """It goes to a named provider: by its path, or by its model."""
+    interface: Interface = ""
+    content: bytes | None = None
+    """The body, where it was read already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +82,18 @@ class GatewayResponse:
     body: AsyncIterator[bytes]
     aclose: Callable[[], Awaitable[None]] = field(repr=False)
     used: Callable[[], CallUsage | None] = field(repr=False)
+
+
+class ProviderInfo(BaseModel):
+    """A model provider as this home reaches it."""
+
+    name: str
+    title: str
+    interface: str = Field(description="Whose paths it has: openai, anthropic, gemini or azure.")
+    address: str = Field(description="Base URL of the provider.")
+    mount: str = Field(description="Path of this runtime that leads to it.")
+    key: str = Field(description="Name of the secret or variable with its key.")
+    ready: bool = Field(description="Whether the caller's calls have a key, or need none.")
+    resting: float = Field(
+        description="Seconds for which it is not called, since it failed several times in a row."
+    )

@@ -417,6 +417,11 @@ def _fields(values: Mapping[str, Any]) -> Rows:
 
 def describe_key(caller: Caller) -> str:
     """The key that a caller has, and whose it is, as a question names it."""
+    if caller.member is not None:
+        name = item(caller.member.name, 64)
+        return (
+            f"a session of {name}" if caller.key_id == caller.member.id else f"key {caller.key_id} of {name}"
+        )
     if caller.key_id:
         key = f"key {caller.key_id}"
     else:

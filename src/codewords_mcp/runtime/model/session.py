@@ -14,7 +14,8 @@ class PageSession(Model):
     """A browser that is signed in. `key_id` is of the API key by which, None for the home's own.
 
     `browser` is its kind and system ("Chrome on Linux"), `used_at` its last use to two minutes. `workflows` are those
-    whose own pages it has open. `current` is the one that asks.
+    whose own pages it has open. `current` is the one that asks. `member` names the member who is
+    signed in.
     """
 
     id: str
@@ -25,6 +26,7 @@ class PageSession(Model):
     expires_at: datetime
     workflows: list[str] = Field(default_factory=list[str])
     current: bool = False
+    member: str | None = None
 
 
 class WaitingPage(Model):

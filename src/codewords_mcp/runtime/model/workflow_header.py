@@ -262,9 +262,9 @@ class WorkflowHeader(HeaderPart):
     requires_python: StrictStr | None = Field(
         default=None,
         alias="requires-python",
-        description="A version specifier. The newest Python here that fits is taken; without one that fits, the check says "
-        "which are here.",
-        examples=["==3.11.*"],
+        description="A version specifier. The runtime's own Python is taken where it fits, else one of this machine or one "
+        "that is fetched. Forks are cheaper from 3.12 on.",
+        examples=[">=3.11,<3.14"],
     )
     dependencies: list[StrictStr] | None = Field(
         default=None,

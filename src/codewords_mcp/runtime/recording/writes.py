@@ -7,11 +7,11 @@ complete "this is a write: …".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
-from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS
 from codewords_mcp.runtime.model.service_operations import only_reads
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, split_url
 from codewords_mcp.runtime.recording.graphql_documents import reads_only
@@ -53,7 +53,7 @@ def kind_of(request: RecordedRequest) -> RequestKind:
         path = split_url(request.url).path
         if is_run_call(path):
             writes = bool(call_write(request.method, path, request.headers, request.body))
-        if _called(path)[0] in get_args(Provider):
+        if _called(path)[0] in OWN_PROVIDERS:
             return "prompt"
     if writes:
         return "write"

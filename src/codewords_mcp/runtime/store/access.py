@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from typing import NamedTuple
 
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+
+from codewords_mcp.runtime.model.caller import HomeMember
 from codewords_mcp.runtime.store import inserts
 from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
-from codewords_mcp.runtime.store.tables import files, keys, secrets
+from codewords_mcp.runtime.store.tables import files, keys, members, secrets
 
 
 def add_key(connection: Connection, values: KeyRow) -> None:
@@ -14,16 +17,42 @@ def add_key(connection: Connection, values: KeyRow) -> None:
     connection.execute(insert(keys).values(values))
 
 
-def key_by_hash(connection: Connection, key_hash: str) -> KeyRow | None:
+class HeldKey(NamedTuple):
+    """A key, and its member as it is now. A key of a removed member has `row["member"]` and no `member`."""
+
+    row: KeyRow
+    member: HomeMember | None
+
+
+_HELD = select(
+    keys,
+    members.c.id.label("member_id"),
+    members.c.name.label("member_name"),
+    members.c.role.label("member_role"),
+    members.c.kind.label("member_kind"),
+).outerjoin(members, members.c.id == keys.c.member)
+
+
+def key_by_hash(connection: Connection, key_hash: str) -> HeldKey | None:
     """The key with this hash."""
-    row = connection.execute(select(keys).where(keys.c.hash == key_hash)).mappings().first()
-    return KeyRow(**row) if row else None
+    return _held(connection, keys.c.hash == key_hash)
 
 
-def key_by_id(connection: Connection, key_id: str) -> KeyRow | None:
+def key_by_id(connection: Connection, key_id: str) -> HeldKey | None:
     """The key with this id."""
-    row = connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
-    return KeyRow(**row) if row else None
+    return _held(connection, keys.c.id == key_id)
+
+
+def _held(connection: Connection, condition: ColumnElement[bool]) -> HeldKey | None:
+    row = connection.execute(_HELD.where(condition)).mappings().first()
+    if row is None:
+        return None
+    # The columns of the key come first, under their own names.
+    key = KeyRow(**{column.name: row[column.name] for column in keys.columns})
+    if row["member_id"] is None:
+        return HeldKey(key, None)
+    member = HomeMember(row["member_id"], row["member_name"], row["member_role"], row["member_kind"])
+    return HeldKey(key, member)
 
 
 def models_of_key(connection: Connection, key_id: str) -> list[str] | None:

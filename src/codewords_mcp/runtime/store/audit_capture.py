@@ -196,9 +196,10 @@ def _collect(
     outcome: AuditOutcome = "done",
 ) -> None:
     caller = None if operation is None else operation.caller
-    actor = "" if caller is None else caller.owner
+    actor = "" if caller is None else caller.actor
+    concerned = owner or (caller is not None and caller.owner) or HOME_OWNER
     row = {
-        "at": now(), "owner": owner or actor or HOME_OWNER, "action": action, "target": clean(target, _MAX_TARGET),
+        "at": now(), "owner": concerned, "action": action, "target": clean(target, _MAX_TARGET),
         "outcome": outcome, "actor": actor, "actor_kind": "" if caller is None else caller.kind,
         "key_id": "" if caller is None else (caller.key_id or "")[:64],
         "run_id": "" if caller is None else (caller.run_id or "")[:_MAX_ID],

@@ -71,8 +71,12 @@ AUDITED: Final = {
     audited.table.name: audited
     for audited in (
         _audited(
-            "key", tables.keys, "id owner kind one_time expires_at revoked models scopes toolsets", "hash prefix",
+            "key", tables.keys, "id owner kind one_time expires_at revoked models scopes toolsets member", "hash prefix",
             state="created_at used_at",
+        ),
+        _audited(
+            "member", tables.members, "id name role kind", "subject",
+            state="created_at joined_at invite_hash invited_until",
         ),
         _audited(
             "secret", tables.secrets, "owner name rule source", "ciphertext", state="key_id created_at updated_at"

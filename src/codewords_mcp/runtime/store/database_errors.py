@@ -13,6 +13,8 @@ from codewords_mcp.runtime.model.disk_errors import LOW_SPACE
 
 BUSY, LOCKED = 5, 6
 """SQLite's result codes for a database, and a table, that another connection holds locked."""
+_DAMAGED = (11, 26)
+"""Those for a file that is damaged (SQLITE_CORRUPT), and for one that is no database."""
 
 
 def storage_error(error: Exception, home: Path) -> StorageFailed:
@@ -50,7 +52,7 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
             f"The home {home} cannot be written.",
             hint="Make it writable for this user, or set CODEWORDS_HOME to another folder.",
         )
-    if "malformed" in text or "not a database" in text:
+    if _result_code(error) in _DAMAGED:
         return StorageFailed(
             f"The database in {home} is damaged.",
             hint="Restore codewords.db from a backup, or move it away to start anew.",
@@ -91,6 +93,13 @@ def is_retryable(error: Exception | None) -> bool:
 def is_locked(error: BaseException | None) -> bool:
     """Tell whether SQLite timed out on another connection's lock."""
     cause = getattr(error, "orig", error)
-    code = getattr(cause, "sqlite_errorcode", None)
+    return isinstance(cause, sqlite3.OperationalError) and _result_code(error) in {BUSY, LOCKED}
+
+
+def _result_code(error: BaseException | None) -> int | None:
+    """SQLite's primary result code; None where it is no error of SQLite's."""
+    code: int | None = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    if code is None:
+        return None
     # Extended result codes have the primary one in their low byte.
-    return isinstance(cause, sqlite3.OperationalError) and code is not None and code & 0xFF in {BUSY, LOCKED}
+    return code & 0xFF

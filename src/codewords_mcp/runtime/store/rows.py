@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
-from codewords_mcp.runtime.model.caller import CallerKind
+from codewords_mcp.runtime.model.caller import CallerKind, MemberKind, Role
 from codewords_mcp.runtime.model.run import RunStatus
 from codewords_mcp.runtime.model.run_columns import ErrorEntry
 from codewords_mcp.runtime.model.schedule import CatchUp, Overlap
@@ -18,7 +18,7 @@ LinkKind = Literal["secret", "consent", "connect", "browser"]
 
 
 class KeyRow(TypedDict):
-    """An API key. `models`, `scopes` and `toolsets` limit it; None does not."""
+    """An API key. `models`, `scopes` and `toolsets` limit it; None does not. `member` is the id of the member it is of."""
 
     id: str
     hash: str
@@ -33,6 +33,21 @@ class KeyRow(TypedDict):
     models: Sequence[str] | None
     scopes: Sequence[str] | None
     toolsets: Sequence[str] | None
+    member: str | None
+
+
+class MemberRow(TypedDict):
+    """A member of the home. Without `joined_at` an invitation waits, whose token `invite_hash` is the digest of."""
+
+    id: str
+    name: str
+    role: Role
+    kind: MemberKind
+    subject: str | None
+    created_at: int
+    joined_at: int | None
+    invite_hash: str | None
+    invited_until: int | None
 
 
 class SecretRow(TypedDict):

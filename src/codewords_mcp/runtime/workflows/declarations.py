@@ -45,7 +45,7 @@ _NUMBERS = {
 _CODEWORDS_KEYS = frozenset(HeaderOptions.model_fields)
 _RECORDED = ("all", "failures", "off")
 _HOST = re.compile(HOST)
-_SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
+_SERVICE = re.compile(r"[a-z0-9_]{1,80}|[a-z][a-z0-9_-]{0,31}: (account|models)")
 _OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
 _MAX_ENTRIES = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
@@ -284,7 +284,7 @@ def unknown_keys(header: Header) -> list[Check]:
 
     if "requires-python" not in header.data:
         message = "`requires-python` is missing; the runtime's own Python is taken."
-        notes.append(_note(message, header.first_line, fix='# requires-python = "==3.11.*"'))
+        notes.append(_note(message, header.first_line, fix='# requires-python = ">=3.11,<3.14"'))
 
     return notes
 

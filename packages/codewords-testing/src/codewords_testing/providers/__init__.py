@@ -115,7 +115,7 @@ def key_of(request: Request) -> frozenset[str]:
     """The provider's keys that a request carries: one, if it is as it should be."""
     headers = request.headers
     presented = (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key", ""))
-    return frozenset({*presented, headers.get("x-goog-api-key", "")} - {""})
+    return frozenset({*presented, headers.get("x-goog-api-key", ""), headers.get("api-key", "")} - {""})
 
 
 def provider_of(request: Request) -> str:

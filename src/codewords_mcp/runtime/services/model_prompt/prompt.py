@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,9 +15,10 @@ from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound, ServiceNotAvailable, TooBusy
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
+from codewords_mcp.runtime.gateway.keys import key_name, title_of
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.json_sample import make_placeholder
+from codewords_mcp.runtime.model.manifest import models_item
 from codewords_mcp.runtime.model.model_errors import (
     ModelAnswerInvalid,
     ModelNotAllowed,
@@ -55,8 +56,13 @@ class PromptInput(BaseModel):
     max_tokens: int | None = Field(default=None, gt=0, le=10_000_000)
 
 
-async def answer_request(gateway: Gateway, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
+async def answer_request(
+    gateway: Gateway, caller: Caller, provider: Provider, body: bytes, *, require: Callable[[str], None]
+) -> dict[str, Any]:
     """Send the prompt of a request body. Returns `{response, model, usage, cost}`.
+
+    OpenAI's form asks a named provider where the model names one. `require` is called with the manifest's item for the
+    models that are asked.
 
     `cost` is in USD, None for a model without a price. If the model is unavailable and a person
     configured fallbacks, the first available one answers, and `instead_of` names the requested one.
@@ -65,7 +71,12 @@ async def answer_request(gateway: Gateway, caller: Caller, provider: Provider, b
     ModelAnswerInvalid if the response doesn't fit after one repair, ProviderRefused, TooBusy, and
     the errors of the gateway.
     """
-    return await answer_prompt(gateway, caller, provider, _read(body))
+    params = _read(body)
+    first, _, rest = params.model.partition("/")
+    if provider == "openai" and rest and first in gateway.named:
+        provider, params = first, params.model_copy(update={"model": rest})
+    require(models_item(provider))
+    return await answer_prompt(gateway, caller, provider, params)
 
 
 async def answer_prompt(
@@ -215,7 +226,9 @@ class _Conversation:
     async def ask(self, request: sdks.ModelRequest) -> sdks.ModelResponse:
         """Make one call. Raises the errors of `answer_request`."""
         try:
-            response = await _ASK_FUNCTIONS[self._provider](request, self._http, self._base)
+            response = await _ASK_FUNCTIONS.get(self._provider, sdks.ask_openai)(
+                request, self._http, self._base
+            )
         except Exception as error:
             # An SDK wraps the gateway's refusal; the original has our message.
             if self._transport.failure is not None:
@@ -245,13 +258,13 @@ class _Conversation:
 
     def _no_answer(self) -> ModelAnswerInvalid:
         return ModelAnswerInvalid(
-            f"{TITLES[self._provider]} sent a response without an answer in it.",
+            f"{title_of(self._provider)} sent a response without an answer in it.",
             hint="Try again, or use another model.",
         )
 
     def _to_error(self, status: int, model: str) -> Exception:
         """Convert a provider's error. Its text is untrusted and is not repeated."""
-        title = TITLES[self._provider]
+        title = title_of(self._provider)
         if status == 404:
             suggestion = suggest_model(model)
             return NotFound(
@@ -265,7 +278,7 @@ class _Conversation:
                 f"{title} refused its key.",
                 provider_status=status,
                 hint="It needs another one.",
-                remedy=set_secret(NAMES[self._provider]),
+                remedy=set_secret(key_name(self._provider)),
             )
         if status == 429:
             return TooBusy(f"{title}'s rate limit is reached.", retry_after=10, hint="Try again later.")

@@ -10,6 +10,7 @@ import httpx2
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.gateway.named_routes import once, path_at
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
 
@@ -52,17 +53,19 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         """
         body = await request.aread()
         raw = request.url.raw_path.partition(b"?")
+        path = raw[0].decode("latin-1")
+        named = self._gateway.named.find(self._provider)
 
         try:
             response = await self._gateway.send(
                 ProviderRequest(
                     provider=self._provider,
                     method=request.method,
-                    path=raw[0].decode("latin-1"),
+                    path=path_at(named, path) if named else path,
                     query=raw[2],
                     # The gateway knows headers by their names in lower case.
                     headers=[(name.lower(), value) for name, value in request.headers.raw],
-                    body=_once(body),
+                    body=once(body),
                     caller=self._caller,
                     run_mount=False,
                     here=HOST,
@@ -71,6 +74,8 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                     # A prompt has its fallbacks itself, each with its own SDK.
                     may_switch=False,
                     instead_of=self._instead_of,
+                    named=named is not None,
+                    interface=named.interface if named else "",
                 )
             )
         except CodewordsError as failure:
@@ -94,7 +99,3 @@ class _Body(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
-
-
-async def _once(body: bytes) -> AsyncIterator[bytes]:
-    yield body

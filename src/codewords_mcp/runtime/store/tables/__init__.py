@@ -9,6 +9,7 @@ from codewords_mcp.runtime.store.tables.access import (
     links,
     login_sessions,
     logins,
+    members,
     secrets,
 )
 from codewords_mcp.runtime.store.tables.alerts import (
@@ -80,6 +81,7 @@ __all__ = [
     "mcp_servers",
     "mcp_sign_ins",
     "mcp_tools",
+    "members",
     "meta",
     "metadata",
     "model_reservations",

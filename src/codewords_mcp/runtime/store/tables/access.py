@@ -34,7 +34,24 @@ keys = Table(
     Column("models", JSON),
     Column("scopes", JSON(none_as_null=True)),
     Column("toolsets", JSON(none_as_null=True)),
+    Column("member", String(32)),
+    Index("ix_keys_member", "member"),
 )
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("subject", String(64), unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("joined_at", BigInteger),
+    Column("invite_hash", String(64), unique=True),
+    Column("invited_until", BigInteger),
+)
+"""Members of the home. `subject` is a digest of issuer and subject of who signs in elsewhere."""
 
 secrets = Table(
     "secrets",

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
+from codewords_mcp.runtime.model.manifest import models_item
 from codewords_mcp.runtime.workflows.analysis import tables
 from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.analysis.hosts import HostUses, host_uses
@@ -38,6 +39,7 @@ _FUNCTION_POSITION = {
 _CLIENT = re.compile(r"codewords_client(?:\.\w+)?\.(?:Async)?CodewordsClient")
 _DISCOVERS = "discover_pipedream_integrations"
 _RUNS = frozenset({"run", "start_service", "run_async"})
+_NAMED_PATH = re.compile(r"/providers/(?:([a-z][a-z0-9_-]{0,31})(?:/|\Z))?")
 _URL = re.compile(r"(?:https?|wss?|ftp)://[^\s'\"<>|]+")
 _SHELLS = ("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess_", "asyncio.subprocess.")
 _REQUEST_METHODS = frozenset({*tables.CLIENT_METHODS, "goto", "urlopen", "ws_connect", "fetch", "open"})
@@ -57,6 +59,8 @@ class Calls:
         self.uses = HostUses()
         self.open_lines: set[int] = set()
         self.models: set[str] = set()
+        self.named_models: set[str] = set()
+        """Items of named providers before the models that calls name. They count where OpenAI's SDK asks the gateway."""
         self.services = ServiceCalls(evaluator)
 
     def read(self) -> None:
@@ -67,6 +71,14 @@ class Calls:
             for callee in self._evaluator.callees(call, scope):
                 self._of_callee(callee, call, scope)
             self._passed_function(call, scope)
+            self._note_named(call, scope)
+
+    def _note_named(self, call: ast.Call, scope: NameScope) -> None:
+        """`model="groq/llama-3.3-70b-versatile"` asks Groq."""
+        if any(keyword.arg == "model" for keyword in call.keywords):
+            models = constants(self._evaluator.argument(call, scope, None, ("model",)))
+            names = {model.partition("/")[0] for model in models if "/" in model}
+            self.named_models.update(map(models_item, names & tables.NAMED_PROVIDERS))
 
     def _of_callee(self, callee: Value, call: ast.Call, scope: NameScope) -> None:
         match callee:
@@ -169,7 +181,8 @@ class Calls:
         if passed:
             uses = self._reach(passed, call, tables.AddressArgument(None))
             # An address of the runtime itself counts as the gateway.
-            if provider and not (uses.hosts or uses.variables or uses.open):
+            named = any(_NAMED_PATH.match(path.start) for path in uses.runtime)
+            if provider and not (named or uses.hosts or uses.variables or uses.open):
                 self.models.add(provider)
         elif provider:
             self.models.add(provider)
@@ -305,9 +318,15 @@ class Calls:
         return uses
 
     def _runtime_request(self, path: Text, call: ast.Call, *, base: bool) -> None:
-        """`/openai/…` is a provider; any other path may be a service's."""
+        """`/openai/…` and `/providers/groq/…` are providers; any other path may be a service's."""
         first = path.start.partition("?")[0].split("/")[1:2]
-        if first and first[0] in tables.VENDORS:
+        if named := _NAMED_PATH.match(path.start):
+            if named[1]:
+                self.models.add(models_item(named[1]))
+            else:
+                # Which provider it is, is known only when it runs.
+                self.services.open_lines.add(call.lineno)
+        elif first and first[0] in tables.VENDORS:
             self.models.add(first[0])
         else:
             self.services.request(path, call, base=base)

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.model.manifest import (
     StoredSecret,
     account_item,
     covers,
+    models_item,
 )
 from codewords_mcp.runtime.model.service_operations import declared_item, service_of
 from codewords_mcp.runtime.model.validation import Check
@@ -44,6 +45,8 @@ _CALLED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 """The form of a service's name or a workflow's id."""
 _DAYS_AND_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN"
 _FIELD = rf"(?:[0-9*/,#?LW-]|{_DAYS_AND_MONTHS})+"
+_PROVIDER_ITEM = re.compile(r"([a-z][a-z0-9_-]{0,31}): ?(account|models)")
+"""A model provider that a header names: its models, or its account."""
 _CRON = re.compile(
     rf"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|{_FIELD}(?: {_FIELD}){{4,5}}"
     r"|\d{4}-\d\d-\d\d(?:[T ][0-9:.+Z-]{1,20})?",
@@ -167,6 +170,8 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
     services, models, workflows = _classify(calls, header)
     # The runtime starts it with a failed run's record, so a person agrees to it as to a call.
     workflows |= {str(name) for name in (script.tool.get("on_failure"),) if name}
+    if "openai" in models | header.models:
+        models |= calls.named_models
     models |= accounts_of(found, models | header.models)
     if calls.services.any_workflow and header.services is None:
         workflows.add(ANY)
@@ -216,12 +221,13 @@ def _result(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -
 def _classify(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
     """(library services, model providers, workflows) that are called, by the code or the header's word."""
     called = calls.services.called | {_whole_name(name) for name in header.services or ()}
-    accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
-    called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
-    models = {name for name in called if name in tables.VENDORS} | calls.models
-    models |= {
-        account_item(provider_name) for provider_name in accounts.values() if provider_name in tables.VENDORS
-    }
+    declared = {name: match for name in called if (match := _PROVIDER_ITEM.fullmatch(name))}
+    called = called - declared.keys()
+    named = called & tables.NAMED_PROVIDERS
+    called = called - named
+    models = called & tables.VENDORS.keys() | set(map(models_item, named)) | calls.models
+    for match in declared.values():
+        models.add(models_item(match[1]) if match[2] == "models" else account_item(match[1]))
     services = {name for name in called if name in tables.SERVICES or name == ANY}
     workflows = called - models - services
     named = {name for name in workflows if _CALLED.fullmatch(name)}

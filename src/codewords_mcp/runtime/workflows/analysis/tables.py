@@ -241,6 +241,9 @@ VENDORS = {
 }
 """The hosts of each provider's SDK that is not pointed at the gateway."""
 
+NAMED_PROVIDERS = frozenset({"openrouter", "groq", "mistral", "deepseek", "xai", "ollama", "azure"})
+"""Providers that the gateway knows by name; a home may have others."""
+
 PROVIDER_OF_PREFIX = {"gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "openai": "openai", "claude": "anthropic",
            "anthropic": "anthropic", "gemini": "gemini", "google-gla": "gemini"}  # fmt: skip
 """Beginnings of model names → the provider, for packages that take models of several providers."""

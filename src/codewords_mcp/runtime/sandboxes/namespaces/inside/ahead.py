@@ -41,11 +41,9 @@ class Helper:
     """Copies `areas` for a fork, if it is worth it."""
 
     def __init__(self, areas: list[Area]) -> None:
-        if len(os.sched_getaffinity(0)) > 1:
-            # On one processor the copies would delay the fork that they are made for.
-            self._areas = areas
-        else:
-            self._areas = []
+        self.areas = areas
+        # On one processor the copies would delay the fork that they are made for.
+        self._worth_it = len(os.sched_getaffinity(0)) > 1
         self._last = 0.0
         self._helped: list[int] = []
 
@@ -54,15 +52,15 @@ class Helper:
         now = time.monotonic()
         last, self._last = self._last, now
         self._helped = [fork for fork in self._helped if _lives(fork)]
-        if now - last < _APART or len(self._helped) >= _MAX_HELPED or not self._areas:
+        if not self._worth_it or now - last < _APART or len(self._helped) >= _MAX_HELPED:
             return
 
         self._helped.append(pid)
-        for first in range(0, len(self._areas), _PIECE):
+        for first in range(0, len(self.areas), _PIECE):
             # Asked between pieces: a request that waits is worth more than the rest of the copies.
             if select.select([until], [], [], 0)[0]:
                 return
-            for start, length in self._areas[first : first + _PIECE]:
+            for start, length in self.areas[first : first + _PIECE]:
                 linux.populate(start, length)
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 
-from . import ahead, boot, channel, forked, linux, preload, prepared, seccomp, supervisor, warm
+from . import ahead, boot, channel, forked, immortal, linux, preload, prepared, seccomp, supervisor, warm
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
@@ -23,6 +24,10 @@ Program = Callable[[], None]
 # So many times Python 3.11 has to run code before it has specialised most of it, which writes to
 # the code's pages.
 _REHEARSALS = 3
+# The server uses the time when no request came for so long; sooner where there have been many, which do not pause.
+_QUIET_SECONDS = 0.25
+_SHORT_QUIET_SECONDS = 0.01
+_MANY = 16
 
 
 def main() -> Program:
@@ -59,7 +64,7 @@ def main() -> Program:
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
 
-    return _serve(control, template, helper)
+    return _serve(control, template, helper, _upkeep(helper))
 
 
 def _check_quiet(control: socket.socket) -> None:
@@ -87,12 +92,38 @@ def _is_hooked(packages: str) -> bool:
     return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
 
 
-def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.Helper) -> Program:
+def _upkeep(helper: ahead.Helper) -> Generator[None]:
+    """Make forks cheaper, a piece at a time, once it has turned out that there are any."""
+    yield from immortal.make_immortal()
+    # Forks write to fewer pages now.
+    helper.areas = ahead.learn(partial(warm.serving, loop="auto"))
+
+
+def _wait(control: socket.socket, forks: int, upkeep: Generator[None]) -> None:
+    """Go on with the upkeep while no request comes. Returns when one has come, or nothing is left to do.
+
+    `forks` that were made so far: without any there is no use in it.
+    """
+    if not forks:
+        return
+
+    quiet = _QUIET_SECONDS if forks < _MANY else _SHORT_QUIET_SECONDS
+    if not select.select([control], [], [], quiet)[0]:
+        for _ in upkeep:
+            if select.select([control], [], [], 0)[0]:
+                return
+
+
+def _serve(
+    control: socket.socket, template: forked.ForkTemplate, helper: ahead.Helper, upkeep: Generator[None]
+) -> Program:
     def on_child(_number: int, _frame: object) -> None:
         supervisor.reap(control)
 
     signal.signal(signal.SIGCHLD, on_child)
+    forks = 0
     while True:
+        _wait(control, forks, upkeep)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -116,6 +147,7 @@ def _serve(control: socket.socket, template: forked.ForkTemplate, helper: ahead.
                 control.close()
                 return forked.start(template, message, entry, inside)
 
+            forks += 1
             channel.send(control, {"born": message["name"], "pid": pid})
             # A warm sandbox copies its pages itself while nobody waits (`warm`).
             if not message["early"]:

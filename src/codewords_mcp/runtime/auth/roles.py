@@ -1,0 +1,77 @@
+"""The rights of each role, as the kinds and scopes of callers that the access table knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, HomeMember, Role, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRights:
+    """The caller that a member of a role is. `scopes` is None for all."""
+
+    kind: Literal["admin", "user"]
+    scopes: frozenset[Scope] | None
+    description: str
+
+
+ROLES: Final[Mapping[Role, RoleRights]] = {
+    "viewer": RoleRights("user", frozenset({"read"}), "Sees workflows, runs, logs and costs, and changes nothing."),
+    "runner": RoleRights(
+        "user", frozenset({"read", "run"}), "Also runs and cancels workflows, and answers the questions that runs ask."
+    ),
+    "author": RoleRights(
+        "user", frozenset({"read", "run", "deploy", "write"}),
+        "Also deploys and changes workflows, secrets, schedules and connections, and agrees to permissions.",
+    ),
+    "admin": RoleRights(
+        "admin", None, "Also manages members up to this role, keys, budgets, sessions and the audit trail, and stops the runtime."
+    ),
+    "owner": RoleRights("admin", None, "Also manages owners, keys of other owners of the database, and the master key."),
+}  # fmt: skip
+"""From the least to the most."""
+_RANKS: Final = {role: rank for rank, role in enumerate(ROLES)}
+
+
+def may_manage(caller: Caller, role: Role) -> bool:
+    """Whether the caller may give, change and take this role: an admin, up to the role that is their own."""
+    if caller.kind != "admin":
+        return False
+    return caller.member is None or _RANKS[role] <= _RANKS[caller.member.role]
+
+
+def is_owner(caller: Caller) -> bool:
+    """Whether the caller may do everything: an owner, or an admin's key that is no member's, as the home's own is."""
+    return caller.kind == "admin" and (caller.member is None or caller.member.role == "owner")
+
+
+def caller_of(member: HomeMember) -> Caller:
+    """The caller that a member is by a session of their own."""
+    rights = ROLES[member.role]
+    return Caller(HOME_OWNER, rights.kind, key_id=member.id, scopes=rights.scopes, member=member)
+
+
+def limit_to_role(caller: Caller, member: HomeMember) -> Caller:
+    """The caller of a member's key: the rights that both the key and the role have now."""
+    rights = ROLES[member.role]
+    if rights.scopes is None:
+        scopes = caller.scopes
+    elif caller.scopes is None:
+        scopes = rights.scopes
+    else:
+        scopes = rights.scopes & caller.scopes
+        # `write` includes `deploy`, on either side.
+        if "write" in caller.scopes and "deploy" in rights.scopes:
+            scopes |= {"deploy"}
+
+    return Caller(
+        caller.owner,
+        "admin" if caller.kind == rights.kind == "admin" else "user",
+        key_id=caller.key_id,
+        scopes=scopes,
+        toolsets=caller.toolsets,
+        member=member,
+    )

@@ -1,0 +1,34 @@
+"""`codewords members` and `codewords sessions`."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.cli.terminal import Shell
+from tests.support.browser_client import Browser
+
+pytestmark = [pytest.mark.slow, pytest.mark.requirement("members:command")]
+
+
+def test_members_are_invited_changed_and_removed_and_their_sessions_ended(shell: Shell) -> None:
+    invited = shell("codewords", "members", "invite", "grace", "--role", "runner")
+    assert invited.code == 0
+    link = invited.out.strip().splitlines()[-1]
+    assert "invited" in shell("codewords", "members", "list").out
+    with Browser() as browser:
+        assert browser.submit(link).status_code == 303
+
+    assert "the role author" in shell("codewords", "members", "role", "grace", "author").out
+    listed = shell("codewords", "members", "list", "--json").json
+    assert [(one["name"], one["role"]) for one in listed] == [("grace", "author")]
+    [session] = shell("codewords", "sessions", "list", "--json").json
+    assert session["member"] == "grace"
+    assert "grace" in shell("codewords", "sessions", "list").out
+    assert shell("codewords", "sessions", "revoke", session["id"]).code == 0
+    assert shell("codewords", "sessions", "list", "--json").json == []
+
+    assert "/join/" in shell("codewords", "members", "invite", "grace").out
+    assert shell("codewords", "members", "add-service", "ci", "--role", "runner").code == 0
+    assert shell("codewords", "keys", "create", "--member", "ci").out.startswith("cwk-")
+    assert "1 keys" in shell("codewords", "members", "remove", "ci").out
+    assert shell("codewords", "members", "remove", "grace", "--json").json["name"] == "grace"
+    assert shell("codewords", "members", "remove", "grace").code == 2
