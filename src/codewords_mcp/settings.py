@@ -117,6 +117,14 @@ class Settings(BaseSettings):
     oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
     oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
 
+    oidc_issuer: str | None = Field(default=None, description="URL of an OpenID Connect issuer at which people sign in to the console.")
+    oidc_client_id: str | None = Field(default=None, description="What this runtime is called at that issuer.")
+    oidc_client_secret: str | None = Field(default=None, description="Its secret there. Without it the runtime is a public client, with PKCE as always.")
+    oidc_scopes: str = Field(default="openid profile email", description="What is asked of the issuer, parted by blanks.")
+    oidc_groups_claim: str = Field(default="groups", description="The claim that lists a person's groups.")
+    oidc_roles: dict[str, Literal["viewer", "runner", "author", "admin", "owner"]] = Field(default_factory=dict, description="Roles of groups: JSON, group to `viewer`, `runner`, `author`, `admin` or `owner`. The highest counts, read anew at each sign-in.")
+    oidc_default_role: Literal["viewer", "runner", "author"] | None = Field(default=None, description="The role of who is in none of these groups. Default: none, and such a person is no member.")
+
     open_browser: Literal["auto", "never"] = Field(default="auto", description="Whether the runtime opens the browser of the person at its desktop, signed in, when a page needs them: `auto` where there is a desktop, or `never`; then a person opens the page.")
     consent: Literal["person", "token"] = Field(default="person", description="Who agrees to what a model asks for over MCP (deploys, deletions, rollbacks, calls that write): a person, in a form of the chat host or on a page; or, where nobody is there (`token`), the model itself in a second call.")
 

@@ -20,8 +20,9 @@ from codewords_mcp.http.middleware.people import PageGuard, PageSessionGuard
 from codewords_mcp.http.middleware.tokens import Tokens
 from codewords_mcp.http.middleware.workflow_origins import OriginRouter, WorkflowOrigin
 from codewords_mcp.http.openapi import operations_for
+from codewords_mcp.http.openid import OpenIdIssuer
 from codewords_mcp.http.operations import HttpOperation
-from codewords_mcp.http.pages import answer, console, join, sign_in
+from codewords_mcp.http.pages import answer, console, join, openid, sign_in
 from codewords_mcp.http.pages import consent as consent_page
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import question as question_page
@@ -124,7 +125,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *triggers.OPERATIONS,
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *join.OPERATIONS, *members.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
+        *sign_in.OPERATIONS, *join.OPERATIONS, *openid.OPERATIONS, *members.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *audit.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip
@@ -143,7 +144,7 @@ def create_app(
 
     The runtime gets the internal listener of its sandboxes. `on_stop` is called after POST /stop was answered, on the loop.
     """
-    parts, table = AppState(runtime, settings, on_stop), operations()
+    parts, table = AppState(runtime, settings, on_stop, OpenIdIssuer(settings)), operations()
     # Sandboxes get an app of their own: no request of theirs passes the public guards, and no
     # mistake in a public route's guard opens it to them.
     runtime.sandbox_access.listen(SandboxServer(_sandbox_app(parts, mcp_app, sandbox_operations(table))))

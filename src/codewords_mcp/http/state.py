@@ -15,6 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from codewords_mcp.http.openid import OpenIdIssuer
     from codewords_mcp.runtime.api.runtime import Runtime
 
 APP_STATE = "codewords.app_state"
@@ -26,6 +27,7 @@ PERSON = "codewords.person"
 SESSION = "codewords.session"
 SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
+HAS_ISSUER = "codewords.has_issuer"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
 SANDBOX = "sandbox"
@@ -36,18 +38,19 @@ WORKFLOW_LABEL = "codewords.workflow_label"
 the scope's `state`, the id of the sandbox that a connection comes from; `PERSON` the Caller
 whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
-runtime can open one on its desktop;
+runtime can open one on its desktop; `HAS_ISSUER` whether people sign in at an OpenID Connect issuer;
 `OPERATION` the AuditedOperation that the audit trail names; `WORKFLOW_LABEL` the name of the workflow whose own origin this is,
 None on the runtime's."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """The arguments of `create_app`. `on_stop` asks the process to end and returns at once."""
+    """The arguments of `create_app`. `on_stop` asks the process to end and returns at once. `issuer` is where people sign in."""
 
     runtime: Runtime
     settings: Settings
     on_stop: Callable[[], None]
+    issuer: OpenIdIssuer
 
 
 def app_state(scope: Scope) -> AppState:

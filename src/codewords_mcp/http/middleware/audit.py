@@ -22,7 +22,7 @@ _NAMED: Final = frozenset(
     }
 )  # fmt: skip
 """Parameters of paths that an entry names. Others can be secret: tokens, nonces and addresses of webhooks."""
-_SIGN_IN: Final = "/sign-in"
+_SIGN_INS: Final = frozenset({"/sign-in", "/oidc/callback"})
 
 
 class AuditedRequests:
@@ -65,7 +65,7 @@ class AuditedRequests:
         outcome: AuditOutcome = "failed" if error else "done"
         if error in REFUSED_CODES:
             # Without a key nobody tried to be somebody.
-            if operation.caller is None and not (has_key(scope["headers"]) or scope["path"] == _SIGN_IN):
+            if operation.caller is None and not (has_key(scope["headers"]) or scope["path"] in _SIGN_INS):
                 return
             outcome = "refused"
         if not operation.target:

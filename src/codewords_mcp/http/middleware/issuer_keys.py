@@ -132,6 +132,23 @@ def _signing_keys(keys: PyJWKSet) -> list[PyJWK]:
     return [key for key in keys.keys if key.public_key_use in {"sig", None}]
 
 
+async def read_document(response: httpx2.Response) -> dict[str, Any]:
+    """Read a JSON object of at most 1 MB. Raises httpx2.HTTPError, ValueError."""
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise ValueError("the document is too large")
+    return _object(body)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    document: Any = parse(body)
+    if isinstance(document, dict):
+        return cast("dict[str, Any]", document)
+    raise ValueError("no object")
+
+
 def _document(http: httpx2.Client, url: str) -> dict[str, Any]:
     """A JSON object of at most 1 MB. Raises httpx2.HTTPError, ValueError."""
     with http.stream("GET", url) as response:
@@ -144,7 +161,4 @@ def _document(http: httpx2.Client, url: str) -> dict[str, Any]:
             if len(body) > MAX_DOCUMENT_BYTES:
                 raise ValueError(url)
 
-    document: Any = parse(body)
-    if isinstance(document, dict):
-        return cast("dict[str, Any]", document)
-    raise ValueError(url)
+    return _object(body)

@@ -16,7 +16,7 @@ from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.hosts import Trust
 from codewords_mcp.http.middleware.session_cookies import direct_peer, renewing, session_token
 from codewords_mcp.http.pages import sorry
-from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF, SESSION
+from codewords_mcp.http.state import CALLER, ERROR_PAGE, HAS_ISSUER, OPENS_PAGES, PERSON, SELF, SESSION
 from codewords_mcp.runtime.auth.sessions import SignedIn
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SESSION_PREFIXES = ("/consents/", "/approvals/", "/secrets/enter/", "/connect/", "/browser/pair/")
 """Paths of pages where a person agrees, types a secret or connects an account."""
-FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/", "/answer/", "/join/")
+FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/", "/answer/", "/join/", "/oidc/")
 """All pages with forms. `/login/`, `/answer/` and `/join/` are for people whom the runtime does not know."""
 FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
 CONSOLE_HEADER = b"x-codewords-console"
@@ -46,6 +46,7 @@ class PageGuard:
         if scope["type"] == "http" and is_form_page(scope["path"]):
             scope[SELF] = origin = self._trust.own_origin(scope)
             scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
+            scope[HAS_ISSUER] = self._runtime.settings.oidc_issuer is not None
             # A person looks at these routes, so errors are pages too, before a route sets its
             # own.
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
@@ -75,6 +76,7 @@ class PageSessionGuard:
         """
         scope[SELF] = self._trust.own_origin(scope)
         scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
+        scope[HAS_ISSUER] = self._runtime.settings.oidc_issuer is not None
 
         if scope["method"] in READING:
             found = await session_of(scope, self._runtime)

@@ -80,15 +80,16 @@ def renewing(scope: Scope, send: Send, found: SignedIn | None) -> Send:
 
 def session_token(scope: Scope) -> str:
     """The token of the session that a browser sends; "" for none, or for several, of which another site may have set one."""
-    return _only_value(scope, cookie_name(scope[SELF]))
+    return only_value(scope, cookie_name(scope[SELF]))
 
 
 def page_token(scope: Scope) -> str:
     """The token of the session by which a browser uses a workflow's own page, on its origin; "" likewise."""
-    return _only_value(scope, cookie_name(scope[SELF], _PAGE_COOKIE))
+    return only_value(scope, cookie_name(scope[SELF], _PAGE_COOKIE))
 
 
-def _only_value(scope: Scope, name: str) -> str:
+def only_value(scope: Scope, name: str) -> str:
+    """The value of a cookie; "" for none, or for several of this name, of which another site may have set one."""
     found: set[str] = set()
 
     for header, value in scope["headers"]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 GRANTED = ("read", "run", "write")
 """Scopes that a token may give. Keys are administered with an admin's key only."""
 DOCUMENT = "/.well-known/oauth-protected-resource"
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Algorithms of signatures that are taken: asymmetric ones."""
 log = structlog.get_logger(__name__)
 
 
@@ -72,7 +73,7 @@ class Tokens:
             head = jwt.get_unverified_header(token)
             # Never `none`, and no symmetric algorithm: with those the public key would be the
             # secret.
-            if head.get("alg") not in _ALGORITHMS:
+            if head.get("alg") not in ALGORITHMS:
                 raise InvalidToken("The access token is not signed in a way that is taken here.")
 
             key = await self._key(head.get("kid"))

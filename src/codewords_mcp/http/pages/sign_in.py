@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -28,7 +28,17 @@ from codewords_mcp.http.middleware.session_cookies import (
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.pages import HEADERS, page, prose, sorry
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, SESSION, caller, runtime
+from codewords_mcp.http.state import (
+    ERROR_PAGE,
+    HAS_ISSUER,
+    OPENS_PAGES,
+    PERSON,
+    SELF,
+    SESSION,
+    app_state,
+    caller,
+    runtime,
+)
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.session import PageSession, WaitingPage
@@ -158,7 +168,13 @@ async def sign_out(request: Request) -> Response:
     await read_bytes(request, _MAX_FORM, _too_large)
     if token := session_token(request.scope):
         await runtime(request.scope).sessions.end(token)
-    reply = page("Signed out", '<h1>You are signed out</h1><p class="last">You can close this page.</p>')
+    elsewhere = ""
+    # A session at the issuer would sign in anew without a question.
+    if url := await app_state(request.scope).issuer.end_session_url():
+        elsewhere = f'<p><a href="{escape(url)}">Sign out of your account as well</a></p>'
+    reply = page(
+        "Signed out", f'<h1>You are signed out</h1>{elsewhere}<p class="last">You can close this page.</p>'
+    )
     _set_cookie(reply, request.scope, "", 0)
     return reply
 
@@ -185,6 +201,10 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
                 f'<form method="post" action="/sign-in/here">{hidden}<button>Open it in my browser</button></form>'
                 "<p>The runtime opens this page again in the browser of its own desktop, signed in.</p>"
             )
+
+        if scope.get(HAS_ISSUER):
+            query = urlencode({"to": to})
+            here = f'<p><a class="button" href="/oidc/sign-in?{escape(query)}">Sign in with your account</a></p>{here}'
 
         quiet = ' class="quiet"' if here else ""
         return page(

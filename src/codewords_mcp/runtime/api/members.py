@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.members import INVITATION_TTL, require_home
 from codewords_mcp.runtime.auth.peers import Peer, uid_of
+from codewords_mcp.runtime.auth.roles import higher
 from codewords_mcp.runtime.model.caller import Caller, Role, refuse_run
 from codewords_mcp.runtime.model.member import CallerInfo, Invitation, MemberInfo, RemovedMember
 
@@ -58,6 +59,22 @@ class MemberApi:
     async def join(self, token: str, peer: Peer | None, *, browser: str = "") -> str:
         """Spend an invitation, and return the token of the member's new session. Raises NotFound."""
         caller = await self._members.join(token)
+        return await self._container.page_sessions.begin_member(
+            caller, peer and uid_of(peer), browser=browser
+        )
+
+    async def sign_in(
+        self, subject: str, name: str, groups: frozenset[str], peer: Peer | None, *, browser: str = ""
+    ) -> str:
+        """Sign in a person whom the issuer vouches for, and return the token of the new session.
+
+        The highest role of the groups counts. Raises Forbidden without one.
+        """
+        settings = self._container.settings
+        role = settings.oidc_default_role
+        for group in groups:
+            role = higher(role, settings.oidc_roles.get(group))
+        caller = await self._members.sign_in(subject, name, role)
         return await self._container.page_sessions.begin_member(
             caller, peer and uid_of(peer), browser=browser
         )

@@ -52,6 +52,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "open", (),
         "POST /sign-in", "POST /sign-in/here", "GET /sign-in/{token}", "POST /sign-in/{token}", "POST /sign-out",
+        "GET /oidc/sign-in", "GET /oidc/callback",
     ),
     # Where something is agreed, typed or connected, by the owner whose page it is.
     Rule("http", "GET /approvals/{token}", "page", member_scopes=("run",)),

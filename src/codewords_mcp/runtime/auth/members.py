@@ -30,6 +30,8 @@ INVITATION_TTL: Final = 7 * 24 * 3600.0
 """Seconds that the link of an invitation is good for."""
 MAX_MEMBERS: Final = 10_000
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,63}")
+_NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._+@-]+")
+_MAX_PLAIN: Final = 56
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -120,6 +122,43 @@ class Members:
         describe("member.join", caller, row["id"])
         return caller
 
+    async def sign_in(self, subject: str, name: str, role: Role | None) -> Caller:
+        """The caller of a person whom an issuer vouches for: a new member at first, then one with this role.
+
+        `subject` is a digest, `role` the role of their groups. Raises Forbidden without a role: such a member is removed,
+        unless it is the last owner, who stays one whatever the groups say.
+        """
+        at = self._clock()
+
+        def sign_in(connection: Connection) -> MemberRow | None:
+            rows.lock(connection)
+            row = rows.by_subject(connection, subject)
+            is_last = (
+                row is not None and row["role"] == "owner" and not rows.other_owners(connection, row["id"])
+            )
+            if role is None:
+                if row is not None and not is_last:
+                    rows.remove(connection, row["id"], SESSION_SPACE, at)
+                return None
+            if row is None:
+                row = _new_member(connection, subject, name, role, at)
+            elif row["role"] != role and not is_last:
+                rows.set_role(connection, row["id"], role)
+                row = MemberRow({**row, "role": role})
+            return row
+
+        before = await self._db.read(rows.by_subject, subject)
+        row = await self._db.write(sign_in)
+        if before is not None:
+            self._keyring.forget_member(before["id"])
+        if row is None:
+            self.on_change()
+            raise Forbidden(
+                "You are in no group that has a role in this home.",
+                hint="An admin of the issuer or the home can change that.",
+            )
+        return caller_of(rows.as_holder(row))
+
     async def set_role(self, caller: Caller, reference: str, role: Role) -> MemberInfo:
         """Change a member's role, which counts from the next request on.
 
@@ -175,6 +214,18 @@ class Members:
             joined_at=optional_datetime(row["joined_at"]),
             invited_until=to_datetime(until) if until is not None and until > self._clock() else None,
         )
+
+
+def _new_member(connection: Connection, subject: str, name: str, role: Role, at: int) -> MemberRow:
+    """Add the member of a subject. A name that is taken gets a number: it says nothing of who the other one is."""
+    plain = _NOT_IN_NAMES.sub("-", name.lower()).lstrip("-._+@")[:_MAX_PLAIN] or "member"
+    names = (plain, *(f"{plain}-{number}" for number in range(2, MAX_MEMBERS)))
+    row: MemberRow = {
+        "id": new_member_id(), "name": next(one for one in names if rows.get(connection, one) is None), "role": role,
+        "kind": "person", "subject": subject, "created_at": at, "joined_at": at, "invite_hash": None, "invited_until": None,
+    }  # fmt: skip
+    rows.add(connection, row)
+    return row
 
 
 def require_home(caller: Caller) -> None:

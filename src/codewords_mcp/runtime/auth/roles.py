@@ -43,6 +43,12 @@ def may_manage(caller: Caller, role: Role) -> bool:
     return caller.member is None or _RANKS[role] <= _RANKS[caller.member.role]
 
 
+def higher(one: Role | None, other: Role | None) -> Role | None:
+    """The higher one of two roles; None where there is neither."""
+    roles: list[Role] = [role for role in (one, other) if role is not None]
+    return max(roles, key=_RANKS.__getitem__, default=None)
+
+
 def is_owner(caller: Caller) -> bool:
     """Whether the caller may do everything: an owner, or an admin's key that is no member's, as the home's own is."""
     return caller.kind == "admin" and (caller.member is None or caller.member.role == "owner")
