@@ -87,7 +87,8 @@ class OpenIdIssuer:
     async def begin(self, redirect_uri: str, to: str) -> tuple[str, IssuerSignIn]:
         """Begin a sign-in: (the issuer's address to go to, what the browser keeps). Raises ServiceNotAvailable."""
         metadata, _ = await self._metadata()
-        attempt = IssuerSignIn(*(secrets.token_urlsafe(32) for _ in range(3)), to)
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        attempt = IssuerSignIn(state, nonce, verifier, to)
         challenge = hashlib.sha256(attempt.verifier.encode()).digest()
         query = {
             "response_type": "code", "client_id": self._client, "redirect_uri": redirect_uri,

@@ -23,7 +23,7 @@ _META: dict[str, Any] = {
     "io.modelcontextprotocol/clientInfo": {"name": "a chat host", "version": "1"},
 }
 _NUMBERS = itertools.count(1)
-_FORMS = ("/sign-in", "/sign-out", "/answer/", "/login/")
+_FORMS = ("/sign-in", "/sign-out", "/answer/", "/login/", "/join/")
 """Of another page they are refused before it is known which one it is."""
 _OPENED = {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
 

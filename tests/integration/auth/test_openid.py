@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
@@ -46,7 +46,7 @@ def settings_of(folder: Path, issuer: str, **more: Any) -> Settings:
 
 
 @contextmanager
-def provider(redirect: str) -> Iterator[str]:
+def provider(redirect: str) -> Generator[str]:
     """The URL of a provider that leads back to this address."""
     folder = installed("oidc-provider@9.13.3", SERVER_NODE)
     program = folder / PROGRAM.name
@@ -188,7 +188,7 @@ FORGED: dict[str, Forge] = {
     "two audiences and no party": with_claims(aud=[CLIENT, "another"]),
     "another issuer": with_claims(iss="https://evil.example"),
     "the issuer with a slash": lambda issuer, claims: issuer.sign({**claims, "iss": f"{issuer.issuer}/"}),
-    "no algorithm": lambda _issuer, claims: jwt.encode(claims, None, algorithm="none"),
+    "no algorithm": lambda _issuer, claims: jwt.encode(claims, "", algorithm="none"),
     "the public key as a secret": lambda issuer, claims: _hs256(issuer.public_pem(), claims),
     "another key of the same name": lambda issuer, claims: issuer.sign(claims, key=issuer.other_key),
     "a key that is not published": lambda issuer, claims: issuer.sign(
