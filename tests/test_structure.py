@@ -71,7 +71,7 @@ def test_the_package_and_the_front_import_no_third_party_code() -> None:
 
 
 _NOT_AT_START = {
-    "alembic", "croniter", "dbos", "e2b", "h2", "httpcore2", "httpx", "httpx2", "mcp", "mcp_types", "packaging", "pip", "psycopg", "pygments", "pytest", "rich.console", "typer",
+    "alembic", "croniter", "dbos", "e2b", "h2", "httpcore2", "httpx", "httpx2", "mcp", "mcp_types", "opentelemetry", "packaging", "pip", "psycopg", "pygments", "pytest", "rich.console", "typer",
     "yaml", "codewords_mcp.cli.app", "codewords_mcp.cli.mcp_app", "codewords_mcp.prompts", "codewords_mcp.resources",
     "codewords_mcp.tools",
 }  # fmt: skip

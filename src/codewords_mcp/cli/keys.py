@@ -22,7 +22,8 @@ def create(
         str,
         typer.Option(
             metavar="NAMES",
-            help="`user`: all of its own. `admin`: everything. Or less, by commas: `read`, `run`, `deploy`, `write`, `audit`.",
+            help="`user`: all of its own. `admin`: everything. Or less, by commas: "
+            "`read`, `run`, `deploy`, `write`, `audit`, `metrics`.",
         ),
     ] = "user",
     toolsets: Annotated[
@@ -136,9 +137,9 @@ def _scope(text: str) -> tuple[str, list[str] | None]:
     names = _listed(text) or []
     if names in (["user"], ["admin"]):
         return names[0], None
-    if not names or not set(names) <= {"read", "run", "deploy", "write", "audit"}:
+    if not names or not set(names) <= {"read", "run", "deploy", "write", "audit", "metrics"}:
         raise InvalidInput(
-            "A key's scope is `user`, `admin`, or some of `read`, `run`, `deploy`, `write`, `audit`.",
+            "A key's scope is `user`, `admin`, or some of `read`, `run`, `deploy`, `write`, `audit`, `metrics`.",
             hint="For example --scope read,run.",
         )
     return "user", names

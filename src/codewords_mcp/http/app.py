@@ -16,8 +16,10 @@ from codewords_mcp.http.middleware.auth import KeyGuard
 from codewords_mcp.http.middleware.cors import Cors
 from codewords_mcp.http.middleware.errors import ErrorBoundary, method_not_allowed
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
+from codewords_mcp.http.middleware.measures import MeasuredRequests
 from codewords_mcp.http.middleware.people import PageGuard, PageSessionGuard
 from codewords_mcp.http.middleware.tokens import Tokens
+from codewords_mcp.http.middleware.traces import TracedRequests
 from codewords_mcp.http.middleware.workflow_origins import OriginRouter, WorkflowOrigin
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.openid import OpenIdIssuer
@@ -48,6 +50,7 @@ from codewords_mcp.http.routes import (
     gateway,
     integrations,
     members,
+    metrics,
     oauth,
     published,
     questions,
@@ -115,7 +118,8 @@ _MCP = [
 def operations() -> tuple[HttpOperation, ...]:
     """List every operation of the HTTP API. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
-        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *configuration.OPERATIONS,
+        *secret_page.OPERATIONS, *admin.OPERATIONS, *metrics.OPERATIONS,
+        *workflows.OPERATIONS, *drafts.OPERATIONS, *configuration.OPERATIONS,
         *run_lists.OPERATIONS, *run_records.OPERATIONS,
         *replays.OPERATIONS,
         *dry_runs.OPERATIONS,
@@ -157,10 +161,13 @@ def create_app(
     # around every guard, so that their errors are worded like all others. Hosts are checked
     # before keys: DNS rebinding must not even learn whether a key is right.
     audited = AuditedRequests(HostGuard(keys, trust), runtime)
-    served = Cors(ErrorBoundary(ProviderErrors(audited)), trust)
+    measures = runtime.metrics.measures
+    served = MeasuredRequests(Cors(ErrorBoundary(ProviderErrors(audited)), trust), measures, "public")
     # Before all of that: on a workflow's own origin there is nothing of the runtime.
     pages_of_workflows = AuditedRequests(WorkflowOrigin(parts, trust), runtime)
-    return OriginRouter(served, ErrorBoundary(pages_of_workflows), trust)
+    pages_app = MeasuredRequests(ErrorBoundary(pages_of_workflows), measures, "pages")
+    app = OriginRouter(served, pages_app, trust)
+    return TracedRequests(app, runtime) if runtime.tracing.enabled else app
 
 
 _WEBSOCKET, _CHROME = (
@@ -177,7 +184,8 @@ def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOper
     """The app of the internal listener."""
     dispatcher = RequestDispatcher(parts, mcp_app, served)
     audited = AuditedRequests(SandboxGuard(dispatcher, parts.runtime, served), parts.runtime)
-    return ErrorBoundary(ProviderErrors(audited))
+    measures = parts.runtime.metrics.measures
+    return MeasuredRequests(ErrorBoundary(ProviderErrors(audited)), measures, "sandbox")
 
 
 class RequestDispatcher:

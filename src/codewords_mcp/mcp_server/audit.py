@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+from codewords_mcp.common.instruments import OTHER
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext
 from codewords_mcp.runtime.auth.access_table import TABLE
@@ -31,6 +33,9 @@ class CallRecord:
         caller = scope.get(CALLER_KEY) if ctx.request is not None else state.caller
         name = str(params.get("name", "")) if self._is_call else ""
         rule = TABLE.find("tool", name)
+        self._began = time.perf_counter()
+        # Published tools have names that their owners chose.
+        self._label = name if rule is not None else OTHER
         self.operation = AuditedOperation(
             "mcp",
             name=f"tool {name}" if name else ctx.method,
@@ -43,9 +48,11 @@ class CallRecord:
         self.result: Mapping[str, Any] = {}
 
     def finish(self, failure: BaseException | None) -> None:
-        """Record the call, unless its own changes tell it."""
-        caller = self.operation.caller
-        if not self._is_call or (caller is not None and caller.kind == "run"):
+        """Count the message, and record a call unless its own changes tell it."""
+        measures = self._ctx.lifespan_context.runtime.metrics.measures
+        method = self._ctx.method
+        measures.mcp_messages.add(method if TABLE.find("method", method) is not None else OTHER)
+        if not self._is_call:
             return
         if isinstance(failure, CodewordsError):
             error = failure.code
@@ -53,6 +60,7 @@ class CallRecord:
             error = "interrupted"
         elif "content" not in self.result:
             # A question to a person, or a task: the call that answers or ends it is recorded.
+            measures.tool_calls.add(self._label, "asked")
             return
         else:
             error = _code_of(self.result)
@@ -60,6 +68,11 @@ class CallRecord:
         outcome: AuditOutcome = "failed" if error else "done"
         if error in REFUSED_CODES:
             outcome = "refused"
+        measures.tool_calls.add(self._label, outcome)
+        measures.tool_seconds.observe(time.perf_counter() - self._began)
+        caller = self.operation.caller
+        if caller is not None and caller.kind == "run":
+            return
         self._ctx.lifespan_context.runtime.audit.record(self.operation, outcome, error)
 
 

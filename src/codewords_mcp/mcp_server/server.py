@@ -329,7 +329,7 @@ def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
     async def boundary(ctx: ServerRequestContext[ServerState, Any], call_next: CallNext) -> HandlerResult:
         try:
             changes.seen(ctx)
-            with audited(ctx) as record:
+            with audited(ctx) as record, ctx.lifespan_context.runtime.tracing.message():
                 check_message(ctx)
                 result = await call_next(ctx)
                 if isinstance(result, dict):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 import threading
-import uuid
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.integration.gateway.helpers import ASKING, CHAT, KEYS, MESSAGE, with_table
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.otlp_collector import Collector, attributes
 from tests.support.runtime import HEADER, make_home, workflow
 
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
@@ -32,72 +27,6 @@ ASKED = CHAT | {"messages": [{"role": "user", "content": SECRET}], "temperature"
 ERRORS = ["400", "server_error", "cut_short"]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER, UNSAMPLED = "b7ad6b7169203331", "1af7651916cd43dd8448eb211c80319c"
-
-
-class Collector:
-    """An OTLP/HTTP collector on loopback: keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.bodies: list[tuple[str, bytes]] = []
-        kept = self.bodies
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                kept.append((self.path, body))
-                self.send_response(200)
-                self.send_header("content-type", "application/x-protobuf")
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def spans(self, scope: str = "codewords_mcp.gateway") -> list[Any]:
-        """The spans of one scope."""
-        sent = [
-            ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"
-        ]
-        return [
-            span
-            for one in sent
-            for resource in one.resource_spans
-            for found in resource.scope_spans
-            if found.scope.name == scope
-            for span in found.spans
-        ]
-
-    def resources(self) -> list[dict[str, Any]]:
-        sent = [
-            ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"
-        ]
-        return [attributes(r.resource) for one in sent for r in one.resource_spans]
-
-    def metrics(self) -> dict[str, Any]:
-        """The last word on each metric."""
-        sent = [ExportMetricsServiceRequest.FromString(b) for path, b in self.bodies if path == "/v1/metrics"]
-        return {
-            m.name: m
-            for one in sent
-            for r in one.resource_metrics
-            for scope in r.scope_metrics
-            for m in scope.metrics
-        }
-
-
-def attributes(item: Any) -> dict[str, Any]:
-    return {one.key: _plain(one.value) for one in item.attributes}
-
-
-def _plain(value: Any) -> Any:
-    kind = str(value.WhichOneof("value"))
-    told = getattr(value, kind)
-    return [_plain(one) for one in told.values] if kind == "array_value" else told
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +105,8 @@ def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(
     ]  # fmt: skip
     first, again, stream, gemini, failed, *_ = map(attributes, spans)
     assert spans[0].trace_id.hex() == spans[1].trace_id.hex() == TRACE
-    assert spans[0].parent_span_id.hex() == "b7ad6b7169203331"
+    requests = {span.span_id: span for span in collected.spans("codewords_mcp.http")}
+    assert requests[spans[0].parent_span_id].parent_span_id.hex() == "b7ad6b7169203331"
     assert spans[2].trace_id.hex() != TRACE
     assert first["gen_ai.operation.name"] == "chat"
     assert first["gen_ai.provider.name"] == "openai"
@@ -233,7 +163,7 @@ def test_calls_of_a_run_and_of_what_it_starts_are_one_trace_with_words_only_wher
 ) -> None:
     told, silent = collected.spans()[-2:]
     said, kept = attributes(told), attributes(silent)
-    assert told.trace_id == silent.trace_id == uuid.UUID(said["codewords.run_id"]).bytes
+    assert told.trace_id == silent.trace_id
     assert kept["codewords.run_id"] != said["codewords.run_id"]
     (asked,) = json.loads(said["gen_ai.input.messages"])
     assert asked == {"role": "user", "parts": [{"type": "text", "content": "may be told"}]}
@@ -245,10 +175,14 @@ def test_calls_of_a_run_and_of_what_it_starts_are_one_trace_with_words_only_wher
 @pytest.mark.requirement("trace:otlp")
 def test_a_run_is_exported_with_its_phases_and_what_it_called(collected: Collector) -> None:
     spans = collected.spans("codewords_mcp.runs")
+    requests = {span.span_id: span for span in collected.spans("codewords_mcp.http")}
     roots = [span for span in spans if attributes(span)["codewords.kind"] == "run"]
-    (caller,) = [span for span in roots if not span.parent_span_id]
-    run_id = attributes(caller)["codewords.run_id"]
-    assert caller.trace_id == uuid.UUID(run_id).bytes
+    (caller,) = [
+        span
+        for span in roots
+        if (request := requests.get(span.parent_span_id)) is not None and not request.parent_span_id
+    ]
+    assert caller.trace_id == requests[caller.parent_span_id].trace_id
     assert caller.kind == 2
     mine = [span for span in spans if span.parent_span_id == caller.span_id]
     kinds = {attributes(span)["codewords.kind"] for span in mine}
@@ -272,7 +206,10 @@ def test_a_run_is_exported_into_the_trace_of_its_caller_unless_that_is_not_sampl
     collected: Collector,
 ) -> None:
     spans = collected.spans("codewords_mcp.runs")
-    (joined,) = [span for span in spans if span.parent_span_id.hex() == CALLER]
+    requests = {
+        span.span_id for span in collected.spans("codewords_mcp.http") if span.parent_span_id.hex() == CALLER
+    }
+    (joined,) = [span for span in spans if span.parent_span_id in requests]
     assert joined.trace_id.hex() == TRACE
     assert joined.status.code == 2
     assert attributes(joined)["http.response.status_code"] == 500

@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from tests.integration.mcp.fake_approvals import FakeApprovalApi
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
 from tests.integration.mcp.fake_integrations import FakeIntegrationApi
-from tests.integration.mcp.fake_traces import FakeAuditApi, FakeTraceApi
+from tests.integration.mcp.fake_traces import FakeAuditApi, FakeMetricsApi, FakeTraceApi, FakeTracingApi
 from tests.integration.mcp.fake_triggers import FakeTriggerApi
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
@@ -440,7 +440,7 @@ class FakeRuntime(Runtime):
         self.runs = FakeRunApi(self)
         self.logs = FakeLogApi(self)
         self.traces = FakeTraceApi(self.recorded)
-        self.audit = FakeAuditApi()
+        self.audit, self.metrics, self.tracing = FakeAuditApi(), FakeMetricsApi(), FakeTracingApi()
         self.triggers = FakeTriggerApi()
         self.secrets = FakeSecretApi(self)
         self.integrations = FakeIntegrationApi()

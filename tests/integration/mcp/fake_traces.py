@@ -1,11 +1,14 @@
-"""Traces and the audit trail of a runtime without a store."""
+"""Traces, the audit trail and the numbers of a runtime without a store."""
 
 from __future__ import annotations
 
 from codewords_mcp.runtime.api.audit import AuditApi
+from codewords_mcp.runtime.api.metrics import MetricsApi
 from codewords_mcp.runtime.api.traces import TraceApi
+from codewords_mcp.runtime.api.tracing import TracingApi
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.trace import RunTrace
 
@@ -32,3 +35,22 @@ class FakeAuditApi(AuditApi):
 
     def record(self, operation: AuditedOperation, outcome: AuditOutcome, error: str = "") -> None:
         """See `AuditApi`."""
+
+
+class FakeMetricsApi(MetricsApi):
+    """Counts, and has no page."""
+
+    def __init__(self) -> None:
+        self._measures = Measures()
+
+    @property
+    def measures(self) -> Measures:
+        """See `MetricsApi`."""
+        return self._measures
+
+
+class FakeTracingApi(TracingApi):
+    """Exports nothing."""
+
+    def __init__(self) -> None:
+        self.enabled = False

@@ -14,6 +14,7 @@ from codewords_mcp.runtime.api.home_store import shown_home
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
+from codewords_mcp.runtime.audit.receivers import make_forwarders
 from codewords_mcp.runtime.audit.trail import AuditTrail, SealLoop
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
@@ -62,6 +63,7 @@ from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.event_sources import EventSources
 from codewords_mcp.runtime.runs.launcher import Launcher
+from codewords_mcp.runtime.runs.loop_lag import LagLoop
 from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
 from codewords_mcp.runtime.runs.recording_store import RecordingService
@@ -218,6 +220,7 @@ class Container:
             grace=settings.grace_timeout,
             ready=settings.ready_sandboxes,
             has_memory=headroom.has_memory,
+            measures=database.measures,
         )
         dry_runs = DryRuns(self.write_lists, self.recordings, self.gateway.recorders, self._fail_chain)
         recorders: dict[ExecutionMode, RecorderFactory] = {
@@ -352,9 +355,16 @@ class Container:
         self.webhook_dispatcher = WebhookDispatcher(database, self.dispatcher, self.alerts.watcher.wake)
         self.event_sources.join(self.dispatcher, self.alerts.watcher.wake)
         self.alerts.start_by(self.dispatcher.start)
+        self.audit_forwarders = make_forwarders(settings, database, self.executor, self.web, self.secrets)
+        lasting = [
+            *self.alerts.loops(),
+            SealLoop(database),
+            LagLoop(database.measures),
+            *self.audit_forwarders,
+        ]
         self.trigger_loops = TriggerLoops(
             database, runs.registry, self.dispatcher.background, self.scheduler, self.webhook_dispatcher,
-            self.socket_mode, self.event_sources, self.waits.suspended, [*self.alerts.loops(), SealLoop(database)],
+            self.socket_mode, self.event_sources, self.waits.suspended, lasting,
         )  # fmt: skip
 
         if database.shared:

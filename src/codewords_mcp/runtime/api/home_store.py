@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.store import (
     alert_causes,
     budgets,
@@ -38,7 +39,12 @@ def open_store(settings: Settings) -> Database:
     except OSError as error:
         raise storage_error(error, home) from error
 
-    database = Database.open(home, settings.database_url, connections=settings.database_connections)
+    database = Database.open(
+        home,
+        settings.database_url,
+        connections=settings.database_connections,
+        measures=Measures(settings.metrics_workflows),
+    )
     # The other replicas take over from one that shares a database, not its own next start.
     if database.shared:
         return database

@@ -27,6 +27,7 @@ from codewords_mcp.runtime.api.lifecycle import close_container, drain_container
 from codewords_mcp.runtime.api.logs import LogApi
 from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.members import MemberApi
+from codewords_mcp.runtime.api.metrics import MetricsApi
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
@@ -45,6 +46,7 @@ from codewords_mcp.runtime.api.templates import TemplateApi
 from codewords_mcp.runtime.api.test_gate import TestGate
 from codewords_mcp.runtime.api.testing import TestingApi
 from codewords_mcp.runtime.api.traces import TraceApi
+from codewords_mcp.runtime.api.tracing import TracingApi
 from codewords_mcp.runtime.api.triggers import TriggerApi
 from codewords_mcp.runtime.api.validation import ScriptValidator
 from codewords_mcp.runtime.api.webhooks import WebhookApi
@@ -106,6 +108,8 @@ class Runtime:
         self.consents = ConsentApi(container)
         self.alerts = AlertApi(container)
         self.audit = AuditApi(container)
+        self.metrics = MetricsApi(container)
+        self.tracing = TracingApi(container)
         self.published = PublishedApi(container)
         self.sessions = SessionApi(container)
         self.status = StatusApi(container, self.secrets)

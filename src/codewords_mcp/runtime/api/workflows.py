@@ -42,6 +42,7 @@ from codewords_mcp.runtime.model.workflow import (
     WorkflowDetail,
     WorkflowSummary,
 )
+from codewords_mcp.runtime.recording.ambient_trace import part_span
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.deploy import DeployRequest, DeployReview
@@ -152,7 +153,8 @@ class WorkflowApi:
         )
         if draft is not None:
             request = _of_draft(request, draft)
-        deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)
+        with part_span("deploy"):
+            deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)
         if draft is not None:
             # Only after the version is live: until then the draft is the one copy of the code.
             await self._container.drafts.remove(caller, draft.id)
@@ -394,7 +396,8 @@ class WorkflowApi:
             question.changes = changes
             raise
 
-        deployment = await self._container.deployer.activate(review)
+        with part_span("activate"):
+            deployment = await self._container.deployer.activate(review)
         if behaviour is not None:
             await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
         return deployment.model_copy(update={"changes": changes})

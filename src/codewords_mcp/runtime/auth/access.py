@@ -310,4 +310,5 @@ _SCOPE_SETS: tuple[tuple[Scope, ...], ...] = (
     ("read", "run", "write"),
     ("read", "run", "deploy"),
     ("audit",),
+    ("metrics",),
 )

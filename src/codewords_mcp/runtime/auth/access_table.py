@@ -3,7 +3,8 @@
 An operation is registered by its name here; one without a row is refused at registration. A new row says who may use
 the operation at the least, and the scopes that it needs:
 
-- `read` looks and costs nothing elsewhere; `audit` looks at the audit trail;
+- `read` looks and costs nothing elsewhere; `audit` looks at the audit trail; `metrics` at
+  the numbers for monitoring;
   `run` starts work, spends money or asks something outside, by any method;
   `write` changes what is there; `deploy` is the part of it that brings a project's files live; `admin` administers the home.
 - An operation that only a person may use has the level `user`: a run's key is refused.
@@ -120,6 +121,8 @@ HTTP: tuple[Rule, ...] = (
     ),
     # The trail says who did what from where, which the things themselves do not.
     *_http("user", ("audit",), "GET /audit", "GET /audit/verification"),
+    # The numbers are of the whole home.
+    *_http("user", ("metrics",), "GET /metrics"),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
         "user", ("run",),

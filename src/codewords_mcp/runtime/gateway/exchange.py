@@ -4,6 +4,7 @@ it ends.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
@@ -83,6 +84,9 @@ class ProviderCall:
         self.used: CallUsage | None = None
         self.passed_bytes = 0
         """Bytes of the response passed on."""
+        self.began_at = time.perf_counter()
+        self.first_chunk_at: float | None = None
+        """By the clock of `began_at`."""
         self._original = facts
         self._next = 0
         self._settler = settler
@@ -170,8 +174,10 @@ class ProviderCall:
 
         try:
             async for chunk in response.chunks():
-                if self.observer is not None and not self.passed_bytes:
-                    self.observer.on_first_chunk()
+                if self.first_chunk_at is None:
+                    self.first_chunk_at = time.perf_counter()
+                    if self.observer is not None:
+                        self.observer.on_first_chunk()
                 self.passed_bytes += len(chunk)
                 if tap is not None:
                     passed_bytes = tap.feed(chunk)
@@ -219,10 +225,10 @@ class ProviderCall:
         else:
             reading = Reading()
 
+        # The caller left, or the provider broke off.
+        if self._response is not None and not self._complete:
+            self.failure = self.failure or "cut_short"
+        self.failure = self.failure or reading.failure
         self._settler.settle(self, reading)
         if self.observer is not None:
-            # The caller left, or the provider broke off.
-            if self._response is not None and not self._complete:
-                self.failure = self.failure or "cut_short"
-            self.failure = self.failure or reading.failure
             self.observer.on_end(self, reading)

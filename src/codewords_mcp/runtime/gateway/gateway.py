@@ -70,7 +70,7 @@ class Gateway:
         self.prices = Prices(settings.model_prices, settings.model_aliases, self.named)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self._keyring = keyring
-        self._meter = CallMeter(self.prices, self.ledger, self.budgets)
+        self._meter = CallMeter(self.prices, self.ledger, self.budgets, database.measures)
         self._fallbacks = settings.model_fallbacks
         self.bases = base_urls(settings) | {provider.name: provider.base_url for provider in self.named}
         self._upstream = Upstream(

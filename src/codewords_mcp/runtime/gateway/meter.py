@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from operator import attrgetter
 
 from codewords_mcp.errors import InvalidInput
@@ -15,9 +16,21 @@ from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.model.model_errors import BudgetExceeded, UnpricedModel
 from codewords_mcp.runtime.model.provider import CallUsage
 
+_FAILURES = frozenset(
+    {
+        "budget_exceeded",
+        "unpriced_model",
+        "too_busy",
+        "provider_unavailable",
+        "provider_timed_out",
+        "cut_short",
+    }
+)
+"""Codes of failures that have an outcome of their own."""
 BYTES_PER_TOKEN = 4
 """Of English text, by every tokenizer of the three providers. Used only without a usage report."""
 
@@ -25,7 +38,8 @@ BYTES_PER_TOKEN = 4
 class CallMeter:
     """Reserves the maximum cost of calls, prices their usage, and records it in the ledger."""
 
-    def __init__(self, prices: Prices, ledger: Ledger, budgets: Budgets) -> None:
+    def __init__(self, prices: Prices, ledger: Ledger, budgets: Budgets, measures: Measures) -> None:
+        self._measures = measures
         self._prices = prices
         self._ledger = ledger
         self._budgets = budgets
@@ -98,6 +112,14 @@ class CallMeter:
     def record_cached(self, call: ProviderCall, cached: CachedResponse) -> CallUsage:
         """Count a call that was answered from the cache, at no cost."""
         self._ledger.record(call.origin, call.route.provider, call.model, {}, cost=0, cached=True)
+        self._measures.count_model_call(
+            call.route.provider,
+            call.model,
+            "cached",
+            seconds=time.perf_counter() - call.began_at,
+            tokens={},
+            cost_usd=None,
+        )
         return CallUsage(cached.tokens, 0.0, estimated=False, cached=True, model=call.model)
 
     def settle(self, call: ProviderCall, reading: Reading) -> None:
@@ -106,6 +128,23 @@ class CallMeter:
         Error responses and calls that never reached the provider cost nothing.
         """
         self._budgets.settle(call.origin, call.reservation, self._count(call, reading))
+        if call.route.kind != "free":
+            self._measure(call)
+
+    def _measure(self, call: ProviderCall) -> None:
+        provider, used = call.route.provider, call.used
+        self._measures.count_model_call(
+            provider,
+            call.model,
+            _outcome(call),
+            seconds=time.perf_counter() - call.began_at,
+            tokens=used.tokens if used is not None else {},
+            cost_usd=used.cost if used is not None else None,
+        )
+        if call.first_chunk_at is not None:
+            self._measures.first_chunk.observe(call.first_chunk_at - call.began_at, provider)
+        if call.retries:
+            self._measures.model_retries.add(provider, amount=call.retries)
 
     def _count(self, call: ProviderCall, reading: Reading) -> int:
         """Record the call. Returns its cost."""
@@ -182,6 +221,19 @@ def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:
         tokens_used["input_tokens"] = max(1, len(call.facts.body) // BYTES_PER_TOKEN)
     tokens_used["output_tokens"] = max(tokens_used.get("output_tokens", 0), reading.events, plain)
     return tokens_used
+
+
+def _outcome(call: ProviderCall) -> str:
+    """How a call ended, in one of a few words: `ok`, our code of a failure, or the class of the provider's status."""
+    if call.failure:
+        return call.failure if call.failure in _FAILURES else "failed"
+    if call.status == 429:
+        return "rate_limited"
+    if call.status >= 500:
+        return "provider_error"
+    if call.status >= 400:
+        return "rejected"
+    return "ok"
 
 
 def _path_of(call: ProviderCall) -> str:

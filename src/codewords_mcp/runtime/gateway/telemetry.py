@@ -26,9 +26,11 @@ from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
 from codewords_mcp.runtime.gateway.named_providers import PRESETS
 from codewords_mcp.runtime.gateway.providers import Flavor
+from codewords_mcp.runtime.gateway.request_spans import RequestSpans
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
 from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.recording.ambient_trace import AMBIENT
 from codewords_mcp.runtime.recording.trace_context import TraceContext
 
 if TYPE_CHECKING:
@@ -128,7 +130,10 @@ class Telemetry:
         self._ids = _trace_ids()
         self._spans: TracerProvider | None = _spans(resource, self._ids) if "traces" in signals else None
         self._metrics: MeterProvider | None = _metrics(resource) if "metrics" in signals else None
+        self.requests: RequestSpans | None = None
+        """Spans of requests to the runtime; None where no spans are exported."""
         if self._spans is not None:
+            self.requests = RequestSpans(self._spans)
             self._tracer = self._spans.get_tracer("codewords_mcp.gateway", __version__)
             self._run_tracer = self._spans.get_tracer("codewords_mcp.runs", __version__)
         if self._metrics is not None:
@@ -148,14 +153,18 @@ class Telemetry:
     def observe(self, headers: list[tuple[bytes, bytes]], origin: CallAttribution) -> TracedCall:
         """Begin a call.
 
-        Its span belongs to the span of the caller's `traceparent`, else to its run's.
+        Its span belongs to that of the request, to the span of the caller's `traceparent`, else to its run's.
         """
         carried = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in headers
             if name in {b"traceparent", b"tracestate"}
         }
-        if "traceparent" not in carried and origin.trace is not None:
+        request = AMBIENT.get()
+        if request is not None and not origin.runs:
+            # The request's own span is below the one that its header names.
+            carried["traceparent"] = request.header
+        elif "traceparent" not in carried and origin.trace is not None:
             carried = {"traceparent": origin.trace.header}
         requested = origin.rules.trace_content
         context = self._extract(carried) if carried else None

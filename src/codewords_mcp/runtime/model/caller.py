@@ -12,9 +12,10 @@ MAX_DEPTH = 20
 longer chain is a workflow that calls itself without end.
 """
 
-Scope = Literal["read", "run", "deploy", "write", "audit", "admin"]
+Scope = Literal["read", "run", "deploy", "write", "audit", "metrics", "admin"]
 """Permission of a key: read; run workflows and call models and services; deploy, without agreeing to permissions for a
-person; change things, which includes `deploy`; read the audit trail; administer keys.
+person; change things, which includes `deploy`; read the audit trail; read metrics;
+administer keys.
 """
 
 

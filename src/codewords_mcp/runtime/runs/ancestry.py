@@ -11,6 +11,7 @@ from codewords_mcp.runtime.gateway.attribution import DEEPEST, CallAttribution, 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller, MadeBy
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.recording.ambient_trace import AMBIENT
 from codewords_mcp.runtime.recording.trace_context import TRACE_PARENT, context_of_run, parse_trace_parent
 from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
@@ -64,6 +65,9 @@ class AncestryResolver:
         """
         caller = request.caller
         sent = parse_trace_parent(value_of(request.headers, TRACE_PARENT))
+        if caller.run_id is None:
+            # The request's own span is below the one that its header names.
+            sent = AMBIENT.get() or sent
         request.trace_parent = sent.header if sent is not None else None
         correlation_id = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
         if caller.run_id is None:

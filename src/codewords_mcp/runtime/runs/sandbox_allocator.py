@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
 from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher
@@ -47,8 +49,10 @@ class SandboxAllocator:
         grace: float,
         ready: bool,
         has_memory: Callable[[], bool],
+        measures: Measures,
     ) -> None:
         self._launcher = launcher
+        self._measures = measures
         self._driver = driver
         self._egress = egress
         self._grace = grace
@@ -74,6 +78,7 @@ class SandboxAllocator:
         """
         dedicated = recording is not None and recording.dedicated
         if config.servable.keep_warm and not dedicated:
+            self._measures.sandboxes_taken.add("shared")
             return await self._instances.take(config, caller, run_log)
 
         # A warm sandbox may have sent something at its start, before a recorder could judge it.
@@ -84,7 +89,9 @@ class SandboxAllocator:
 
         if prepared is None:
             prepared = await self._start(config, caller, run_log, recording, variables)
+            self._measures.sandboxes_taken.add("new")
         else:
+            self._measures.sandboxes_taken.add("warm")
             self._assign(prepared.sandbox.id, prepared.key, caller, run_log)
             if recording is not None:
                 recording.bind(prepared.interception, prepared.startup)
@@ -111,6 +118,13 @@ class SandboxAllocator:
     def debugged_draft(self, sandbox_id: str) -> str | None:
         """See `SharedSandboxes.debugged_draft`."""
         return self._instances.debugged_draft(sandbox_id)
+
+    def count(self) -> dict[str, int]:
+        """The number of sandboxes by state: those that serve one run, wait for one, are made ready, or are shared."""
+        waiting, making = self._pool.count() if self._pool else (0, 0)
+        return {
+            "active": len(self._logs), "warm": waiting, "preparing": making, "shared": self._instances.count,
+        }  # fmt: skip
 
     def on_egress(self, sandbox_id: str, event: EgressEvent) -> None:
         """Log an attempt of a sandbox to reach a host, in the runs that it serves."""
@@ -165,10 +179,12 @@ class SandboxAllocator:
             driver = await self._driver()
             if recording is not None and recording.dedicated:
                 require_egress_rules(driver)
+            began = time.perf_counter()
+            sandbox = await driver.start(spec)
+            self._measures.sandbox_start.observe(time.perf_counter() - began)
             return PreparedSandbox(
-                await driver.start(spec), key, ready=False, tier=driver.tier.id,
-                interception=interception, startup=startup,
-            )  # fmt: skip
+                sandbox, key, ready=False, tier=driver.tier.id, interception=interception, startup=startup
+            )
         except BaseException:
             key.unbind()
             self._forget(spec.id)

@@ -116,6 +116,11 @@ class SharedSandboxes:
             for instance in self._running.pop(pool_key):
                 self._end_if_unused(instance)
 
+    @property
+    def count(self) -> int:
+        """The number of instances that runs can join."""
+        return sum(map(len, self._running.values()))
+
     def logs_of(self, sandbox_id: str) -> list[RunLog]:
         """The logs of the runs that an instance serves now."""
         every = (instance for instances in self._running.values() for instance in instances)

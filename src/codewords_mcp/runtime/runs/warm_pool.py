@@ -100,6 +100,11 @@ class WarmPool:
             self._filling = asyncio.get_running_loop().call_later(SETTLE, self._fill)
         return found
 
+    def count(self) -> tuple[int, int]:
+        """The number of sandboxes that wait, and of those that are made."""
+        entries = self._entries.values()
+        return sum(len(entry.waiting) for entry in entries), sum(entry.making for entry in entries)
+
     def forget(self, service_id: str) -> None:
         """End what waits for this service."""
         for name in [name for name in self._entries if name.startswith(f"{service_id}/")]:

@@ -31,7 +31,8 @@ from sqlalchemy.exc import (
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.audit import CURRENT
-from codewords_mcp.runtime.store import audit_capture, local_file
+from codewords_mcp.runtime.model.measures import EndedRun, Measures
+from codewords_mcp.runtime.store import audit_capture, local_file, run_ends
 from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.database_errors import (
     is_locked,
@@ -109,7 +110,10 @@ class Database:
         home: Path,
         file: OpenFile | None = None,
         write_timeout: float = WRITE_TIMEOUT,
+        measures: Measures | None = None,
     ) -> None:
+        self.measures = measures or Measures()
+        """Counts transactions, and the runs that they end."""
         self._engine = engine
         self._direct = engine
         if self.shared:
@@ -145,6 +149,7 @@ class Database:
         idle_timeout: int = IDLE_TIMEOUT,
         write_timeout: float = WRITE_TIMEOUT,
         connections: int = CONNECTIONS,
+        measures: Measures | None = None,
     ) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
         if url:
@@ -155,7 +160,7 @@ class Database:
         engine, path = open_engine(
             target, home, readers=READERS, idle_timeout=idle_timeout, connections=connections
         )
-        return cls(engine, home, None if path is None else OpenFile(path), write_timeout)
+        return cls(engine, home, None if path is None else OpenFile(path), write_timeout, measures)
 
     @property
     def engine(self) -> Engine:
@@ -200,6 +205,7 @@ class Database:
         # By thread: `aside` writes beside the writer, and neither may take the other's mark for its own.
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
+        ended: list[EndedRun] = []
 
         def attempt(*, repeated: bool) -> T:
             self.require_file()
@@ -211,12 +217,17 @@ class Database:
                     return outcome[0]  # the transaction was committed, and only the reply was lost
 
                 audit_capture.begin(connection)
+                run_ends.begin(connection)
                 outcome[:] = [fn(connection)]
                 self._audited += audit_capture.flush(connection)
+                ended[:] = run_ends.take(connection)
 
             return outcome[0]
 
-        return self._repeat(attempt, deadline)
+        result = self._measured("write", attempt, deadline)
+        for run in ended:
+            self.measures.count_run(run)
+        return result
 
     def _look(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn`, which only reads. On a server each statement is by itself, as it would be in a transaction."""
@@ -225,7 +236,18 @@ class Database:
             with self._direct.begin() as connection:
                 return fn(connection)
 
-        return self._repeat(attempt, time.monotonic() + self._write_timeout)
+        return self._measured("read", attempt, time.monotonic() + self._write_timeout)
+
+    def _measured(self, kind: str, attempt: _Attempt[T], deadline: float) -> T:
+        """Count a transaction, its time and its failure."""
+        began = time.monotonic()
+        try:
+            return self._repeat(attempt, deadline)
+        except StorageFailed:
+            self.measures.transaction_failures.add()
+            raise
+        finally:
+            self.measures.transactions.observe(time.monotonic() - began, kind)
 
     def _repeat(self, attempt: _Attempt[T], deadline: float) -> T:
         """Make attempts while the server is away, until the deadline. Raises as the class says."""

@@ -23,6 +23,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 from typing_extensions import Unpack
 
 from codewords_mcp.common.bounded_json import JsonObject
@@ -40,7 +41,7 @@ from codewords_mcp.runtime.model.run import (
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER, RunConditions
 from codewords_mcp.runtime.model.run_state import FAILED, UNFINISHED
-from codewords_mcp.runtime.store import alert_causes, ended_runs
+from codewords_mcp.runtime.store import alert_causes, ended_runs, run_ends
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.tables import REPLAYS, runs
 
@@ -137,18 +138,27 @@ _INSERT = insert(runs)
 
 def add(connection: Connection, values: RunColumns) -> None:
     """A new row; `values` needs id, owner, status, created_at."""
-    connection.execute(_INSERT, {**_DEFAULTS, **values})
+    row: dict[str, Any] = {**_DEFAULTS, **values}
+    connection.execute(_INSERT, row)
+    if values.get("status") in FINISHED:
+        run_ends.collect(connection, [row[column.name] for column in run_ends.RETURNED], values)
 
 
 @cache
-def _update(names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: bool) -> Update:
-    """Built once for each set of columns: building a statement costs more than running it."""
+def _update(
+    names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: bool
+) -> tuple[Update, ReturningUpdate[Any]]:
+    """The statement, without and with the columns that the end of a run is counted by.
+
+    Built once for each set of columns: building a statement costs more than running it.
+    """
     condition = runs.c.id == bindparam("_id")
     if only_from is not None:
         condition = and_(condition, runs.c.status.in_(only_from))
     if held:
         condition = and_(condition, runs.c.executor == bindparam("_holder"))
-    return update(runs).where(condition).values({name: bindparam(name) for name in names})
+    statement = update(runs).where(condition).values({name: bindparam(name) for name in names})
+    return statement, statement.returning(*run_ends.RETURNED)
 
 
 def change(
@@ -162,15 +172,21 @@ def change(
     """Set columns; with `only_from`, only if the status is one of these; with `holder`, only if that executor holds
     the run. True if a row was changed.
     """
-    statement = _update(tuple(values), only_from, held=holder is not None)
-    changed = connection.execute(statement, {**values, "_id": run_id, "_holder": holder}).rowcount == 1
-    if changed and values.get("status") in FAILED:
+    statement, returning = _update(tuple(values), only_from, held=holder is not None)
+    parameters = {**values, "_id": run_id, "_holder": holder}
+    if values.get("status") not in FINISHED:
+        return connection.execute(statement, parameters).rowcount == 1
+
+    row = connection.execute(returning, parameters).first()
+    if row is None:
+        return False
+    if values.get("status") in FAILED:
         # In the same transaction, so that no crash makes a failure silent.
         alert_causes.note_failed_run(connection, run_id)
-    if changed and values.get("status") in FINISHED:
-        # Likewise, so that no crash loses the event of a trigger.
-        ended_runs.note_end(connection, run_id)
-    return changed
+    # Likewise, so that no crash loses the event of a trigger.
+    ended_runs.note_end(connection, run_id)
+    run_ends.collect(connection, row, values)
+    return True
 
 
 def held(connection: Connection, run_ids: list[str], holder: str) -> set[str]:

@@ -164,7 +164,7 @@ class Web:
         max_bytes: int = MAX_BYTES,
         seconds: float = TIMEOUT,
     ) -> WebResponse:
-        """Call an API at an address of the settings; `content` is sent as JSON, `form` as a form.
+        """Call an API at an address of the settings; `content` is sent as JSON, bytes as they are, `form` as a form.
 
         Raises UpstreamFailed, UpstreamTimedOut.
         """
@@ -177,7 +177,8 @@ class Web:
         request_headers.update(_encoded(headers))
         data = None
         if content is not None:
-            data, request_headers["content-type"] = json.dumps(content).encode(), "application/json"
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            request_headers["content-type"] = "application/json"
 
         origin, status, client = origin_of(target), 0, self._api_client()
         async with _bounded(seconds):

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.model.modules import InvalidModules, split_modules
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
+from codewords_mcp.runtime.recording.ambient_trace import part_span
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, Limits
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
@@ -283,7 +284,8 @@ class _Work:
     def timed(self, name: str) -> Generator[None]:
         started = time.perf_counter()
         try:
-            yield
+            with part_span("check" if name == "total" else f"check {name}"):
+                yield
         finally:
             self.timings_ms[name] = round((time.perf_counter() - started) * 1000, 1)
 
