@@ -38,6 +38,7 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "home": ("pages/home.js", "pages/inbox.js", "pages/runs.js"),
     "settings": ("pages/usage.js", "pages/schedules.js", "pages/secrets.js", "pages/settings.js"),
+    "audit": ("pages/audit.js",),
     "workflow": ("pages/workflow.js", "pages/templates.js", "parts/snippets.js"),
     "workflow_parts": ("parts/removal.js", "parts/starts.js", "parts/versions.js"),
     "editor": ("parts/editor.js", "parts/editor_compare.js"),

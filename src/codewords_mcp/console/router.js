@@ -27,6 +27,7 @@ export const PAGES = [
   { id: "usage", pattern: /^\/console\/usage$/, load: () => import("./pages/usage.js") },
   { id: "schedules", pattern: /^\/console\/schedules$/, load: () => import("./pages/schedules.js") },
   { id: "secrets", pattern: /^\/console\/secrets$/, load: () => import("./pages/secrets.js") },
+  { id: "audit", pattern: /^\/console\/audit$/, load: () => import("./pages/audit.js") },
   { id: "settings", pattern: /^\/console\/settings$/, load: () => import("./pages/settings.js") },
 ];
 

@@ -39,7 +39,8 @@ function Health({ status }) {
   ];
   return html`<section class="card"><header><h2>${words.health}</h2></header>
     <dl class="pairs">${facts.map(([name, value]) => html`<dt>${name}</dt><dd><${Text} of=${value} /></dd>`)}</dl>
-    <p class="dim"><${Text} of=${status.availability?.sentence ?? ""} /></p></section>`;
+    <p class="dim"><${Text} of=${status.availability?.sentence ?? ""} /></p>
+    <p><a href="/console/audit">${words.audit}</a></p></section>`;
 }
 
 /** @param {{sandbox: any}} properties */
