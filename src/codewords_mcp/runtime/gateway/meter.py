@@ -224,7 +224,7 @@ def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:
 
 
 def _outcome(call: ProviderCall) -> str:
-    """How a call ended, in one of a few words: `ok`, our code of a failure, or the class of the provider's status."""
+    """The end of a call in one of a few words: `ok`, our code of a failure, or the class of the provider's status."""
     if call.failure:
         return call.failure if call.failure in _FAILURES else "failed"
     if call.status == 429:

@@ -39,7 +39,7 @@ class EndedRun:
 
     @property
     def kind(self) -> RunKind:
-        """How it was called."""
+        """The kind of the call."""
         if self.service_id in SERVICES:
             return "service"
         return "background" if self.background else "foreground"
