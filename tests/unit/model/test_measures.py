@@ -71,15 +71,15 @@ def test_ten_thousand_workflows_and_models_that_callers_invent_stay_below_the_li
         measures.count_run(ended(background=True, status=status))
         for mode in ("replay", "dry_run", "apply"):
             measures.count_run(ended(mode=mode, status=status))
-    for provider in ("openai", "anthropic", "gemini"):
+    for provider in ("openai", "anthropic", "gemini", "azure", "bedrock", "groq", "mistral", "ollama"):
         for number in range(1000):
             for outcome in ("rejected", "ok", "provider_error"):
                 measures.count_model_call(
                     provider, f"m-{number}", outcome,
                     seconds=1, tokens={"input_tokens": 5, "output_tokens": 5}, cost_usd=0.1,
                 )  # fmt: skip
-        measures.first_chunk.observe(1, provider)
-        measures.model_retries.add(provider)
+        measures.first_chunk.observe(1, measures.providers.label(provider))
+        measures.model_retries.add(measures.providers.label(provider))
     for listener in ("public", "sandbox", "pages"):
         for code in (
             200,

@@ -141,10 +141,11 @@ class CallMeter:
             tokens=used.tokens if used is not None else {},
             cost_usd=used.cost if used is not None else None,
         )
+        label = self._measures.providers.label(provider)
         if call.first_chunk_at is not None:
-            self._measures.first_chunk.observe(call.first_chunk_at - call.began_at, provider)
+            self._measures.first_chunk.observe(call.first_chunk_at - call.began_at, label)
         if call.retries:
-            self._measures.model_retries.add(provider, amount=call.retries)
+            self._measures.model_retries.add(label, amount=call.retries)
 
     def _count(self, call: ProviderCall, reading: Reading) -> int:
         """Record the call. Returns its cost."""

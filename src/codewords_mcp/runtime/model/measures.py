@@ -18,6 +18,8 @@ MAX_WORKFLOWS: Final = 100
 """Workflows that are label values, without a setting."""
 MAX_MODELS: Final = 30
 """Models that are label values."""
+MAX_PROVIDERS: Final = 6
+"""Providers that are label values: an operator can name any number of them."""
 RunKind = Literal["foreground", "background", "service"]
 _PHASES: Final = ("queued", "sandbox", "ready", "answer")
 _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -51,6 +53,7 @@ class Measures:
     def __init__(self, workflows: int = MAX_WORKFLOWS) -> None:
         self.workflows = BoundedNames(workflows)
         self._models = BoundedNames(MAX_MODELS)
+        self.providers = BoundedNames(MAX_PROVIDERS)
         self.runs = Counter(
             "codewords_runs_total", "Runs of workflows that have ended.", ("workflow", "status")
         )
@@ -175,6 +178,7 @@ class Measures:
         cost_usd: float | None,
     ) -> None:
         """Count a model call that has ended. Only a model that answered gets a label: callers send any name."""
+        provider = self.providers.label(provider)
         label = self._models.label(f"{provider}/{model}", admits=outcome in {"ok", "cached"} and model != "")
         model = OTHER if label == OTHER else model
         self.model_calls.add(provider, model, outcome)
