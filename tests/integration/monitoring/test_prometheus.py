@@ -98,7 +98,7 @@ def test_prometheus_scrapes_a_runtime_and_answers_every_query_of_the_dashboard(
         http.post(f"/run/{service_id}/", json={"a": 1}).raise_for_status()
 
     def healthy() -> bool:
-        targets = ask(prometheus, "targets") or {"activeTargets": []}
+        targets: dict[str, Any] = ask(prometheus, "targets") or {"activeTargets": []}
         return [target["health"] for target in targets["activeTargets"]] == ["up"]
 
     def runs() -> bool:

@@ -15,7 +15,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from codewords_mcp.errors import InvalidInput, UpstreamFailed, UpstreamTimedOut
@@ -55,8 +55,7 @@ def parse_syslog(url: str) -> SyslogAddress:
     if parts.scheme == "unix" and parts.path and not parts.netloc:
         return SyslogAddress("unix", unquote(parts.path))
     if parts.scheme in PORTS and parts.hostname and parts.path in {"", "/"} and not parts.query:
-        transport = cast("Transport", parts.scheme)
-        return SyslogAddress(transport, parts.hostname, port or PORTS[transport])
+        return SyslogAddress(parts.scheme, parts.hostname, port or PORTS[parts.scheme])
     raise InvalidInput(
         "CODEWORDS_AUDIT_SYSLOG is not an address of a syslog server.",
         hint="Write udp://host:514, tcp://host:601, tls://host:6514 or unix:///dev/log.",

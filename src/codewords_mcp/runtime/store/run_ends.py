@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from codewords_mcp.runtime.model.measures import EndedRun
 from codewords_mcp.runtime.model.run_columns import RunColumns
@@ -28,7 +28,7 @@ def take(connection: Connection) -> list[EndedRun]:
     return connection.info.pop(_COLLECTED, [])
 
 
-def collect(connection: Connection, row: Row[Any] | Sequence[Any], values: RunColumns) -> None:
+def collect(connection: Connection, row: Sequence[Any], values: RunColumns) -> None:
     """Collect the end of a run. `row` has its RETURNED columns, `values` what was written with it."""
     collected: list[EndedRun] | None = connection.info.get(_COLLECTED)
     service_id, status, mode, background, created_at, completed_at = row

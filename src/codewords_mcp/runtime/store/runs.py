@@ -147,7 +147,7 @@ def add(connection: Connection, values: RunColumns) -> None:
 @cache
 def _update(
     names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: bool
-) -> tuple[Update, ReturningUpdate[Any]]:
+) -> tuple[Update, ReturningUpdate[Any, Any, Any, Any, Any, Any]]:
     """The statement, without and with the columns that the end of a run is counted by.
 
     Built once for each set of columns: building a statement costs more than running it.
@@ -185,7 +185,7 @@ def change(
         alert_causes.note_failed_run(connection, run_id)
     # Likewise, so that no crash loses the event of a trigger.
     ended_runs.note_end(connection, run_id)
-    run_ends.collect(connection, row, values)
+    run_ends.collect(connection, tuple(row), values)
     return True
 
 
