@@ -31,7 +31,7 @@ def test_replicas_that_are_replaced_under_load_lose_and_double_no_run_and_refuse
 ) -> None:
     url = postgres.url()
     settings = {
-        "CODEWORDS_DRAIN_TIMEOUT": "60",
+        "CODEWORDS_DRAIN_TIMEOUT": "80",
         "CODEWORDS_SHUTDOWN_DELAY": "0.5",
         "CODEWORDS_REPLICA_TTL": "30",
     }

@@ -45,10 +45,11 @@ class UpgradeLoad:
     def _ask_repeatedly(self, kind: str) -> None:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as connection:
             while not self._over.is_set():
-                self._ask(connection, kind, f"{kind}-{next(self._numbers)}")
-                if kind == "run_async":
-                    # Without an end to wait for, it would only fill the queue.
-                    self._over.wait(0.05)
+                name = f"{kind}-{next(self._numbers)}"
+                self._ask(connection, kind, name)
+                if kind == "run_async" and name in self.replies:
+                    # Without an end to wait for, it would only fill the queue of a busy machine.
+                    self._wait_for(connection, self.replies[name]["request_id"])
 
     def _ask(self, connection: http.client.HTTPConnection, kind: str, name: str) -> None:
         failure = ""
@@ -68,6 +69,19 @@ class UpgradeLoad:
             self.retried += 1
 
         self.refused.append(failure)
+
+    def _wait_for(self, connection: http.client.HTTPConnection, run_id: str) -> None:
+        """Wait until a run has ended, wherever it can be asked."""
+        while not self._over.is_set():
+            try:
+                connection.request("GET", f"/result/{run_id}?timeout=5", headers={"Authorization": self.key})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+            else:
+                if response.status == http.HTTPStatus.OK:
+                    return
 
     def _send(self, connection: http.client.HTTPConnection, kind: str, name: str) -> tuple[int, Any]:
         headers = {"Authorization": self.key, "Content-Type": "application/json", "Idempotency-Key": name}
