@@ -1,6 +1,7 @@
 """The matrix of what recordings do with each thing that a program can do, and the tests that it names.
 
-`python -m tests.integration.recording.matrix` runs these tests and keeps what came of them for the reference page.
+`python -m tests.integration.recording.matrix` runs these tests and keeps what came of them for the reference page; with
+words, only the tests whose ids have one of them, beside what is kept of the others.
 """
 
 from __future__ import annotations
@@ -60,11 +61,13 @@ def passed() -> dict[str, int]:
     return dict(json.loads(RESULTS.read_text(encoding="utf-8"))["passed"])
 
 
-def main() -> int:
-    """Run the tests, and keep the results."""
+def main(words: list[str]) -> int:
+    """Run the tests whose ids have one of these words, or all, and keep the results."""
+    named = named_tests()
+    chosen = [test for test in named if not words or any(word in test for word in words)]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        targets = [str(TESTS / test) for test in named_tests()]
+        targets = [str(TESTS / test) for test in chosen]
         command = [
             sys.executable,
             "-m",
@@ -78,6 +81,8 @@ def main() -> int:
         ]
         code = subprocess.run([*command, *targets], check=False).returncode
         found = _passed_in(report)
+    kept = {test: count for test, count in passed().items() if test in named and test not in chosen}
+    found |= kept
     content = json.dumps({"passed": found}, indent=1, sort_keys=True)
     RESULTS.write_text(content + "\n", encoding="utf-8")
     return code
@@ -94,4 +99,4 @@ def _passed_in(report: Path) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
