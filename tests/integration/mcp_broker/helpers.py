@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp_types import (
     AudioContent,
     BlobResourceContents,
@@ -83,7 +84,7 @@ READS = ToolAnnotations(read_only_hint=True)
 
 
 def notes_server(shown: ServedMcp) -> MCPServer[Any]:
-    """A server of notes: one tool that reads, one that writes, and answers of every kind."""
+    """A server of notes: one tool that reads, one that writes, answers of every kind, resources and a prompt."""
     server = MCPServer("notes", title="Team notes")
     notes: list[str] = ["buy milk"]
 
@@ -130,6 +131,27 @@ def notes_server(shown: ServedMcp) -> MCPServer[Any]:
     def fail() -> str:
         """Always fails."""
         raise ToolError("the disk of the notes is full")
+
+    @server.resource("notes://all")
+    def all_notes() -> str:
+        """All notes, a line each."""
+        shown.calls.append(("resources/read", {"uri": "notes://all"}))
+        return "\n".join(notes)
+
+    @server.resource("notes://picture.png", mime_type="image/png")
+    def picture() -> bytes:
+        """A picture of the notes."""
+        return PIXEL
+
+    @server.resource("notes://note/{number}")
+    def note(number: int) -> str:
+        """One note, by its number."""
+        return notes[number]
+
+    @server.prompt()
+    def summarise(style: str) -> list[UserMessage]:
+        """Sum up the notes."""
+        return [UserMessage(f"Sum these up, {style}:"), UserMessage("\n".join(notes))]
 
     return server
 

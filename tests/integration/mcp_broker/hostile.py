@@ -22,6 +22,8 @@ class HostileServer:
 
     def __init__(self) -> None:
         self.tools: list[Json] = []
+        self.capabilities: Json = {"tools": {}}
+        self.resources: list[Json] = []
         self.pages_without_end = False
         self.answers: list[Json] = []
         """Answers of the client to requests of the server."""
@@ -56,7 +58,7 @@ class HostileServer:
         elif method == "initialize":
             result: Json = {
                 "protocolVersion": "2025-06-18",
-                "capabilities": {"tools": {}},
+                "capabilities": self.capabilities,
                 "serverInfo": {"name": INJECTION, "version": "1"},
             }
             await _respond(send, 200, _result(request, result), _JSON, (b"mcp-session-id", b"hostile"))
@@ -72,6 +74,8 @@ class HostileServer:
                     "nextCursor": str(number + 1),
                 }
             await _respond(send, 200, _result(request, listed), _JSON)
+        elif method == "resources/list":
+            await _respond(send, 200, _result(request, {"resources": self.resources}), _JSON)
         elif method == "tools/call":
             await self._call(request, receive, send)
         else:

@@ -22,6 +22,8 @@ PREFIX: Final = "mcp_"
 """Beginning of the app name that a server has among integrations."""
 ANY_SERVER: Final = "any MCP server"
 ANY_TOOL: Final = "any tool"
+METHODS: Final = frozenset({"resources/list", "resources/read", "prompts/list", "prompts/get"})
+"""Methods of the protocol that stand among the tools of a server, which has no tool of such a name itself."""
 TOOL_NAME: Final = re.compile(r"[A-Za-z0-9_.\-/]{1,128}")
 MAX_DESCRIPTION: Final = 4_000
 MAX_SCHEMA_BYTES: Final = 32 << 10

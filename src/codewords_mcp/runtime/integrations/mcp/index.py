@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from codewords_mcp.runtime.integrations.search import ActionIndex
 from codewords_mcp.runtime.model.integration import App, Hit
-from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, hit_of_tool
+from codewords_mcp.runtime.model.mcp import METHODS, AgreedTool, McpServer, hit_of_tool
 from codewords_mcp.runtime.store import mcp_servers as rows
 from codewords_mcp.runtime.store.database import Database
 
@@ -47,7 +47,9 @@ class ToolIndexes:
 
 def build_tool_index(servers: list[McpServer], tools: list[AgreedTool]) -> ActionIndex:
     """Build an index of these servers' tools."""
-    return ActionIndex.of(map(app_of_server, servers), map(_entry, tools), described=_DESCRIPTION_WEIGHT)
+    # Every server has the same words for its resources and prompts: they would stand before what a question means.
+    named = (tool for tool in tools if tool.now is None or tool.now.name not in METHODS)
+    return ActionIndex.of(map(app_of_server, servers), map(_entry, named), described=_DESCRIPTION_WEIGHT)
 
 
 def app_of_server(server: McpServer) -> App:

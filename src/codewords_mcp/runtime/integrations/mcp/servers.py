@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
@@ -16,6 +16,7 @@ from codewords_mcp.runtime.integrations.mcp.addresses import (
 )
 from codewords_mcp.runtime.integrations.mcp.content import AnswerReader
 from codewords_mcp.runtime.integrations.mcp.index import ToolIndexes
+from codewords_mcp.runtime.integrations.mcp.methods import tool_request
 from codewords_mcp.runtime.integrations.mcp.package_environments import INSTALL_TIMEOUT_S
 from codewords_mcp.runtime.integrations.mcp.package_names import is_package
 from codewords_mcp.runtime.integrations.mcp.packages import PackageServers
@@ -44,11 +45,6 @@ from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.settings import Settings
 
-if TYPE_CHECKING:
-    from mcp import Client
-    from mcp_types import CallToolResult
-
-T = TypeVar("T")
 FRESH_S = 60.0
 """Seconds for which a list of tools counts as what the server says now."""
 
@@ -287,10 +283,7 @@ class McpServers:
         """
         described = tool.now or ServerTool(name="")
         self.require_complete(tool, arguments)
-
-        async def ask(client: Client) -> CallToolResult:
-            return await client.call_tool(described.name, arguments)
-
+        ask = tool_request(described.name, arguments)
         result = await self.access.ask(owner, tool.server, ask, seconds)
         answer = await self._reader.read(owner, result, maker)
         action = action_of(tool)
@@ -336,4 +329,5 @@ class McpServers:
     async def require_ready(self, owner: str, tool: AgreedTool, arguments: dict[str, Any]) -> None:
         """Raise what `call` would raise before it asks the server."""
         self.require_complete(tool, arguments)
+        tool_request(tool.now.name if tool.now else "", arguments)
         await self.access.address(owner, tool.server)

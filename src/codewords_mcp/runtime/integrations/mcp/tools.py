@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.errors import UpstreamFailed
+from codewords_mcp.runtime.integrations.mcp.methods import method_tools
 from codewords_mcp.runtime.model.mcp import (
     MAX_DESCRIPTION,
     MAX_SCHEMA_BYTES,
+    METHODS,
     TOOL_NAME,
     ServerTool,
     tool_digest,
@@ -23,10 +25,18 @@ MAX_PAGES = 100
 
 
 async def read_tools(client: Client) -> tuple[list[ServerTool], str]:
-    """Return (the server's tools in its order, its title). Tools that cannot be used are left out.
+    """Return (the server's tools in its order, then those of its resources and prompts; its title).
 
-    Raises UpstreamFailed for a list without end.
+    Tools that cannot be used are left out. Raises UpstreamFailed for a list without end.
     """
+    methods = method_tools(client.server_capabilities)
+    # A server of resources alone refuses to list tools.
+    if methods and client.server_capabilities.tools is None:
+        return methods, _title(client)
+    return [*await _list_tools(client), *methods], _title(client)
+
+
+async def _list_tools(client: Client) -> list[ServerTool]:
     from mcp_types import PaginatedRequestParams
 
     found: dict[str, ServerTool] = {}
@@ -42,7 +52,7 @@ async def read_tools(client: Client) -> tuple[list[ServerTool], str]:
         cursor = page.next_cursor
         # A server that gives a cursor again would lead in a circle.
         if cursor is None or cursor in seen:
-            return list(found.values()), _title(client)
+            return list(found.values())
         if len(found) > MAX_TOOLS:
             break
         seen.add(cursor)
@@ -51,8 +61,10 @@ async def read_tools(client: Client) -> tuple[list[ServerTool], str]:
 
 
 def to_server_tool(raw: Tool) -> ServerTool | None:
-    """Convert a tool of the protocol. None without a usable name, or with fields beyond all bounds."""
-    if not TOOL_NAME.fullmatch(raw.name) or len(json.dumps(raw.input_schema)) > MAX_SCHEMA_BYTES:
+    """Convert a tool of the protocol. None without a usable name of its own, or with fields beyond all bounds."""
+    if not TOOL_NAME.fullmatch(raw.name) or raw.name.lower() in METHODS:
+        return None
+    if len(json.dumps(raw.input_schema)) > MAX_SCHEMA_BYTES:
         return None
     hints = raw.annotations
     description: dict[str, Any] = raw.model_dump(
