@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import imaplib
 import itertools
-from collections.abc import AsyncGenerator, Generator
+import json
+from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.support.certificates import certificate
+from tests.support.loopback_site import Answer, Asked, StandIn, serving
 from tests.support.source_tools import Tools, source_tools
 
 from codewords_mcp.errors import AddressRefused, CodewordsError, Forbidden, InvalidInput, UpstreamFailed
@@ -33,7 +36,9 @@ def server() -> Generator[LoopbackImap]:
 
 
 @asynccontextmanager
-async def watching(server: LoopbackImap, **changes: Any) -> AsyncGenerator[tuple[MailOptions, Tools]]:
+async def watching(
+    server: LoopbackImap, *ports: int, **changes: Any
+) -> AsyncGenerator[tuple[MailOptions, Tools]]:
     fields: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": server.port,
@@ -41,7 +46,7 @@ async def watching(server: LoopbackImap, **changes: Any) -> AsyncGenerator[tuple
         "secret": "MAIL_PASSWORD",
         "tls": False,
     }
-    async with source_tools(server.port) as tools:
+    async with source_tools(server.port, *ports) as tools:
         tools.secrets["MAIL_PASSWORD"] = (PASSWORD, f"127.0.0.1:{server.port}")
         yield MailOptions.model_validate(fields | changes), tools
 
@@ -295,3 +300,95 @@ async def test_a_folder_beyond_ascii_is_found_and_its_newest_mail_is_the_sample(
     assert cast("Any", sample.data)["subject"] == "Two"
     async with watching(server) as (options, tools):
         assert await SOURCE.sample(options, tools) is None
+
+
+@pytest.fixture
+def issuer(server: LoopbackImap) -> Iterator[StandIn]:
+    """An OAuth server that gives another access token each time."""
+    numbers = itertools.count(1)
+
+    def answer(asked: Asked) -> Answer:
+        form = parse_qs(asked.body.decode())
+        if form["refresh_token"] != ["the refresh token"] or form.get("client_secret") != ["s3cret"]:
+            return Answer(400, b'{"error": "invalid_grant"}')
+        token = f"access {next(numbers)}"
+        server.tokens.add(token)
+        return Answer(
+            200, json.dumps({"access_token": token, "expires_in": 3600, "token_type": "Bearer"}).encode()
+        )
+
+    yield from serving(StandIn(answer=answer))
+
+
+@asynccontextmanager
+async def watching_by_token(
+    server: LoopbackImap, issuer: StandIn, **changes: Any
+) -> AsyncGenerator[tuple[MailOptions, Tools]]:
+    target = urlsplit(issuer.url)
+    oauth = {
+        "secret": "REFRESH",
+        "token_url": f"{issuer.url}/token",
+        "client_id": "us",
+        "client_secret": "CLIENT",
+    }
+    async with watching(server, target.port or 0, **(oauth | changes)) as (options, tools):
+        tools.secrets["REFRESH"] = ("the refresh token", target.netloc)
+        tools.secrets["CLIENT"] = ("s3cret", target.netloc)
+        yield options, tools
+
+
+@pytest.mark.requirement("triggers:mail-oauth")
+async def test_a_server_that_takes_oauth_is_read_by_access_tokens_that_a_refresh_token_gives(
+    server: LoopbackImap, issuer: StandIn
+) -> None:
+    source = MailSource()
+    async with watching_by_token(server, issuer) as (options, tools):
+        state = (await source.poll(options, None, tools)).state
+        server.deliver(written("By token"))
+        polled = await source.poll(options, state, tools)
+        assert subjects(polled) == ["By token"]
+        assert [asked.path for asked in issuer.asked] == ["/token"], "one token is used until its end"
+
+        server.tokens.clear()
+        with pytest.raises(Forbidden, match="refused the access token that REFRESH gave"):
+            await source.poll(options, polled.state, tools)
+        server.deliver(written("After it was revoked"))
+        assert subjects(await source.poll(options, polled.state, tools)) == ["After it was revoked"]
+        assert len(issuer.asked) == 2
+
+
+@pytest.mark.requirement("triggers:mail-oauth")
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (Answer(400, b'{"error": "invalid_grant"}'), Forbidden, "refused REFRESH"),
+        (Answer(200, b"[]"), UpstreamFailed, "gave no access token"),
+        (Answer(200, b'{"access_token": ""}'), UpstreamFailed, "gave no access token"),
+        (Answer(500, b"x"), UpstreamFailed, "gave no access token"),
+        (Answer(307, headers={"Location": "/elsewhere"}), UpstreamFailed, "redirects"),
+        (Answer(200, b" " * 1_100_000), CodewordsError, "1 MiB"),
+    ],
+)
+async def test_a_token_endpoint_that_gives_none_is_told_and_the_mail_server_is_not_asked(
+    server: LoopbackImap, issuer: StandIn, answer: Answer, error: type[CodewordsError], words: str
+) -> None:
+    issuer.answer = lambda _: answer
+    async with watching_by_token(server, issuer) as (options, tools):
+        with pytest.raises(error, match=words):
+            await MailSource().poll(options, None, tools)
+    assert len(issuer.asked) == 1
+    assert not server.commands
+
+
+@pytest.mark.requirement("triggers:mail-oauth")
+async def test_a_refresh_token_goes_over_https_and_to_the_host_of_its_rule_only(
+    server: LoopbackImap, issuer: StandIn
+) -> None:
+    for url, error in (
+        ("http://login.example.org/token", InvalidInput),
+        ("https://login.example.org/token", Forbidden),
+    ):
+        async with watching_by_token(server, issuer, token_url=url) as (options, tools):
+            with pytest.raises(error):
+                await MailSource().poll(options, None, tools)
+    assert (issuer.asked, list(server.commands)) == ([], [])

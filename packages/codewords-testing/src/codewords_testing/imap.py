@@ -49,13 +49,17 @@ class ImapFolder:
 
 
 class LoopbackImap:
-    """One account. `fault(command)` may return bytes to send instead of an answer; empty bytes close the connection."""
+    """One account. `fault(command)` may return bytes to send instead of an answer; empty bytes close the connection.
+
+    `tokens` are access tokens of OAuth that sign its user in.
+    """
 
     def __init__(self, user: str, password: str) -> None:
         self.port = 0
         self.folders = {"INBOX": ImapFolder()}
         self.commands: deque[str] = deque(maxlen=10_000)
         self.fault: Callable[[str], bytes | None] = lambda _: None
+        self.tokens: set[str] = set()
         self._account = (user, password)
         self._lock = threading.Lock()
 
@@ -98,6 +102,10 @@ class LoopbackImap:
     def answers_login(self, user: str, password: str) -> bool:
         """Whether these are the account's."""
         return (user, password) == self._account
+
+    def answers_token(self, sent: str) -> bool:
+        """Whether this is the initial response of XOAUTH2 with one of the account's tokens."""
+        return sent in {f"user={self._account[0]}\1auth=Bearer {token}\1\1" for token in self.tokens}
 
 
 class _ImapConnection:
@@ -155,8 +163,10 @@ class _ImapConnection:
             return self._sign_in(user, password)
         if verb == "AUTHENTICATE":
             await self._send(b"+ ")
-            sent = base64.b64decode(await self._reader.readuntil(b"\r\n")).decode().split("\0")
-            return self._sign_in(sent[1], sent[2])
+            sent = base64.b64decode(await self._reader.readuntil(b"\r\n")).decode()
+            if arguments.upper() == "XOAUTH2":
+                return await self._sign_in_by_token(sent)
+            return self._sign_in(*sent.split("\0")[1:3])
 
         if not self._signed_in:
             return "BAD sign in first"
@@ -174,6 +184,16 @@ class _ImapConnection:
         self._signed_in = self._server.answers_login(user, password)
         if self._signed_in:
             return "OK done"
+        return "NO [AUTHENTICATIONFAILED] wrong"
+
+    async def _sign_in_by_token(self, sent: str) -> str:
+        self._signed_in = self._server.answers_token(sent)
+        if self._signed_in:
+            return "OK done"
+        # One more challenge says why; its answer is an empty line.
+        await self._send(b"+ " + base64.b64encode(b'{"status":"401","schemes":"bearer"}'))
+        if await self._reader.readuntil(b"\r\n") != b"\r\n":
+            return "BAD an empty line was expected"
         return "NO [AUTHENTICATIONFAILED] wrong"
 
     async def _select(self, name: str, *, read_only: bool) -> str:

@@ -89,6 +89,7 @@ class Web:
         policy: EgressPolicy | None = None,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
+        max_redirects: int = MAX_REDIRECTS,
         seconds: float = TIMEOUT,
     ) -> WebResponse:
         """Request an address that a caller gave, whatever its status.
@@ -103,7 +104,7 @@ class Web:
         cookies = RedirectCookies()
 
         async with _bounded(seconds):
-            for _ in range(MAX_REDIRECTS + 1):
+            for _ in range(max_redirects + 1):
                 sent = cookies.header_for(target) | request_headers
                 response, location, set_cookies = await self._exchange(
                     target, method, sent, data, policy or self.policy, max_bytes
@@ -122,7 +123,7 @@ class Web:
                 target = location
 
         raise UpstreamFailed(
-            f"The page redirects more than {MAX_REDIRECTS} times.", hint="Give the final address."
+            f"The page redirects more than {max_redirects} times.", hint="Give the final address."
         )
 
     async def _exchange(

@@ -106,9 +106,15 @@ class ImapSession:
         # LOGIN takes ASCII only. AUTHENTICATE PLAIN carries UTF-8 (RFC 4616).
         if b"AUTH=PLAIN" in capabilities or not (user + password).isascii():
             credentials = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-            await self.command("AUTHENTICATE PLAIN", continuation=credentials)
+            await self.command("AUTHENTICATE PLAIN", continuations=[credentials])
             return
         await self.command(f"LOGIN {_quoted(user)} {_quoted(password)}")
+
+    async def authenticate_token(self, user: str, token: str) -> None:
+        """Sign in with an access token of OAuth. Raises CommandRefused."""
+        credentials = base64.b64encode(f"user={user}\1auth=Bearer {token}\1\1".encode()).decode()
+        # A refusal comes as one more challenge, which asks for an empty line.
+        await self.command("AUTHENTICATE XOAUTH2", continuations=[credentials, ""])
 
     async def examine(self, folder: str) -> Mailbox:
         """Open a folder for reading only. Raises CommandRefused."""
@@ -161,9 +167,13 @@ class ImapSession:
         return None
 
     async def command(
-        self, text: str, *, continuation: str | None = None, max_bytes: int = MAX_ANSWER
+        self, text: str, *, continuations: Sequence[str] = (), max_bytes: int = MAX_ANSWER
     ) -> list[_ImapResponse]:
-        """Send a command and return the untagged responses. Raises CommandRefused."""
+        """Send a command and return the untagged responses. Raises CommandRefused.
+
+        `continuations` are sent one by one, when the server asks for more.
+        """
+        rest = iter(continuations)
         self._tag += 1
         tag = f"c{self._tag}"
         found: list[_ImapResponse] = []
@@ -173,9 +183,8 @@ class ImapSession:
                 response = await self._response(max_bytes)
                 max_bytes -= len(response.text) + sum(map(len, response.literals))
 
-                if response.text.startswith(b"+") and continuation is not None:
-                    await self._send(continuation)
-                    continuation = None
+                if response.text.startswith(b"+") and (line := next(rest, None)) is not None:
+                    await self._send(line)
                 elif response.text.startswith(f"{tag} ".encode()):
                     if response.text.split(None, 2)[1].upper() == b"OK":
                         return found

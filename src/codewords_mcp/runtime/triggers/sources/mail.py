@@ -21,6 +21,7 @@ from codewords_mcp.runtime.model.egress_policy import is_this_machine
 from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.triggers.sources.base import EventSource, Polled, SourceEvent, SourceTools
 from codewords_mcp.runtime.triggers.sources.mail_content import MailAttachment, read_mail
+from codewords_mcp.runtime.triggers.sources.mail_sign_in import AccessTokens, OAuthClient
 from codewords_mcp.runtime.web.imap import (
     CommandRefused,
     ImapSession,
@@ -51,9 +52,19 @@ class MailOptions(Model):
     port: int = Field(default=993, ge=1, le=65535, description="Its port for IMAP.")
     user: str = Field(min_length=1, max_length=320, description="The name that signs in; often the address.")
     secret: str = Field(
-        description="Name of the secret with the password or app password. Its host rule names imap.example.org:993 or alike."
+        description="Name of the secret with the password or app password, whose host rule names imap.example.org:993 or "
+        "alike; with `token_url` with a refresh token, whose host rule names that host."
     )
     folder: str = Field(default="INBOX", description="The folder that is watched.")
+    token_url: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="For servers that take OAuth only: the address that gives access tokens for a refresh token.",
+    )
+    client_id: str = Field(default="", max_length=500, description="The OAuth client of the refresh token.")
+    client_secret: str | None = Field(
+        default=None, description="Name of the secret with that client's secret, if it has one."
+    )
     tls: bool = Field(
         default=True, description="False only for a server on this machine that speaks plain IMAP."
     )
@@ -67,9 +78,12 @@ class MailSource(EventSource[MailOptions]):
     interval_s = 60.0
     Options = MailOptions
 
+    def __init__(self) -> None:
+        self._tokens = AccessTokens()
+
     async def poll(self, options: MailOptions, state: JsonValue | None, tools: SourceTools) -> Polled:
         """See `EventSource`."""
-        async with _session(options, tools) as session:
+        async with self._session(options, tools) as session:
             mailbox = await _open(session, options)
             if state is None:
                 return Polled([], await _baseline(session, mailbox))
@@ -77,41 +91,48 @@ class MailSource(EventSource[MailOptions]):
 
     async def sample(self, options: MailOptions, tools: SourceTools) -> SourceEvent | None:
         """See `EventSource`."""
-        async with _session(options, tools) as session:
+        async with self._session(options, tools) as session:
             mailbox = await _open(session, options)
             info = await _newest(session, mailbox)
             if info is None:
                 return None
             return await _event(session, mailbox, info, options, tools)
 
+    @asynccontextmanager
+    async def _session(self, options: MailOptions, tools: SourceTools) -> AsyncGenerator[ImapSession]:
+        """Connect and sign in. Raises InvalidInput, Forbidden, UpstreamFailed."""
+        if not options.tls and not is_this_machine(normal_host(options.host) or ""):
+            raise InvalidInput(
+                "A password is sent to another machine over TLS only.",
+                hint="Leave `tls` as it is, and use the port for TLS.",
+            )
+        if options.token_url is not None:
+            client = OAuthClient(options.token_url, options.client_id, options.client_secret)
+            # Before a connection: a token that may not go to its endpoint opens none.
+            token = await self._tokens.token(client, options.secret, tools)
+            async with imap_session(tools.web, options.host, options.port, tls=options.tls) as session:
+                await self._tokens.sign_in(session, options.user, token)
+                yield session
+            return
+
+        # Before anything is sent: a password that may not go to this host opens no connection either.
+        password = await tools.secret(options.secret, f"{options.host}:{options.port}")
+        async with imap_session(tools.web, options.host, options.port, tls=options.tls) as session:
+            try:
+                await session.login(options.user, password)
+            except CommandRefused:
+                raise Forbidden(
+                    f"The mail server refused the user and the password of {options.secret}.",
+                    hint="Many servers want an app password instead of the account's.",
+                    remedy=set_secret(options.secret),
+                ) from None
+            yield session
+
 
 @cache
 def _reader() -> ThreadPoolExecutor:
     """Return the thread that reads mails: one at a time, since a large one takes some 200 MiB."""
     return ThreadPoolExecutor(1, thread_name_prefix="mail-reader")
-
-
-@asynccontextmanager
-async def _session(options: MailOptions, tools: SourceTools) -> AsyncGenerator[ImapSession]:
-    """Connect and sign in. Raises InvalidInput, Forbidden, UpstreamFailed."""
-    if not options.tls and not is_this_machine(normal_host(options.host) or ""):
-        raise InvalidInput(
-            "A password is sent to another machine over TLS only.",
-            hint="Leave `tls` as it is, and use the port for TLS.",
-        )
-
-    # Before anything is sent: a password that may not go to this host opens no connection either.
-    password = await tools.secret(options.secret, f"{options.host}:{options.port}")
-    async with imap_session(tools.web, options.host, options.port, tls=options.tls) as session:
-        try:
-            await session.login(options.user, password)
-        except CommandRefused:
-            raise Forbidden(
-                f"The mail server refused the user and the password of {options.secret}.",
-                hint="Many servers want an app password instead of the account's.",
-                remedy=set_secret(options.secret),
-            ) from None
-        yield session
 
 
 async def _open(session: ImapSession, options: MailOptions) -> Mailbox:
