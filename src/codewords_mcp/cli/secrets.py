@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -60,6 +61,14 @@ def set_secret(
             show_default=False,
         ),
     ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="The end of the value, like 2027-01-31: an alert tells it before.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Store a secret. Its value is asked for, or read from stdin, or stays elsewhere (--from).
@@ -70,11 +79,12 @@ def set_secret(
     For example: `pass show slack | codewords secrets set SLACK_BOT_TOKEN`.
     """
     checked = _one_name(name)
+    end = {} if expires is None else {"expires_at": _read_end(expires)}
     if source is None:
         content = {"value": _read_value(checked)}
     else:
         content = {"source": source}
-    body = {**content, "hosts": host or [], "places": place or [], "plain": plain}
+    body = {**content, "hosts": host or [], "places": place or [], "plain": plain, **end}
     with connect() as client:
         stored = client.record("PUT", f"/secrets/{part(checked)}", body=body)
     if as_json:
@@ -82,8 +92,18 @@ def set_secret(
     else:
         where = f"kept in {stored['source']}" if stored["source"] else "stored"
         _output.line(f"{checked} is {where}. {_access(stored)}")
+        if stored["expires_at"]:
+            _output.line(f"It ends on {to_minute(stored['expires_at'])}; an alert tells it before.")
 
     return OK
+
+
+def _read_end(text: str) -> str:
+    """A date or time of this machine's zone, with the zone. Raises InvalidInput."""
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except ValueError:
+        raise InvalidInput("That is no date.", hint="Write it as 2027-01-31 or 2027-01-31T18:00.") from None
 
 
 def _access(secret: dict[str, Any]) -> str:

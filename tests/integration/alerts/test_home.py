@@ -13,11 +13,12 @@ from tests.support.runtime import ADMIN, make_home, open_runtime, workflow
 from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until, until_async
 
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.model.alert import AlertKind
 from codewords_mcp.runtime.store import model_usage
-from codewords_mcp.runtime.store.tables import keys
+from codewords_mcp.runtime.store.tables import keys, secrets
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400_000_000
@@ -134,6 +135,36 @@ async def test_a_key_that_expires_soon_is_told_until_it_is_revoked(tmp_path: Pat
         await runtime.keys.revoke(ADMIN, soon.id)
     async with open_runtime(home) as runtime:
         await alert_of(runtime, "key_expiring", status="resolved")
+
+
+@pytest.mark.requirement("alerts:secrets")
+async def test_a_secret_that_expires_soon_is_told_until_another_value_is_stored(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    soon, later = (datetime.now(UTC) + timedelta(days=days) for days in (3, 20))
+
+    def age(connection: Connection) -> None:
+        connection.execute(update(secrets).values(updated_at=secrets.c.updated_at - 30 * DAY))
+
+    async with open_runtime(home) as runtime:
+        for name, end in (("SOON", soon), ("LATER", later), ("WITHOUT", None)):
+            stored = await runtime.secrets.set(ADMIN, name, "a value", plain=True, expires_at=end)
+            assert stored.expires_at == end
+        await runtime._container.database.write(age)  # pyright: ignore[reportPrivateUsage]
+        await runtime.secrets.set(
+            ADMIN, "SHORT", "a value", expires_at=datetime.now(UTC) + timedelta(hours=1)
+        )
+        for end in (datetime.now(UTC) - timedelta(days=1), datetime(2099, 1, 1)):  # noqa: DTZ001
+            with pytest.raises(InvalidInput, match="expires_at"):
+                await runtime.secrets.set(ADMIN, "WRONG", "a value", expires_at=end)
+    async with open_runtime(home) as runtime:
+        alert = await alert_of(runtime, "secret_expiring")
+        assert (alert.title, alert.path) == ("The secret SOON expires", "/console/secrets")
+        assert f"{soon:%Y-%m-%d %H:%M} UTC" in alert.message
+        assert [found.kind for found in await runtime.alerts.list(ADMIN)] == ["secret_expiring"]
+        again = await runtime.secrets.set(ADMIN, "SOON", "another value")
+        assert again.expires_at is None
+    async with open_runtime(home) as runtime:
+        await alert_of(runtime, "secret_expiring", status="resolved")
 
 
 @pytest.mark.requirement("alerts:home", "alerts:shown")

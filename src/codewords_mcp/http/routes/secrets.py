@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +20,7 @@ from codewords_mcp.runtime.model.secret import KeyRotation, SecretInfo
 class SecretBody(Body):
     """`value` is write-only; in its place, `source` is a reference to a value that is kept elsewhere, such as
     `vault://kv/app#token`. `hosts` and `places` say where it may go, `plain` that workflows may read it; without any of
-    them the rule stays as it was, or is what a well-known name brings.
+    them the rule stays as it was, or is what a well-known name brings. `expires_at`, with a zone, is the end of the value.
     """
 
     value: SecretStr | None = None
@@ -26,6 +28,7 @@ class SecretBody(Body):
     hosts: list[str] = Field(default_factory=list[str])
     places: list[str] = Field(default_factory=list[str])
     plain: bool = False
+    expires_at: str | None = None
 
 
 class EntryBody(Body):
@@ -47,11 +50,21 @@ async def set_secret(request: Request) -> Response:
         raise InvalidInput("A secret has a value here or a source elsewhere, not both.")
     if body.source is not None:
         stored = await secrets.refer(
-            *named, body.source, hosts=body.hosts, places=body.places, plain=body.plain
+            *named,
+            body.source,
+            hosts=body.hosts,
+            places=body.places,
+            plain=body.plain,
+            expires_at=_moment(body.expires_at),
         )
     elif body.value is not None:
         stored = await secrets.set(
-            *named, body.value.get_secret_value(), hosts=body.hosts, places=body.places, plain=body.plain
+            *named,
+            body.value.get_secret_value(),
+            hosts=body.hosts,
+            places=body.places,
+            plain=body.plain,
+            expires_at=_moment(body.expires_at),
         )
     else:
         raise InvalidInput("A secret has a value, or a source elsewhere; this has neither.")
@@ -81,6 +94,13 @@ async def open_entry(request: Request) -> Response:
 async def rotate_key(request: Request) -> Response:
     """Another master key; secrets can be used meanwhile."""
     return JsonReply(await runtime(request.scope).secrets.rotate_master_key(caller(request.scope)))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("`expires_at` is no time.", hint="Write it as 2027-01-31T00:00:00Z.") from None
 
 
 def _name(request: Request) -> str:

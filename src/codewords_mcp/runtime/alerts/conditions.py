@@ -1,4 +1,4 @@
-"""States of a home that are alerts while they last: budgets, the disk, memory, and keys that expire."""
+"""States of a home that are alerts while they last: budgets, the disk, memory, and keys and secrets that expire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.runtime.alerts.expiring_keys import update_keys
+from codewords_mcp.runtime.alerts.expiring import update_expiring
 from codewords_mcp.runtime.alerts.notify import notify_raised, notify_resolved
 from codewords_mcp.runtime.gateway.budgets import BudgetLevel, Budgets
 from codewords_mcp.runtime.model.alert import AlertKind
@@ -62,7 +62,7 @@ class Conditions:
             changed = await self._check_memory() or changed
         if time.monotonic() >= self._keys_checked + KEYS_INTERVAL:
             self._keys_checked = time.monotonic()
-            changed = await self._db.write(update_keys) or changed
+            changed = await self._db.write(update_expiring) or changed
         return changed
 
     async def _check_budgets(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Literal
 
 from codewords_mcp.errors import InvalidInput, NotFound
@@ -14,6 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
 from codewords_mcp.runtime.model.secret import KeyRotation, SecretForm, SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
+from codewords_mcp.runtime.store.clock import now, to_micros
 
 
 class SecretApi:
@@ -126,15 +128,17 @@ class SecretApi:
         hosts: Collection[str] = (),
         places: Collection[str] = (),
         plain: bool = False,
+        expires_at: datetime | None = None,
     ) -> SecretInfo:
         """Store or replace a value, and with it where it may go: to `hosts`, in these `places` of a request; or `plain`, to
         the workflow itself. Without either the rule stays as it was, or is what a well-known name brings.
 
-        Raises InvalidInput for a bad name (A-Z, 0-9, _; reserved names), rule, or value (empty, too long, no text).
+        `expires_at`: when its issuer ends the value, which an alert tells before. Raises InvalidInput for a bad name
+        (A-Z, 0-9, _; reserved names), rule, time, or value (empty, too long, no text).
         """
         refuse_run(caller, "set secrets")
         rule = _requested_rule(hosts, places, plain=plain)
-        return await self._container.secrets.set(caller.owner, name, value, rule)
+        return await self._container.secrets.set(caller.owner, name, value, rule, _end(expires_at))
 
     async def refer(
         self,
@@ -145,6 +149,7 @@ class SecretApi:
         hosts: Collection[str] = (),
         places: Collection[str] = (),
         plain: bool = False,
+        expires_at: datetime | None = None,
     ) -> SecretInfo:
         """Store or replace a secret that is kept elsewhere, at a reference such as `vault://kv/app#token`; the rest as `set`.
 
@@ -153,7 +158,7 @@ class SecretApi:
         """
         refuse_run(caller, "set secrets")
         rule = _requested_rule(hosts, places, plain=plain)
-        return await self._container.secrets.refer(caller.owner, name, source, rule)
+        return await self._container.secrets.refer(caller.owner, name, source, rule, _end(expires_at))
 
     async def _link(self, caller: Caller, nonce: str) -> OneTimeLink:
         link = await self._container.secret_links.find(nonce)
@@ -161,6 +166,18 @@ class SecretApi:
         if link is None:
             raise _gone()
         return link
+
+
+def _end(expires_at: datetime | None) -> int | None:
+    """The end of a value in microseconds. Raises InvalidInput for one that has passed, or has no zone."""
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        raise InvalidInput("`expires_at` has no zone.", hint="Write it as 2027-01-31T00:00:00Z.")
+    end = to_micros(expires_at)
+    if end <= now():
+        raise InvalidInput("`expires_at` has passed already.", hint="Store a value that is good for longer.")
+    return end
 
 
 def _gone() -> NotFound:

@@ -26,6 +26,7 @@ AlertKind = Literal[
     "disk_low",
     "memory_low",
     "key_expiring",
+    "secret_expiring",
 ]
 """The failure that an alert is about."""
 AlertStatus = Literal["open", "acknowledged", "dismissed", "resolved"]

@@ -25,6 +25,8 @@ class SecretInfo(Model):
     places: list[str] = Field(default_factory=list[str])
     source: str | None = None
     """The reference to the value where that is kept elsewhere, such as `vault://kv/app#token`."""
+    expires_at: datetime | None = None
+    """The time at which its issuer ends it, as its person said; an alert tells it before."""
 
 
 class KeyRotation(Model):

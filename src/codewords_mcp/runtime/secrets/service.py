@@ -24,7 +24,7 @@ from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule,
 from codewords_mcp.runtime.secrets.sealing import DATA_KEY_OWNER
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, key_use, workflows
-from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import SecretRow
 
@@ -100,17 +100,27 @@ class SecretService:
         return self._changes
 
     async def set(
-        self, owner: str, name: str, value: str, rule: HostRule | Literal["as-before"] | None = "as-before"
+        self,
+        owner: str,
+        name: str,
+        value: str,
+        rule: HostRule | Literal["as-before"] | None = "as-before",
+        expires_at: int | None = None,
     ) -> SecretInfo:
         """Store or replace a secret. Raises InvalidInput, StorageFailed.
 
         `rule` None makes a plain variable. "as-before" takes the existing rule, or for a new secret
-        the rule of its well-known name.
+        the rule of its well-known name. `expires_at`: when the value ends, in microseconds.
         """
-        return await self._put(owner, check_name(name), check_value(value), None, rule)
+        return await self._put(owner, check_name(name), check_value(value), None, rule, expires_at)
 
     async def refer(
-        self, owner: str, name: str, source: str, rule: HostRule | Literal["as-before"] | None = "as-before"
+        self,
+        owner: str,
+        name: str,
+        source: str,
+        rule: HostRule | Literal["as-before"] | None = "as-before",
+        expires_at: int | None = None,
     ) -> SecretInfo:
         """Store or replace a secret whose value is kept elsewhere, at a reference like `vault://kv/app#token`.
 
@@ -119,7 +129,7 @@ class SecretService:
         reference = parse_reference(source)
         # A mistyped reference is told now, and not by a run at night.
         await self._elsewhere.value(owner, check_name(name), reference)
-        return await self._put(owner, name, str(reference), str(reference), rule)
+        return await self._put(owner, name, str(reference), str(reference), rule, expires_at)
 
     async def _put(
         self,
@@ -128,6 +138,7 @@ class SecretService:
         content: str,
         source: str | None,
         rule: HostRule | Literal["as-before"] | None,
+        expires_at: int | None,
     ) -> SecretInfo:
         if rule == "as-before":
             rule = await self.rule_of(owner, name)
@@ -143,6 +154,7 @@ class SecretService:
                 "ciphertext": sealed.data,
                 "rule": None if rule is None else rule.as_json(),
                 "source": source,
+                "expires_at": expires_at,
                 "created_at": at,
                 "updated_at": at,
             }
@@ -183,6 +195,7 @@ class SecretService:
                 updated_at=to_datetime(row["updated_at"]),
                 used_by=users[row["name"]],
                 source=row["source"],
+                expires_at=optional_datetime(row.get("expires_at")),
                 **_rule_fields(read_rule(row["rule"])),
             )
             for row in rows

@@ -256,6 +256,7 @@ _PAGES: Mapping[str, str] = {
     "budget_spent": "/console/usage",
     "delivery_failed": "/console/schedules",
     "key_expiring": "/console/settings",
+    "secret_expiring": "/console/secrets",
 }
 
 

@@ -79,7 +79,7 @@ AUDITED: Final = {
             state="created_at joined_at invite_hash invited_until",
         ),
         _audited(
-            "secret", tables.secrets, "owner name rule source", "ciphertext", state="key_id created_at updated_at"
+            "secret", tables.secrets, "owner name rule source expires_at", "ciphertext", state="key_id created_at updated_at"
         ),
         _audited("budget", tables.budgets, "scope subject period amount", state="updated_at"),
         _audited(

@@ -6,7 +6,7 @@ Rows of runs are in `model/run_columns.py`; those of workflows, versions and dra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.model.caller import CallerKind, MemberKind, Role
@@ -51,7 +51,10 @@ class MemberRow(TypedDict):
 
 
 class SecretRow(TypedDict):
-    """A sealed secret. `rule` is a host rule, None for a plain one. With `source`, a reference, that is what is sealed."""
+    """A sealed secret. `rule` is a host rule, None for a plain one. With `source`, a reference, that is what is sealed.
+
+    `expires_at`: when its issuer ends it, as its person said.
+    """
 
     owner: str
     name: str
@@ -59,6 +62,7 @@ class SecretRow(TypedDict):
     ciphertext: bytes
     rule: JsonObject | None
     source: str | None
+    expires_at: NotRequired[int | None]
     created_at: int
     updated_at: int
 

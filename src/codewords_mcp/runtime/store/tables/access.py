@@ -62,6 +62,7 @@ secrets = Table(
     Column("ciphertext", LargeBinary, nullable=False),
     Column("rule", JSON(none_as_null=True), nullable=True),
     Column("source", Text),
+    Column("expires_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
