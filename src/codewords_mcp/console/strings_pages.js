@@ -28,11 +28,11 @@ export const usage = {
 
 export const schedules = {
   next: (/** @type {string} */ name, /** @type {string} */ when) => `${name} runs ${when}`, none: "Nothing is scheduled", allPaused: "All schedules are paused",
-  empty: "A schedule runs a workflow at its times.", add: "New schedule", coming: "Coming", table: "Schedules and sources",
+  empty: "A schedule runs a workflow at its times.", add: "New trigger", coming: "Coming", table: "Schedules and sources",
   columns: { workflow: "Workflow", times: "Starts", next: "Next", last: "Last run", missed: "Missed", actions: "" }, once: "once", paused: "paused", never: "not yet",
   pause: (/** @type {string} */ name) => `Pause ${name}`, resume: (/** @type {string} */ name) => `Resume ${name}`, remove: (/** @type {string} */ name) => `Delete the schedule of ${name}`, pauseShort: "Pause", resumeShort: "Resume", deleteShort: "Delete",
   deleteTitle: "Delete this schedule?", deleteLead: "It starts no more runs. The runs that it started stay.", keep: "Keep it",
-  form: { workflow: "Workflow", cron: "Times", cronHint: "0 9 * * MON-FRI, or @daily", zone: "Time zone", input: "Input (JSON)", name: "Name", dry: "The first time is a dry run, then it waits for your yes", save: (/** @type {string} */ name) => `Let ${name} run by itself` },
+  form: { workflow: "Workflow", kind: "Started by", more: "More", name: "Name", look: "Show the newest item", nothing: "No item yet.", misfit: (/** @type {string} */ why) => `Added, but the workflow refuses the newest item: ${why}`, save: (/** @type {string} */ name) => `Let ${name} run by itself` },
   webhooks: "Webhooks", noWebhooks: "A webhook is an address that starts a workflow.", deliveries: "Deliveries", noDeliveries: "Nothing was delivered yet.",
   hookColumns: { workflow: "Workflow", kind: "Kind", url: "Address", created: "Made", actions: "" }, deliveryColumns: { status: "Outcome", event: "Event", received: "Received", size: "Size", runs: "Runs", actions: "" },
   again: "Deliver again", pauseHook: (/** @type {string} */ name) => `Pause the webhook of ${name}`, resumeHook: (/** @type {string} */ name) => `Resume the webhook of ${name}`, removeHook: (/** @type {string} */ name) => `Delete the webhook of ${name}`, deliveryStatus: /** @type {Record<string, string>} */ ({ received: "Received", started: "Started runs", ignored: "Ignored", paused: "Not started: paused", failed: "Failed", refused: "Refused" }), 
@@ -40,7 +40,7 @@ export const schedules = {
 
 export const secrets = {
   headline: (/** @type {number} */ n, /** @type {number} */ plain) => (n ? `${plural(n, "secret")}, ${plain ? `${count(plain)} that programs can read` : "none that a program can read"}` : "No secrets"), many: (/** @type {number} */ n) => `More than ${count(n)} secrets`,
-  empty: "A secret is a value that you type once, like a key of another service. No page, command or assistant shows it again.", add: "Add a secret", columns: { name: "Name", held: "Held as", hosts: "Sent to", used: "Used by", updated: "Entered", actions: "" },
+  empty: "A secret is a value that you type once, like a key of another service. No page, command or assistant shows it again.", add: "Add a secret", columns: { name: "Name", held: "Held as", hosts: "Sent to", used: "Used by", updated: "Entered", actions: "" }, ends: "ends",
   held: /** @type {Record<string, string>} */ ({ placeholder: "a placeholder: programs never see it", plain: "a value that programs can read" }), anyHost: "wherever its programs send it", unused: "no workflow",
   rotate: (/** @type {string} */ name) => `Enter a new value of ${name}`, rotateShort: "New value", remove: (/** @type {string} */ name) => `Delete ${name}`, deleteShort: "Delete", deleteTitle: (/** @type {string} */ name) => `Delete ${name}?`,
   deleteLead: (/** @type {number} */ n) => (n ? `${plural(n, "workflow")} ${n === 1 ? "uses" : "use"} it, and will fail without it.` : "No workflow uses it."), keep: "Keep it",

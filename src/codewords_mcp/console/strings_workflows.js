@@ -15,7 +15,7 @@ export const workflow = {
   facts: { version: "Version", url: "Address" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
   missing: (/** @type {number} */ n) => `${plural(n, "secret")} ${n === 1 ? "has" : "have"} no value yet, so runs will fail.`, enter: (/** @type {string} */ name) => `Enter ${name}`,
   removeTitle: (/** @type {string} */ name) => `Delete ${name}?`, removeButton: (/** @type {string} */ name) => `Delete ${name}`, keep: "Keep it",
-  removeLead: (/** @type {number} */ versions, /** @type {number} */ schedules, /** @type {number} */ hooks) => `${plural(versions, "version")}, ${plural(schedules, "schedule")} and ${plural(hooks, "webhook")} go with it and don't come back. Its runs stay.`,
+  removeLead: (/** @type {{removed: string, cancelled: string, paused: string}} */ of) => [`Gone for good: ${of.removed}.`, of.cancelled && `Cancelled: ${of.cancelled}.`, of.paused && `Paused: ${of.paused}.`, "Its other runs stay."].filter(Boolean).join(" "),
 };
 
 export const ownPage = {
@@ -44,7 +44,7 @@ export const versions = {
 };
 
 export const starts = {
-  schedules: "Schedules", none: "No schedule runs it.", add: "New schedule", webhooks: "Webhooks", noWebhooks: "No other system starts it.", next: "next", paused: "paused", once: "once", toSchedules: "All schedules and webhooks",
+  title: "What starts it", none: "Nothing starts it by itself.", next: "next", toSchedules: "Schedules and webhooks",
 };
 
 export const reach = {

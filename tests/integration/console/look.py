@@ -13,8 +13,8 @@ VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(found => f
     rule => `${rule.id}: ${rule.nodes.map(node => node.html.slice(0, 160)).join(" ")}`))"""
 
 
-def _violations(console: Console) -> list[str]:
-    """Rules of axe that the page breaks."""
+def violations(console: Console) -> list[str]:
+    """Rules of axe that the page breaks as it is now."""
     console.tab.value(axe() + ";true")
     return list(console.tab.value(VIOLATIONS))
 
@@ -32,7 +32,7 @@ def look(console: Console, path: str, heading: str = "", ready: str = "main") ->
             console.open(path, heading)
             console.waits(f"document.querySelector({json.dumps(ready)})")
             assert console.tab.value(_SIDEWAYS) <= 0, (path, size)
-            found = _violations(console)
+            found = violations(console)
             assert found == [], (path, size, dark, found)
     # Rules of accessibility see no difference between a wide window and a very wide one.
     console.tab.resize(*WIDE)

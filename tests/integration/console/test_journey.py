@@ -115,7 +115,7 @@ def test_a_person_goes_from_nothing_to_a_workflow_in_use_without_a_terminal(empt
 
     # Let it run by itself.
     console.open(f"/console/workflows/{service_id}?tab=starts", _NAME)
-    console.click("main button", "New schedule")
+    console.click("main button", "New trigger")
     _enter(console, "dialog textarea", '{"name": "everybody"}')
     console.click("dialog button", f"Let {_NAME} run by itself")
     console.sees("main", "@daily")

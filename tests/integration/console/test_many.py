@@ -57,6 +57,16 @@ def test_a_long_log_is_in_the_document_only_where_it_is_in_sight(console: Consol
 
 
 @pytest.mark.requirement("console:many")
+def test_a_scroll_that_is_told_when_the_log_is_gone_changes_nothing(console: Console) -> None:
+    console.open(f"/console/runs/{console.run(lines=200)}")
+    console.waits("window.left = document.querySelector('main .virtual')")
+    console.click("nav a", "Runs")
+    console.waits("!window.left.isConnected")
+    console.tab.value("window.left.dispatchEvent(new Event('scroll'))")
+    assert console.tab.problems == []
+
+
+@pytest.mark.requirement("console:many")
 def test_a_line_of_a_long_log_is_found_and_shown_whole(console: Console) -> None:
     run_id = console.run(lines=_LINES)
     console.open(f"/console/runs/{run_id}?q={_LINES - 7}", "succeeded")

@@ -1,13 +1,27 @@
-"""Triggers of event sources beside schedules: shown with their state, paused and deleted."""
+"""Triggers of event sources beside schedules: added by a form, shown with their state, paused and deleted."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from tests.integration.console.helpers import Console
-from tests.integration.console.look import look
-from tests.support.runtime import ECHO
+from tests.integration.console.helpers import DESKTOP, PHONE, Console
+from tests.integration.console.look import look, violations
+from tests.support.runtime import ECHO, workflow
 
 pytestmark = pytest.mark.slow
+STRICT = workflow(
+    """
+from pydantic import BaseModel
+
+class Order(BaseModel):
+    number: int
+
+@app.post("/")
+async def main(order: Order):
+    return {"number": order.number}
+"""
+)
 
 
 @pytest.mark.requirement("triggers:console")
@@ -33,3 +47,61 @@ def test_a_trigger_is_shown_paused_and_deleted_beside_schedules(console: Console
     console.waits("!document.querySelector('main').innerText.includes('run_ended')")
     kept = console.served.call("GET", "/triggers")["items"]
     assert [trigger for trigger in kept if trigger["service_id"] == body["service_id"]] == []
+
+
+def _enter(console: Console, field: str, text: str) -> None:
+    """Enter a text into a field of the form, or choose it."""
+    selector = f"dialog [id='fieldoptions/{field}'], dialog select[name='{field}']"
+    console.waits(f"document.querySelector({json.dumps(selector)})")
+    console.tab.value(
+        f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.value = {json.dumps(text)};"
+        "for (const kind of ['input', 'change']) one.dispatchEvent(new Event(kind, {bubbles: true})); })()"
+    )
+
+
+@pytest.mark.requirement("triggers:console")
+def test_a_trigger_of_any_kind_is_added_by_a_form_of_its_options(console: Console) -> None:
+    service_id = console.served.deploy(STRICT, "Takes a number")
+    console.open(f"/console/workflows/{service_id}?tab=starts", "Takes a number")
+    console.sees("main", "Nothing starts it by itself.")
+    console.click("main button", "New trigger")
+    kinds = {one["kind"] for one in console.served.call("GET", "/triggers/kinds")["items"]}
+    console.sees("dialog option", "RSS")
+    offered = "[...document.querySelectorAll(\"dialog select[name='kind'] option\")].map((one) => one.value)"
+    assert set(console.tab.value(offered)) == kinds
+
+    _enter(console, "kind", "run_ended")
+    console.click("dialog button", "Let Takes a number run by itself")
+    console.sees("dialog .bad", "This is needed.")
+    _enter(console, "workflow", "nothing_0a1b2c3d")
+    console.click("dialog button", "Let Takes a number run by itself")
+    console.sees("dialog [role=alert]", "None of your workflows has the id")
+    for size in (PHONE, DESKTOP):
+        for dark in (False, True):
+            console.tab.resize(*size, dark=dark)
+            assert violations(console) == [], (size, dark)
+            assert (
+                console.tab.value(
+                    "document.querySelector('dialog').scrollWidth - document.querySelector('dialog').clientWidth"
+                )
+                <= 0
+            )
+
+    console.run()
+    _enter(console, "workflow", console.workflow)
+    console.click("dialog button", "Show the newest item")
+    console.sees("dialog pre", console.workflow)
+    assert console.served.call("GET", f"/triggers?service_id={service_id}")["items"] == []
+    console.click("dialog button", "Let Takes a number run by itself")
+    console.sees("dialog [role=status]", "the workflow refuses the newest item")
+    console.click("dialog button[aria-label='Close']")
+    console.sees("main .rows", "run_ended")
+
+    console.click("main button", "New trigger")
+    _enter(console, "kind", "plain")
+    console.click("dialog button", "Let Takes a number run by itself")
+    console.sees("main .rows", f"{console.served.url}/webhook/")
+    added = console.served.call("GET", f"/triggers?service_id={service_id}")["items"]
+    assert {trigger["kind"] for trigger in added} == {"plain", "run_ended"}
+    for trigger in added:
+        console.served.call("DELETE", f"/triggers/{trigger['id']}")

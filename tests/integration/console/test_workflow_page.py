@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from tests.integration.approvals.helpers import ask, asking
 from tests.integration.console.helpers import Console
 from tests.integration.console.look import look
 from tests.support.runtime import workflow
@@ -58,7 +61,7 @@ def test_code_permissions_and_snippets_are_shown(console: Console, versioned: st
     console.open(f"/console/workflows/{versioned}?tab=use", "Versioned")
     console.sees(".snippet", f"/run/{versioned}/")
     console.open(f"/console/workflows/{versioned}?tab=starts", "Versioned")
-    console.sees("main", "No schedule runs it.")
+    console.sees("main", "Nothing starts it by itself.")
 
 
 @pytest.mark.requirement("console:workflow")
@@ -78,11 +81,36 @@ def test_deleting_says_what_goes_and_does_it(console: Console) -> None:
     service_id = console.served.deploy(_ONE, "To be deleted")
     console.open(f"/console/workflows/{service_id}", "To be deleted")
     console.click("main button", "Delete")
-    console.sees("dialog", "1 version, 0 schedules and 0 webhooks go with it")
+    console.sees("dialog", "Gone for good: 1 version.")
     console.click("dialog button", "Delete To be deleted")
     console.waits("location.pathname === '/console/workflows'")
     listed = console.served.call("GET", "/workflows?limit=100")["items"]
     assert service_id not in [one["service_id"] for one in listed]
+
+
+@pytest.mark.requirement("approvals:delete")
+def test_deleting_says_how_many_runs_wait_and_which_triggers_stop(console: Console) -> None:
+    service_id = console.served.deploy(asking("Waits"), "Waits")
+    kinds: dict[str, dict[str, Any]] = {
+        "schedule": {"cron": "0 5 * * *", "input": {"steps": []}},
+        "plain": {},
+        "run_ended": {"workflow": console.workflow},
+    }
+    for kind, options in kinds.items():
+        console.served.call("POST", "/triggers", {"kind": kind, "service_id": service_id, "options": options})
+    body = {"steps": [[ask("Go on?", timeout="3d")]]}
+    run_id = str(console.served.call("POST", f"/run_async/{service_id}/", body)["request_id"])
+    until(
+        lambda: console.served.call("GET", f"/workflows/{service_id}/deletion")["waiting"], "a run that waits"
+    )
+
+    console.open(f"/console/workflows/{service_id}", "Waits")
+    console.click("main button", "Delete")
+    lead = console.sees("dialog p", "Gone for good: 1 version, 1 schedule and 1 webhook.")
+    assert "Cancelled: 1 run that waits for an answer, a request or a time. Paused: 1 trigger" in lead
+    console.click("dialog button", "Delete Waits")
+    console.waits("location.pathname === '/console/workflows'")
+    assert console.record(run_id)["status"] == "cancelled"
 
 
 @pytest.mark.requirement("console:templates")

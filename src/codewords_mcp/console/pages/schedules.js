@@ -7,15 +7,17 @@ import { html, useState } from "../ui.js";
 import { useAction } from "../parts/action.js";
 import { Agenda } from "../parts/agenda.js";
 import { Confirm } from "../parts/confirm.js";
+import { lazy } from "../parts/lazy.js";
 import { RunLink, WorkflowLink } from "../parts/link.js";
 import { nameOf } from "../parts/names.js";
 import { allOf, firstOf, PIECE } from "../parts/pages.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
-import { ScheduleForm } from "../parts/schedule_form.js";
 import { Status } from "../parts/status.js";
 import { Table } from "../parts/table.js";
 import { now, Text, useTitle, When } from "../parts/text.js";
 import { Webhooks } from "../parts/webhooks.js";
+
+const TriggerForm = lazy(async () => (await import("../parts/trigger_form.js")).TriggerForm);
 
 /** @param {any[]} schedules */
 function headline(schedules) {
@@ -49,7 +51,7 @@ export default function Schedules() {
       <${Table} label=${words.table} whole rows=${rows} id=${(/** @type {any} */ row) => row.id} columns=${columns(action.working, change, setDeleting)} />
       ${listed.more && html`<p class="more"><button onClick=${() => setMost(data.length + PIECE)}>${common.more}</button></p>`}</section>`}
     <${Webhooks} />
-    ${adding && html`<${ScheduleForm} onClose=${() => setAdding(false)} onSaved=${reload} />`}
+    ${adding && html`<${TriggerForm} onClose=${() => setAdding(false)} onSaved=${reload} />`}
     ${deleting && html`<${Confirm} title=${words.deleteTitle} lead=${words.deleteLead} action=${words.remove(visible(nameOf(deleting.service_id)))} keep=${words.keep}
       act=${async () => { await send("DELETE", `/triggers/${deleting.id}`); reload(); }} onClose=${() => setDeleting(null)} />`}`;
 }

@@ -48,7 +48,7 @@ const columns = (rotate, remove) => [
   { name: words.columns.held, cell: (/** @type {any} */ secret) => html`<span class="dim">${words.held[secret.held]}</span>` },
   { name: words.columns.hosts, cell: (/** @type {any} */ secret) => (secret.hosts.length ? html`<span class="mono"><${Text} of=${secret.hosts.join(", ")} /></span>` : html`<span class="dim">${words.anyHost}</span>`) },
   { name: words.columns.used, cell: (/** @type {any} */ secret) => (secret.used_by.length ? secret.used_by.map((/** @type {string} */ name, /** @type {number} */ n) => html`${n > 0 && ", "}${idOf(name) ? html`<${WorkflowLink} id=${idOf(name)} />` : html`<${Text} of=${name} />`}`) : html`<span class="dim">${words.unused}</span>`) },
-  { name: words.columns.updated, class: "number", cell: (/** @type {any} */ secret) => html`<${When} at=${secret.updated_at} />` },
+  { name: words.columns.updated, class: "number", cell: (/** @type {any} */ secret) => html`<${When} at=${secret.updated_at} />${secret.expires_at && html` <span class="dim">${words.ends} <${When} at=${secret.expires_at} /></span>`}` },
   { name: words.columns.actions, class: "number", cell: (/** @type {any} */ secret) => html`<span class="actions">
       <button aria-label=${words.rotate(visible(secret.name))} onClick=${() => rotate(secret)}>${words.rotateShort}</button>
       <button class="danger" aria-label=${words.remove(visible(secret.name))} onClick=${() => remove(secret)}>${words.deleteShort}</button></span>` },

@@ -41,7 +41,9 @@ export function VirtualList({ id, label, count, rowHeight, maxHeight, row, selec
   const start = Math.max(0, Math.min(first, count - shown));
 
   const onScroll = () => {
-    const element = /** @type {HTMLElement} */ (box.current);
+    const element = box.current;
+    // A scroll is told a frame later, when the list may be gone.
+    if (!element) return;
     const at = Math.floor(element.scrollTop / rowHeight) - OVERSCAN;
     // Half of the rows beyond the edge are drawn before others are needed.
     if (Math.abs(at - start) > OVERSCAN / 2 || at <= 0) setFirst(Math.max(0, at));

@@ -14,6 +14,7 @@ from codewords_mcp.http.progress import answer, watched
 from codewords_mcp.http.responses import NDJSON, JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.authoring import Draft, DraftServing, Edit, EditedDraft, Generation
+from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent, DraftReview
 
@@ -208,6 +209,14 @@ async def delete_workflow(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def deletion(request: Request) -> Response:
+    """Count what the deletion of a workflow removes, pauses and cancels."""
+    counts = await runtime(request.scope).workflows.deletion(
+        caller(request.scope), request.path_params["service_id"]
+    )
+    return JsonReply(counts)
+
+
 async def generate(request: Request) -> Response:
     """Let a model write a workflow until it passes its checks: a draft, or a brief where no model can be asked."""
     body = await read_body(request, GenerateBody)
@@ -267,6 +276,10 @@ OPERATIONS = [
         "DELETE", "/workflows/{service_id}", "Delete a workflow with its versions, schedules and webhooks", delete_workflow,
         body=DeleteBody, status=204,
         description="Without `confirm` or `allow` it answers 403 `consent_needed`. Runs stay; while some go on, 409.",
+    ),
+    HttpOperation(
+        "GET", "/workflows/{service_id}/deletion", "Count what goes with a workflow when it is deleted", deletion,
+        reply=Deletion,
     ),
     HttpOperation(
         "POST", "/generate", "Let a model write a workflow", generate, body=GenerateBody, reply=Generation,

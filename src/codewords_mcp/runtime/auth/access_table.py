@@ -108,7 +108,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "user", ("read",),
         "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /workflows/{service_id}/config",
-        "GET /drafts",
+        "GET /workflows/{service_id}/deletion", "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
         "GET /usage", "GET /costs", "GET /providers", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import computed_field
+
 from codewords_mcp.runtime.model.base import Model
 
 
@@ -15,6 +17,7 @@ class Deletion(Model):
     triggers: int = 0
     waiting: int = 0
 
+    @computed_field
     @property
     def removed(self) -> str:
         """The parts that are removed, as in "2 versions, the data of 1 database and 3 schedules"."""
@@ -28,6 +31,7 @@ class Deletion(Model):
             return parts[0]
         return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
+    @computed_field
     @property
     def paused(self) -> str:
         """The triggers that are paused; "" for none."""
@@ -39,6 +43,7 @@ class Deletion(Model):
             verbs = "start it or wait"
         return f"{_count(self.triggers, 'trigger')} that {verbs} for its runs"
 
+    @computed_field
     @property
     def cancelled(self) -> str:
         """The runs that are cancelled; "" for none."""

@@ -142,10 +142,14 @@ class TriggerTest(Model):
 
 
 class TriggerKind(Model):
-    """A kind of trigger: `options` is the JSON Schema of what a person gives."""
+    """A kind of trigger: `options` is the JSON Schema of what a person gives.
+
+    `has_items`: it is an event source, whose newest item can be shown.
+    """
 
     kind: str
     title: str
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     interval_s: float | None = None
     min_interval_s: float | None = None
+    has_items: bool = False

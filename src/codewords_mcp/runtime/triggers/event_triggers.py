@@ -70,6 +70,7 @@ class TriggerService:
                 options=source.Options.model_json_schema(),
                 interval_s=source.interval_s if source.polled else None,
                 min_interval_s=source.min_interval_s if source.polled else None,
+                has_items=True,
             )
             for kind in source_kinds()
             for source in (find_source(kind),)
