@@ -31,6 +31,8 @@ class Page:
 
     def __init__(self, text: str) -> None:
         self.families = list(text_string_to_metric_families(text))
+        # The names of counters are without their `_total` here, as OpenMetrics has them: no two families may share one.
+        assert len({family.name for family in self.families}) == len(self.families)
         self.values: dict[tuple[str, Labels], float] = {}
         for family in self.families:
             for sample in family.samples:

@@ -123,7 +123,7 @@ class MetricsApi:
         yield from _gauge("build_info", "The runtime's version and surroundings.", [(build, 1)])
         admission = container.admission
         runs = [({"state": "active"}, admission.active), ({"state": "waiting"}, admission.queued)]
-        yield from _gauge("runs", "Runs of this runtime that hold a slot, or wait for one.", runs)
+        yield from _gauge("active_runs", "Runs of this runtime that hold a slot, or wait for one.", runs)
         yield from _gauge(
             "sandboxes",
             "Sandboxes of runs, by state.",
