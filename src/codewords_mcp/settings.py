@@ -36,12 +36,17 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_url: str | None = None
-    interface: Literal["openai", "anthropic", "azure"] | None = None
+    interface: Literal["openai", "anthropic", "azure", "bedrock", "vertex"] | None = None
     title: str | None = Field(default=None, min_length=1, max_length=60)
     prices: (
         dict[str, dict[Literal["input", "output", "cached"], Annotated[float, Field(ge=0, le=1e6)]]] | None
     ) = None
     needs_key: bool | None = None
+    credentials: Literal["key", "environment"] = "key"
+    region: str | None = None
+    project: str | None = None
+    location: str | None = None
+    token_url: str | None = None
     stream_usage: bool | None = None
 
 
@@ -169,8 +174,9 @@ class Settings(BaseSettings):
     mcp_registry_url: str = Field(default="https://registry.modelcontextprotocol.io", description="The registry in which MCP servers are found.")
     pipedream_user: str = Field(default="codewords-", max_length=100, description="How Pipedream knows an owner of this home: this, then the owner's name. Homes that share a project, and are not to share its accounts, give it differently.")
     integration_base_urls: dict[str, str] = Field(default_factory=dict, description="Where integrations that need no broker reach an app that is not at its usual address: JSON, app to URL, `google_token` for Google's tokens.")
-    providers: dict[str, ProviderSettings] = Field(default_factory=dict, description="Model providers beside OpenAI, Anthropic and Gemini: JSON, a name to `base_url`, and where they differ `interface` (`openai`, `anthropic`, `azure`), `title`, `prices` (model, or `*`, to `input`, `output` and `cached`), `needs_key` and `stream_usage`. openrouter, groq, mistral, deepseek and xai need no entry, ollama and azure know all but what is written.")
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict, description="Model providers beside OpenAI, Anthropic and Gemini: JSON, a name to `base_url`, and where they differ `interface` (`openai`, `anthropic`, `azure`, `bedrock`, `vertex`), `title`, `prices` (model, or `*`, to `input`, `output` and `cached`), `needs_key`, `stream_usage`, and for clouds `region`, `project`, `location`, `token_url` and `credentials` (`environment`: the machine's own). openrouter, groq, mistral, deepseek and xai need no entry; ollama, azure, bedrock and vertex know all but where they are.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model or `provider/model` to `input`, `output` and `cached`, in USD a million tokens.")
+    price_feed: str | None = Field(default=None, pattern=r"^https?://", description="Address from which newer prices of models are fetched once a day, in the format of genai-prices, such as `https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json`. Prices that cannot be true are not taken. Default: none, the prices are those that came with the runtime.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those that were set at runtime: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
     provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic`, `gemini` and named providers (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")

@@ -29,6 +29,7 @@ from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
 from codewords_mcp.http.routes.debugger import BRIDGE_PATH
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.http.routes.services import firecrawls
+from codewords_mcp.http.routes.websockets import REALTIME_PATHS
 from codewords_mcp.http.state import CALLER, LISTENER, SANDBOX
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.model.caller import Caller
@@ -142,7 +143,7 @@ class SandboxGuard:
 
         first, _, rest = path[1:].partition("/")
         if scope["type"] == "websocket":
-            return (first == "run" and bool(rest)) or path == BRIDGE_PATH
+            return (first == "run" and bool(rest)) or path == BRIDGE_PATH or path in REALTIME_PATHS
         if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
             return True
 

@@ -1,4 +1,6 @@
-"""`services://all`: the library services; `services://{name}`: a service with all its fields."""
+"""`services://all`: the library services; `services://{name}`: a service with all its fields; `services://models`: model
+providers.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import compact
+from codewords_mcp.runtime.model.provider import ProviderInfo
 from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
 
 URI, ALL_URI = "services://{name}", "services://all"
@@ -19,10 +22,12 @@ _MAX_FIELDS = 30
 
 @protocol_errors
 async def read(name: str, ctx: ToolContext) -> str:
-    """Describe library services: `all` in short, or one with its schemas and credentials."""
+    """Describe library services: `all` in short, or one with its schemas and credentials; and model providers: `models`."""
     runtime, caller = runtime_and_caller(ctx)
     if name == "all":
         return _page(await runtime.services.list(caller))
+    if name == "models":
+        return _models(await runtime.models.providers(caller))
     service = await runtime.services.get(caller, name)
     lines = [*_brief(service), ""]
     for operation in service.operations:
@@ -43,6 +48,25 @@ def _page(services: list[ServiceInfo]) -> str:
         "",
     ]
     return "\n".join([*head, *(line for service in services for line in _brief(service))])
+
+
+def _models(providers: list[ProviderInfo]) -> str:
+    head = [
+        "# Model providers",
+        "",
+        "OpenAI's SDK asks one by `provider/model` as the model, or by its path below CODEWORDS_RUNTIME_URI as the base URL.",
+        "",
+    ]
+    return "\n".join(
+        [
+            *head,
+            *(
+                f"- **{provider.name}** ({provider.title}): `{provider.mount}`"
+                + ("" if provider.ready else f", needs the secret {provider.key}")
+                for provider in providers
+            ),
+        ]
+    )
 
 
 def _brief(service: ServiceInfo) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -41,6 +42,7 @@ GEMINI_PATHS = ("/gemini/", "/run/gemini/")
 TICKET = b"gw_ticket="
 
 _MAX_KEY, _MAX_TOKEN = 512, 16_384
+_AWS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 _HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one."
 
 
@@ -148,6 +150,10 @@ def _of_authorization(value: str, path: str) -> str:
         return rest.strip()
     if scheme.lower() == "basic" and path in PAGES:
         return _password(rest.strip())
+    if scheme == "AWS4-HMAC-SHA256" and path.startswith(NAMED_PREFIX):
+        # Clients of AWS sign; the access key id is the key, and the signature proves nothing more.
+        found = _AWS_KEY.search(rest)
+        return found[1] if found else ""
     # A key without a scheme: the public clients send it so.
     return value
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from codewords_mcp.errors import CodewordsError, TooBusy, Unauthenticated
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.runtime.model.model_errors import BudgetExceeded, ProviderTimedOut, ProviderUnavailable
-from codewords_mcp.runtime.model.provider import OWN_PROVIDERS, Dialect, Provider
+from codewords_mcp.runtime.model.provider import Dialect, Provider
 
 _OPENAI = {
     400: "invalid_request_error",
@@ -53,13 +53,21 @@ def dialect_of(provider: Provider, run_mount: bool, path: str) -> Dialect:
     if provider == "anthropic":
         return "anthropic"
     if provider != "gemini":
-        # A named provider's interface is OpenAI's, except for Anthropic's only path.
-        return "anthropic" if provider not in OWN_PROVIDERS and path.startswith("/v1/messages") else "openai"
+        return "openai" if provider == "openai" else _dialect_of_path(path)
     compatible = "/openai/" in path or path.startswith(("/v1/chat/", "/v1/embeddings"))
     # Gemini's own methods have a colon in their path, as in models/x:generateContent.
     if compatible or (run_mount and path.startswith("/v1/") and ":" not in path):
         return "openai"
     return "gemini"
+
+
+def _dialect_of_path(path: str) -> Dialect:
+    """The dialect of a named provider's path: OpenAI's, but for what others' SDKs ask of clouds."""
+    if path.startswith(("/v1/messages", "/model/")) or "/publishers/anthropic/" in path:
+        return "anthropic"
+    if "/publishers/" in path:
+        return "gemini"
+    return "openai"
 
 
 def provider_reply(dialect: Dialect, error: CodewordsError) -> Response:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
 from codewords_mcp.http.routes.run_calls import request_for, split
-from codewords_mcp.http.state import runtime
+from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.run import RunRequest
+
+REALTIME_PATHS: Final = frozenset({"/openai/realtime", "/openai/v1/realtime", "/run/openai/v1/realtime"})
+"""Where OpenAI's SDK opens realtime sessions, by its base URL."""
+_TO_REALTIME: Final = frozenset({b"openai-beta", b"openai-safety-identifier"})
 
 
 class WorkflowSocket(Protocol):
-    """The workflow's end, as `RunApi.open_websocket` gives it."""
+    """The other end: a workflow's, as `RunApi.open_websocket` gives it, or a provider's."""
 
     run_id: str
 
@@ -54,12 +59,26 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def pass_websocket(scope: Scope, receive: Receive, send: Send, request: RunRequest) -> None:
     """Open a websocket to a workflow, and pass messages until either side ends."""
-    session = await _open(
-        runtime(scope).runs.open_websocket(request, list(scope.get("subprotocols", []))), receive
+    await pass_session(
+        runtime(scope).runs.open_websocket(request, list(scope.get("subprotocols", []))), receive, send
     )
 
+
+async def serve_realtime(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/openai/realtime`: a realtime session at OpenAI."""
+    await receive()  # websocket.connect
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    headers = {
+        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TO_REALTIME
+    }
+    await pass_session(runtime(scope).models.open_realtime(caller(scope), query, headers), receive, send)
+
+
+async def pass_session(opening: Coroutine[Any, Any, WorkflowSocket], receive: Receive, send: Send) -> None:
+    """Open the other end, and pass messages until either side ends."""
+    session = await _open(opening, receive)
     try:
-        headers = [(b"x-request-id", session.run_id.encode())]
+        headers = [(b"x-request-id", session.run_id.encode())] if session.run_id else []
         await _send(
             send, {"type": "websocket.accept", "subprotocol": session.subprotocol, "headers": headers}
         )

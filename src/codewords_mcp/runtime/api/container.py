@@ -32,6 +32,7 @@ from codewords_mcp.runtime.browser.own.pairing import PairedBrowsers
 from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.gateway.price_feed import open_price_feed
 from codewords_mcp.runtime.gateway.run_spans import trace_exporter
 from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
 from codewords_mcp.runtime.integrations.build import build_integrations
@@ -278,6 +279,7 @@ class Container:
         """Build library services, triggers and integrations, and the dispatchers that start runs for them."""
         database, runs = self.database, self._runs
         self.web = Web(self.egress.policy)
+        self.price_feed = open_price_feed(settings, self.web, self.gateway.prices)
         self.services = Registry()
         self.logins = LoginService(database, self.keys.current.derive)
         self.input_fit = InputFit(database, find_misfit)

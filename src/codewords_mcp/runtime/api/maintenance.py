@@ -61,6 +61,8 @@ async def tidy(container: Container, settings: Settings) -> None:
     await container.drafts.purge()
     await container.dispatcher.background.tidy()
     await container.gateway.tidy()
+    if container.price_feed is not None:
+        await container.price_feed.look()
     await container.files.expire()
     version_count = settings.environment_versions
     in_use = await container.database.read(workflow_rows.environments_in_use, version_count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
@@ -9,6 +10,7 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.keys import TITLES, key_name
 from codewords_mcp.runtime.gateway.named_routes import route_of
+from codewords_mcp.runtime.gateway.realtime import RealtimeSession
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
 from codewords_mcp.runtime.model.manifest import models_item
@@ -45,6 +47,13 @@ class ModelApi:
             authority.require_account(request.provider)
 
         return await self._container.gateway.send(request)
+
+    async def open_realtime(
+        self, caller: Caller, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> RealtimeSession:
+        """Open a realtime session at OpenAI; `close` it. Raises NotAgreed, and what `Gateway.open_realtime` raises."""
+        self._container.authorities.of(caller).require_call("openai")
+        return await self._container.gateway.open_realtime(caller, query, headers)
 
     async def providers(self, caller: Caller) -> list[ProviderInfo]:
         """The model providers of this home, those with mounts of their own first."""

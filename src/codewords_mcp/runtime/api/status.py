@@ -140,6 +140,7 @@ class StatusApi:
         return {
             "browser": await self._browser(),
             "providers": await container.gateway.keys.configured(),
+            "prices": container.price_feed and asdict(container.price_feed.state),
             "store": await store_status(container),
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain
 from codewords_mcp.runtime.gateway.prices import Prices
@@ -35,8 +35,11 @@ _IMAGE_OUT = 8_000
 # Used if a model's window is not known; also for Anthropic, whose window grows with a header.
 _WINDOW = 1_000_000
 _OUT = 128_000
+# The largest that a realtime model has.
+_REALTIME_WINDOW = 128_000
 # Maximum output tokens of a model, as its provider publishes them; `_OUT` for others.
 _CEILINGS = (
+    (re.compile(r"gpt-(4o-(mini-)?)?realtime(-mini)?(-preview)?(-\d{4}-\d\d-\d\d)?$"), 4_096),
     (re.compile(r"gpt-4o|gpt-4-turbo"), 16_384),
     (re.compile(r"gpt-4\.1"), 32_768),
     (re.compile(r"gpt-3\.5|gpt-4(-\d|$)"), 8_192),
@@ -52,7 +55,9 @@ _LIMITS: dict[Flavor, frozenset[str]] = {
     "responses": frozenset({"max_output_tokens"}),
     "messages": frozenset({"max_tokens"}),
     "generate": frozenset({"maxOutputTokens", "max_output_tokens"}),
+    "converse": frozenset({"maxTokens", "max_tokens"}),
 }
+_CONFIGS = frozenset({"generationconfig", "inferenceconfig", "additionalmodelrequestfields"})
 _COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
@@ -111,6 +116,15 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed, configs), fees)
 
 
+def realtime_estimate(model: str, prices: Prices) -> Estimate | None:
+    """Maximum cost of one response of a realtime session; None for a model without a price."""
+    window = prices.window("openai", model) or _REALTIME_WINDOW
+    found = prices.highest_rates("openai", model, window)
+    if found is None:
+        return None
+    return Estimate(window * found.input, _max_output_of(prices.real_name(model)), found.output)
+
+
 def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
     tools = _TOOLS if facts.parsed.get("tools") else 0
     if not facts.files:
@@ -139,12 +153,11 @@ def _output_tokens(facts: RequestFacts, name: str, configs: list[Json]) -> int:
     limits = [count_of(config[field]) for config in configs for field in fields if field in config]
     # A limit of 0 is none to a provider.
     limit = max(limits, default=0) or _max_output_of(name)
-    thinking: Any = facts.parsed.get("thinking")
-
-    if isinstance(thinking, dict):
-        thought = count_of(cast("Json", thinking).get("budget_tokens"))
-    else:
-        thought = 0
+    thinking = [config.get("thinking") for config in (facts.parsed, *configs)]
+    thought = max(
+        (count_of(cast("Json", one).get("budget_tokens")) for one in thinking if isinstance(one, dict)),
+        default=0,
+    )
 
     # Predicted tokens that are not used are billed like output.
     if facts.parsed.get("prediction"):
@@ -161,11 +174,11 @@ def _max_output_of(name: str) -> int:
 
 
 def _config_objects(parsed: Json) -> list[Json]:
-    """Gemini's configuration objects in a body, in every spelling of their name."""
+    """Gemini's and Converse's configuration objects in a body, in every spelling of their name."""
     return [
         cast("Json", value)
         for name, value in parsed.items()
-        if plain(name) == "generationconfig" and isinstance(value, dict)
+        if plain(name) in _CONFIGS and isinstance(value, dict)
     ]
 
 

@@ -5,18 +5,19 @@ response.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
-from codewords_mcp.runtime.gateway import cache, headers, uploads
+from codewords_mcp.runtime.gateway import cache, headers, realtime, uploads
 from codewords_mcp.runtime.gateway import recorded_calls as recorded
 from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.canonical import canonical
+from codewords_mcp.runtime.gateway.cloud_credentials import CloudCredentials, OutgoingRequest
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.error_verdicts import when_to_return
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
@@ -73,6 +74,7 @@ class Gateway:
         self._meter = CallMeter(self.prices, self.ledger, self.budgets, database.measures)
         self._fallbacks = settings.model_fallbacks
         self.bases = base_urls(settings) | {provider.name: provider.base_url for provider in self.named}
+        self._connect_timeout = settings.provider_connect_timeout
         self._upstream = Upstream(
             PhaseTimeouts(
                 settings.provider_connect_timeout,
@@ -83,6 +85,7 @@ class Gateway:
         )
         self.health = Health()
         self._attempts = Attempts(self.health, settings.provider_retries)
+        self._cloud = CloudCredentials()
         self._cache = cache.Cache()
         self._rates = RateLimits(settings.provider_rates, settings.key_rates, self.bases)
         self._tickets = uploads.UploadTickets()
@@ -115,6 +118,25 @@ class Gateway:
                 statuses.append(reply.status)
             return reply
         return await self._recorded(request)
+
+    async def open_realtime(
+        self, caller: Caller, query: Mapping[str, str], forwarded: Mapping[str, str]
+    ) -> realtime.RealtimeSession:
+        """Open a realtime session at OpenAI, with the query of its address.
+
+        Raises InvalidInput, ServiceNotAvailable, ModelNotAllowed, BudgetExceeded, UnpricedModel, TooBusy,
+        ProviderUnavailable, ProviderRefused.
+        """
+        model = realtime.model_of(query)
+        keys = await self.keys.find(caller.owner, "openai")
+        self._telemetry = await self._prepared()
+        origin = self.call_chain.origin(caller)
+        if allowed := await self._lists(origin):
+            _check(allowed, realtime.ROUTE, RequestFacts(realtime.ROUTE, b"", {}, model))
+        request = realtime.RealtimeRequest(origin, model, forwarded, await self._meter.limits(origin))
+        await self._rates.enter("openai", origin)
+        upstream = realtime.RealtimeUpstream(self.bases["openai"], keys, self._connect_timeout)
+        return await realtime.open_session(request, upstream, self._meter, self.health)
 
     async def _recorded(self, request: ProviderRequest) -> GatewayResponse:
         session = self.recorders.of(request.caller.run_id)
@@ -321,14 +343,27 @@ class Gateway:
                 if length > CHUNK_BYTES:
                     content = _in_pieces(content)
 
+            target = f"{route.path}?{query}" if query else route.path
+            sent_headers = headers.to_provider(
+                request.headers, route, key.value, media=facts.media if facts else b""
+            )
+            if route.credential == "cloud":
+                # A signature is of the whole body.
+                content = b"" if content is None else await _whole(content)
+                length = len(content)
+                outgoing = OutgoingRequest(request.method, target, sent_headers, content)
+                sent_headers = await self._cloud.headers(
+                    self.named.require(route.provider), key.value, outgoing
+                )
+
             # Before the request: afterwards nothing tells how far it got.
             call.sent = True
             return await self._upstream.request(
                 title_of(route.provider),
                 request.method,
-                (self.bases[route.provider], f"{route.path}?{query}" if query else route.path),
-                headers.to_provider(request.headers, route, key.value, media=facts.media if facts else b""),
-                content,
+                (self.bases[route.provider], target),
+                sent_headers,
+                content or None,
                 length,
             )
 
@@ -396,6 +431,12 @@ async def _nothing() -> None:
 
 def _is_chunked(request: ProviderRequest) -> bool:
     return any(name == b"transfer-encoding" for name, _ in request.headers)
+
+
+async def _whole(content: bytes | AsyncIterator[bytes]) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return b"".join([piece async for piece in content])
 
 
 async def _in_pieces(whole: bytes) -> AsyncIterator[bytes]:

@@ -63,8 +63,8 @@ def to_provider(headers: Headers, route: ProviderRoute, key: bytes, *, media: by
     if media:
         forwarded = [pair for pair in forwarded if pair[0] not in _OF_BODY]
         forwarded.append((b"content-type", media))
-    # A server of one's own may need no key.
-    if key:
+    # A server of one's own may need no key, and a cloud's request is signed when it is whole.
+    if key and route.credential != "cloud":
         forwarded.append(_credential(headers, route, key))
     return forwarded
 

@@ -92,9 +92,12 @@ def find_inputs(facts: RequestFacts) -> Inputs:
     found = Inputs()
     if facts.files:
         found.pictures = facts.files
+    converse = facts.route.flavor == "converse"
     for container in _objects(facts.parsed):
         if not _is_plain_text(container):
             _note_object(found, container)
+            if converse:
+                _note_block(found, container)
     if not facts.parsed.keys() <= _TEXT:
         _note_top(found, facts)
     return found
@@ -145,6 +148,23 @@ def _note_object(found: Inputs, container: Json) -> None:
         found.window = True
     if "cachecontrol" in names:
         found.cached = True
+
+
+def _note_block(found: Inputs, container: Json) -> None:
+    """Count a content block of Bedrock's Converse, whose only name is its kind."""
+    names = {plain(name) for name, value in container.items() if value is not None}
+    if "image" in names:
+        found.pictures += 1
+    if "document" in names:
+        found.documents += 1
+    if names & {"video", "audio", "s3location", "searchresult"}:
+        found.window = True
+    if "cachepoint" in names:
+        found.cached = True
+    if names & {"guardrailconfig", "promptvariables", "systemtool"}:
+        found.uncounted = (
+            "Guardrails, stored prompts and tools of Bedrock are billed outside the reported usage"
+        )
 
 
 def _is_text(document: Json) -> bool:

@@ -118,6 +118,8 @@ def _keys(
     provider: Provider, owner_id: str, names: list[str], values: Mapping[str, str]
 ) -> list[ProviderKey]:
     found = {name: values.get(name, "").strip() for name in names}
+    # A service account's key is JSON over several lines, whose line breaks mean nothing.
+    found |= {name: " ".join(value.split()) for name, value in found.items() if value.startswith("{")}
     return [
         ProviderKey(name, value.encode("ascii"), (provider, "key", owner_id, name))
         for name, value in found.items()

@@ -17,6 +17,8 @@ from codewords_mcp.runtime.model.provider import OWN_PROVIDERS, Interface
 from codewords_mcp.runtime.model.service_table import SERVICES
 from codewords_mcp.settings import ProviderSettings
 
+_LOCATION: Final = "global"
+_PLACE: Final = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 
 
@@ -36,6 +38,12 @@ class NamedProvider:
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     system: str = ""
     needs_key: bool = True
+    region: str = ""
+    """AWS's, for which requests are signed."""
+    scope: str = ""
+    """`projects/…/locations/…` of Vertex."""
+    token_url: str = ""
+    """Where Google's tokens are fetched, if elsewhere than usual."""
     reports_unasked: bool = False
     """Its streams report usage by themselves, and a request for that is an error."""
 
@@ -63,10 +71,16 @@ _ADDRESSED: Final[Mapping[str, NamedProvider]] = {
     "azure": NamedProvider(
         "azure", "Azure OpenAI", "", "azure", tables=("azure", "openai"), system="azure.ai.openai"
     ),
+    "bedrock": NamedProvider("bedrock", "Bedrock", "", "bedrock", tables=("aws",), system="aws.bedrock"),
+    "vertex": NamedProvider(
+        "vertex", "Vertex AI", "", "vertex", tables=("google", "anthropic"), system="gcp.vertex_ai"
+    ),
 }
 _TABLES: Final[Mapping[Interface, tuple[str, ...]]] = {
     "azure": ("azure", "openai"),
     "anthropic": ("anthropic",),
+    "bedrock": ("aws",),
+    "vertex": ("google", "anthropic"),
 }
 
 
@@ -105,7 +119,8 @@ def _configured(name: str, chosen: ProviderSettings) -> NamedProvider:
     _check_name(name)
     known = PRESETS.get(name) or _ADDRESSED.get(name)
     interface = chosen.interface or (known.interface if known else "openai")
-    base_url = chosen.base_url or (known.base_url if known else "")
+    _check_places(name, chosen, interface)
+    base_url = chosen.base_url or (known.base_url if known else "") or _cloud_address(chosen, interface)
     if not _is_address(base_url):
         raise InvalidInput(
             f"CODEWORDS_PROVIDERS gives {name} no `base_url` that can be called.",
@@ -115,6 +130,9 @@ def _configured(name: str, chosen: ProviderSettings) -> NamedProvider:
     if known is None or interface != known.interface:
         known = NamedProvider(name, name, "", tables=_TABLES.get(interface, ()))
     needs_key = known.needs_key if chosen.needs_key is None else chosen.needs_key
+    if chosen.credentials == "environment":
+        needs_key = False
+    scope = f"projects/{chosen.project}/locations/{chosen.location or _LOCATION}" if chosen.project else ""
     reports_unasked = known.reports_unasked if chosen.stream_usage is None else not chosen.stream_usage
     return replace(
         known,
@@ -123,8 +141,36 @@ def _configured(name: str, chosen: ProviderSettings) -> NamedProvider:
         interface=interface,
         prices=chosen.prices or known.prices,
         needs_key=needs_key,
+        region=chosen.region or "us-east-1",
+        scope=scope,
+        token_url=chosen.token_url or "",
         reports_unasked=reports_unasked,
     )
+
+
+def _check_places(name: str, chosen: ProviderSettings, interface: Interface) -> None:
+    places = [place for place in (chosen.region, chosen.project, chosen.location) if place is not None]
+    if not all(map(_PLACE.fullmatch, places)) or (chosen.token_url and not _is_address(chosen.token_url)):
+        raise InvalidInput(
+            f"CODEWORDS_PROVIDERS gives {name} a region, project, location or `token_url` that is none.",
+            hint='Write for example {"bedrock": {"region": "eu-central-1"}, "vertex": {"project": "team"}}.',
+        )
+    if interface == "vertex" and chosen.credentials == "environment" and not chosen.project:
+        raise InvalidInput(
+            f"CODEWORDS_PROVIDERS gives {name} no `project`, which the machine's credentials need."
+        )
+
+
+def _cloud_address(chosen: ProviderSettings, interface: Interface) -> str:
+    """A cloud's address in a region or location."""
+    if interface == "bedrock" and chosen.region:
+        return f"https://bedrock-runtime.{chosen.region}.amazonaws.com"
+    if interface != "vertex":
+        return ""
+    location = chosen.location or _LOCATION
+    if location == _LOCATION:
+        return "https://aiplatform.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
 
 
 def _check_name(name: str) -> None:

@@ -20,6 +20,7 @@ from codewords_mcp.runtime.model.provider import Provider
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
+    from genai_prices.types import Provider as PricedProvider
 
 USD = 10**12
 """Picodollars."""
@@ -112,6 +113,12 @@ class Prices:
             }
         self._known: dict[tuple[Provider, str, str], _PricedModel | None] = {}
         self._day = 0
+        self._feed: list[PricedProvider] | None = None
+
+    def use(self, providers: list[PricedProvider]) -> None:
+        """Take the tables of a feed in place of those that came with genai-prices."""
+        self._feed = providers
+        self._known.clear()
 
     def cost(self, provider: Provider, model: str, tokens: Tokens, tier: str = "") -> int | None:
         """Picodollars; None for a model without a price.
@@ -186,7 +193,7 @@ class Prices:
                 listed
                 for table in self._tables.get(provider, ())
                 for name in dict.fromkeys((whole, short))
-                if (listed := _find_in_tables(table, name))
+                if (listed := _find_in_tables(table, name, self._feed))
             ),
             None,
         )
@@ -210,11 +217,13 @@ def _own_rates(prices: Mapping[str, float]) -> TokenRates:
     return TokenRates(plain, unit.get("output", 0), unit.get("cached", plain), plain, plain)
 
 
-def _find_in_tables(provider: str, model: str) -> ModelInfo | None:
+def _find_in_tables(provider: str, model: str, feed: list[PricedProvider] | None) -> ModelInfo | None:
     from genai_prices.data_snapshot import get_snapshot
 
-    providers = get_snapshot().providers
-    listed = next(table for table in providers if table.id == provider)
+    providers = get_snapshot().providers if feed is None else feed
+    listed = next((table for table in providers if table.id == provider), None)
+    if listed is None:
+        return None
     return listed.find_model(model, all_providers=providers)
 
 

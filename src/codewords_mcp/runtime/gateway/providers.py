@@ -23,11 +23,22 @@ Kind = Literal["metered", "free", "unmetered"]
 A budget refuses it.
 """
 Flavor = Literal[
-    "chat", "completions", "responses", "embeddings", "images", "audio", "messages", "generate", "embed", ""
+    "chat",
+    "completions",
+    "responses",
+    "embeddings",
+    "images",
+    "audio",
+    "messages",
+    "generate",
+    "embed",
+    "converse",
+    "realtime",
+    "",
 ]
 
-Credential = Literal["", "api-key"]
-"""The header of the provider's key; "" for that of the dialect."""
+Credential = Literal["", "api-key", "cloud"]
+"""The header of the provider's key; "" for that of the dialect. A cloud's request is signed."""
 
 COMPATIBLE = "/v1beta/openai"
 """Path of Google's OpenAI-compatible interface."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
+from urllib.parse import quote
 
 from pydantic_core import from_json, to_json
 
@@ -62,8 +63,11 @@ class RequestFacts(NamedTuple):
         """The same request for another model. Other bytes of the body stay the same if possible."""
         if self.route.model:
             # The last occurrence: a model may be named like a part of the path.
-            at = self.route.path.rindex(self.route.model)
-            path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
+            spelled = self.route.model
+            if spelled not in self.route.path:
+                spelled = quote(spelled, safe="")
+            before, _, after = self.route.path.rpartition(spelled)
+            path = before + model + after
             return self._replace(model=model, route=replace(self.route, path=path, model=model))
 
         def renamed(found: re.Match[bytes]) -> bytes:

@@ -8,6 +8,7 @@ requests it, and removes it if the caller did not.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -23,6 +24,8 @@ MAX_KEPT_BYTES = 1 << 20
 Of a longer one only the end is, where usage is.
 """
 _TAIL_BYTES = 128 << 10
+# Lengths and checksum before a frame's headers, and with the checksum at its end.
+_FRAME_PRELUDE, _FRAME_OVERHEAD = 12, 16
 _MAX_EVENT_BYTES = 32 << 20
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _USAGE_OBJECT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
@@ -220,6 +223,66 @@ class StreamTap:
         return reading
 
 
+class FrameTap:
+    """For Amazon's event streams: frames of a length, headers and a payload."""
+
+    def __init__(self, flavor: Flavor) -> None:
+        self._flavor: Flavor = flavor
+        self._pending = b""
+        self._first: Json = {}
+        self._last: Json = {}
+        self._events = 0
+        self._blind = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Tap`."""
+        if self._blind:
+            return chunk
+
+        data = self._pending + chunk
+        start = 0
+        while len(data) - start >= _FRAME_OVERHEAD:
+            length = int.from_bytes(data[start : start + 4])
+            headers = int.from_bytes(data[start + 4 : start + 8])
+            # Anything else is no such stream, and is not kept.
+            if length > _MAX_EVENT_BYTES or length < headers + _FRAME_OVERHEAD:
+                self._blind, self._pending = True, b""
+                return chunk
+            if len(data) - start < length:
+                break
+            self._note(data[start + _FRAME_PRELUDE + headers : start + length - 4])
+            start += length
+
+        self._pending = data[start:]
+        return chunk
+
+    def _note(self, payload: bytes) -> None:
+        self._events += 1
+        event = _object(_parsed(payload))
+        if isinstance(event.get("bytes"), str):
+            try:
+                event = _object(_parsed(b64decode(event["bytes"])))
+            except ValueError:
+                return
+
+        if event.get("type") == "message_start":
+            self._first = event
+        elif "usage" in event:
+            self._last = event
+
+    def rest(self) -> bytes:
+        """See `Tap`."""
+        return b""
+
+    def read(self) -> Reading:
+        """See `Tap`."""
+        found = _merged(self._first, self._last) if self._flavor == "messages" else self._last
+        reading = _reading(self._flavor, found)
+        reading.events = self._events
+        reading.whole = bool(self._last) and reading.tokens is not None
+        return reading
+
+
 class CompressedTap:
     """Reads a compressed response and passes it on unchanged.
 
@@ -288,6 +351,8 @@ def tap_for(
     if "event-stream" in media:
         # A compressed stream passes unchanged, so nothing can be removed from it.
         tap = StreamTap(flavor, strip=strip and not compressed, observed=observed)
+    elif "vnd.amazon.eventstream" in media:
+        tap = FrameTap(flavor)
     if captures:
         tap = CapturingTap(tap)
     if not compressed:

@@ -68,6 +68,7 @@ def _openai(usage: Json) -> Tokens | None:
         "cache_write_tokens": _number(read.get("cache_write_tokens")),
         "input_audio_tokens": _number(read.get("audio_tokens")),
         "input_image_tokens": _number(read.get("image_tokens")),
+        "cache_audio_read_tokens": _number(_part(read, "cached_tokens_details").get("audio_tokens")),
         "output_reasoning_tokens": _number(written.get("reasoning_tokens")),
         "output_audio_tokens": _number(written.get("audio_tokens")),
         "output_image_tokens": _number(written.get("image_tokens")),
@@ -126,6 +127,22 @@ def _gemini(usage: Json) -> Tokens | None:
     }
 
 
+def _converse(usage: Json) -> Tokens | None:
+    """Bedrock's Converse, whose `inputTokens` exclude the cache."""
+    if usage.get("inputTokens") is None:
+        return None
+
+    plain, read, written = (
+        _number(usage.get(name)) for name in ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+    )
+    return {
+        "input_tokens": plain + read + written if min(plain, read, written) >= 0 else -1,
+        "output_tokens": _number(usage.get("outputTokens")),
+        "cache_read_tokens": read,
+        "cache_write_tokens": written,
+    }
+
+
 def _of_kind(usage: Json, name: str, *kinds: str) -> int:
     listed: Any = usage.get(name)
     if not isinstance(listed, list):
@@ -138,4 +155,5 @@ _READERS: dict[Flavor, Callable[[Json], Tokens | None]] = {
     "messages": _anthropic,
     "generate": _gemini,
     "embed": _gemini,
+    "converse": _converse,
 }

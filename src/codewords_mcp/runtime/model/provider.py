@@ -14,7 +14,7 @@ Provider: TypeAlias = str
 """`openai`, `anthropic`, `gemini`, or the name of another provider."""
 OWN_PROVIDERS: Final = ("openai", "anthropic", "gemini")
 """Providers with a mount of their own."""
-Interface = Literal["", "openai", "anthropic", "azure"]
+Interface = Literal["", "openai", "anthropic", "azure", "bedrock", "vertex"]
 """The paths of a provider; "" for those of `OWN_PROVIDERS`, which differ by provider."""
 Dialect = Literal["openai", "anthropic", "gemini"]
 """The error format. Gemini is also called in OpenAI's format."""
@@ -49,6 +49,8 @@ class ProviderRequest:
     named: bool = False
     """It goes to a named provider: by its path, or by its model."""
     interface: Interface = ""
+    scope: str = ""
+    """Vertex's project and location, as its paths have them."""
     content: bytes | None = None
     """The body, where it was read already."""
 
@@ -89,7 +91,9 @@ class ProviderInfo(BaseModel):
 
     name: str
     title: str
-    interface: str = Field(description="Whose paths it has: openai, anthropic, gemini or azure.")
+    interface: str = Field(
+        description="Whose paths it has: openai, anthropic, gemini, azure, bedrock or vertex."
+    )
     address: str = Field(description="Base URL of the provider.")
     mount: str = Field(description="Path of this runtime that leads to it.")
     key: str = Field(description="Name of the secret or variable with its key.")

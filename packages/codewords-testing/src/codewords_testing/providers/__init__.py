@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from codewords_testing.providers import anthropic, gemini, openai
+from codewords_testing.providers import anthropic, clouds, gemini, openai
 from codewords_testing.providers.model import Json, Request, Steering, StubReply, steer
 from codewords_testing.providers.server import ENCODINGS, ServerConnection, compressed
 
@@ -101,6 +101,10 @@ class LoopbackProviders:
         return None
 
     def _reply(self, request: Request) -> StubReply:
+        if clouds.is_bedrock(request):
+            return clouds.bedrock(request)
+        if clouds.is_claude_on_vertex(request):
+            return clouds.claude_on_vertex(request)
         if request.provider == "gemini" and "/openai/" not in request.path:
             return gemini.answer(request, self._files)
         if request.provider == "anthropic":
@@ -121,8 +125,11 @@ def key_of(request: Request) -> frozenset[str]:
 def provider_of(request: Request) -> str:
     """Name of the provider that a request is for, by its path and headers."""
     # Anthropic's and OpenAI's paths both begin with /v1, so the header decides.
-    if "anthropic-version" in request.headers or "/messages" in request.path:
+    own = "anthropic-version" in request.headers or "/messages" in request.path
+    if own or clouds.is_bedrock(request) or clouds.is_claude_on_vertex(request):
         return "anthropic"
+    if "/publishers/google/" in request.path:
+        return "gemini"
     google = ("/v1beta", "/upload/", "/v1/models/", "/v1alpha")
     if request.path.startswith(google) or "x-goog-api-key" in request.headers:
         return "gemini"

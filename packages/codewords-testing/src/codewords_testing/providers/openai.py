@@ -62,7 +62,11 @@ def answer(request: Request) -> StubReply:
     """The answer to a request."""
     # The same interface lies below Gemini's address, under a path of its own.
     # Azure has it below a deployment, and below a version of its own.
-    path = re.sub(r"^.*?/(v1beta/openai|v1|openai/deployments/[^/]+)(?=/)", "", request.path)
+    path = re.sub(
+        r"^.*?/(v1beta/openai|endpoints/openapi|v1(?!/projects/)|openai/deployments/[^/]+)(?=/)",
+        "",
+        request.path,
+    )
     body, model = request.json, _model(request)
     steering = steer(model)
 

@@ -76,6 +76,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                     instead_of=self._instead_of,
                     named=named is not None,
                     interface=named.interface if named else "",
+                    scope=named.scope if named else "",
                 )
             )
         except CodewordsError as failure:

@@ -1,0 +1,136 @@
+"""OpenAI's realtime interface on loopback: a websocket that answers each response it is asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.sync.server import Server, ServerConnection, serve
+
+Json = dict[str, Any]
+USAGE: Json = {
+    "total_tokens": 300, "input_tokens": 200, "output_tokens": 100,
+    "input_token_details": {
+        "text_tokens": 120, "audio_tokens": 80, "cached_tokens": 50,
+        "cached_tokens_details": {"text_tokens": 40, "audio_tokens": 10},
+    },
+    "output_token_details": {"text_tokens": 30, "audio_tokens": 70},
+}  # fmt: skip
+"""What each response uses."""
+
+
+class LoopbackRealtime:
+    """Sessions on one port. `sessions` has the model and headers of each, `events` what callers sent.
+
+    A `response.create` whose `metadata` has `standin` = `silent` reports no usage, `stuck` never ends, and `refused` is
+    answered with an error. An event `input_audio_buffer.commit` begins a response by itself, as a person who stops
+    speaking does, and is transcribed.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.url = ""
+        self.sessions: list[tuple[str, dict[str, str]]] = []
+        self.events: list[Json] = []
+        self.ended = threading.Semaphore(0)
+        self._key = key
+
+    def handle(self, connection: ServerConnection) -> None:
+        """Serve one session."""
+        request = connection.request
+        if request is None:
+            return
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        model = parse_qs(urlsplit(request.path).query)["model"][0]
+        self.sessions.append((model, headers))
+        try:
+            connection.send(json.dumps(_created(model)))
+            for message in connection:
+                event = json.loads(message)
+                self.events.append(event)
+                for answer in _answers(event):
+                    connection.send(json.dumps(answer))
+        except ConnectionClosed:
+            return
+        finally:
+            self.ended.release()
+
+    def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse a handshake with another key than ours."""
+        if request.headers.get("authorization") != f"Bearer {self._key}":
+            return connection.respond(401, "no such key")
+        return None
+
+
+def _created(model: str) -> Json:
+    session = {
+        "type": "realtime", "object": "realtime.session", "id": "sess_1", "model": model, "output_modalities": ["audio"],
+    }  # fmt: skip
+    return {"type": "session.created", "event_id": "event_0", "session": session}
+
+
+def _answers(event: Json) -> list[Json]:
+    if event["type"] == "input_audio_buffer.commit":
+        transcribed = {
+            "type": "conversation.item.input_audio_transcription.completed", "event_id": "event_9", "item_id": "item_0",
+            "content_index": 0, "transcript": "hi",
+            "usage": {
+                "type": "tokens", "total_tokens": 30, "input_tokens": 20, "output_tokens": 10,
+                "input_token_details": {"text_tokens": 0, "audio_tokens": 20},
+            },
+        }  # fmt: skip
+        return [transcribed, *_response("")]
+    if event["type"] != "response.create":
+        return []
+    return _response(event.get("response", {}).get("metadata", {}).get("standin", ""))
+
+
+def _response(manner: str) -> list[Json]:
+    if manner == "refused":
+        error = {
+            "type": "invalid_request_error",
+            "code": "x",
+            "message": "no",
+            "param": None,
+            "event_id": None,
+        }
+        return [{"type": "error", "event_id": "event_4", "error": error}]
+
+    response: Json = {
+        "object": "realtime.response", "id": "resp_1", "status": "in_progress", "status_details": None, "output": [],
+        "usage": None,
+    }  # fmt: skip
+    at = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
+    started = [
+        {"type": "response.created", "event_id": "event_1", "response": response},
+        {"type": "response.output_text.delta", "event_id": "event_2", "delta": "Hello", **at},
+    ]
+    if manner == "stuck":
+        return started
+    usage = None if manner == "silent" else USAGE
+    done = {
+        "type": "response.done",
+        "event_id": "event_3",
+        "response": response | {"status": "completed", "usage": usage},
+    }
+    return [*started, done]
+
+
+@contextmanager
+def loopback_realtime(key: str) -> Generator[LoopbackRealtime]:
+    """The interface on a free port, in threads of its own."""
+    realtime = LoopbackRealtime(key)
+    server: Server = serve(realtime.handle, "127.0.0.1", 0, process_request=realtime.admit)
+    realtime.url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+    thread = threading.Thread(target=server.serve_forever, name="realtime")
+    thread.start()
+    try:
+        yield realtime
+    finally:
+        server.shutdown()
+        thread.join(30)
