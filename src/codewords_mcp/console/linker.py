@@ -36,13 +36,16 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
         "pages/workflows.js", "pages/drafts.js", "parts/needed_secrets.js", "parts/reach.js",
         "parts/consent.js", "parts/code.js", "parts/changes.js",
     ),
+    "charts": ("parts/chart.js",),
     "home": (
         "pages/inbox.js", "pages/home.js", "pages/runs.js", "pages/usage.js", "pages/schedules.js", "pages/settings.js",
         "pages/secrets.js",
     ),
     "audit": ("pages/audit.js",),
     "workflow": ("pages/workflow.js", "pages/templates.js", "parts/snippets.js"),
-    "workflow_parts": ("parts/starts.js", "parts/trigger_form.js", "parts/versions.js", "parts/removal.js"),
+    "workflow_parts": (
+        "parts/starts.js", "parts/trigger_form.js", "parts/versions.js", "parts/removal.js", "parts/history.js",
+    ),
     "editor": ("parts/editor.js", "parts/editor_compare.js"),
     "draft": ("pages/draft.js", "parts/draft_deployed.js", "parts/draft_difference.js", "parts/draft_review.js"),
     "draft_parts": ("parts/draft_try.js",),

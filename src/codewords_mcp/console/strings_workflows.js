@@ -11,11 +11,15 @@ export const workflows = {
 export const workflow = {
   by: (/** @type {string} */ owner) => `Published by ${owner}. It runs with your rights: you are asked what it may do.`,
   all: "Show all workflows", remove: "Delete", sections: "Sections",
-  tabs: /** @type {[string, string][]} */ ([["run", "Run"], ["code", "Code"], ["versions", "Versions"], ["starts", "Schedules and webhooks"], ["reach", "Permissions"], ["use", "Use it"]]),
+  tabs: /** @type {[string, string][]} */ ([["run", "Run"], ["code", "Code"], ["versions", "Versions"], ["history", "History"], ["starts", "Schedules and webhooks"], ["reach", "Permissions"], ["use", "Use it"]]),
   facts: { version: "Version", url: "Address" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
   missing: (/** @type {number} */ n) => `${plural(n, "secret")} ${n === 1 ? "has" : "have"} no value yet, so runs will fail.`, enter: (/** @type {string} */ name) => `Enter ${name}`,
   removeTitle: (/** @type {string} */ name) => `Delete ${name}?`, removeButton: (/** @type {string} */ name) => `Delete ${name}`, keep: "Keep it",
   removeLead: (/** @type {{removed: string, cancelled: string, paused: string}} */ of) => [`Gone for good: ${of.removed}.`, of.cancelled && `Cancelled: ${of.cancelled}.`, of.paused && `Paused: ${of.paused}.`, "Its other runs stay."].filter(Boolean).join(" "),
+};
+
+export const history = {
+  times: "Time from start to end: median, and 95 % of runs", p50: "Median", p95: "95 % within", table: "Runs by day",
 };
 
 export const ownPage = {

@@ -64,6 +64,25 @@ def test_code_permissions_and_snippets_are_shown(console: Console, versioned: st
     console.sees("main", "Nothing starts it by itself.")
 
 
+@pytest.mark.requirement("console:workflow-history")
+def test_what_runs_did_took_and_cost_is_drawn_by_day(console: Console) -> None:
+    code = '@app.post("/")\nasync def main(request: Request):\n    return 1 / (await request.json())["by"]\n'
+    service_id = console.served.deploy(workflow(code), "Drawn")
+    path = f"/console/workflows/{service_id}?tab=history"
+    console.open(path, "Drawn")
+    console.sees("main p", "No run in this time.")
+    for by in (1, 2, 0):
+        run_id = console.served.call("POST", f"/run_async/{service_id}/", {"by": by})["request_id"]
+        until(lambda run_id=run_id: console.record(run_id)["completedAt"], "the run's end")
+
+    cells = "[...document.querySelectorAll('main tbody td')].map(cell => cell.innerText.trim())"
+    until(lambda: console.tab.value(cells)[1:3] == ["3", "1"], "three runs, one of them failed")
+    console.tab.value("document.querySelector('.chart [role=img]').focus()")
+    console.tab.press("End")
+    console.sees(".chart .reading", "Succeeded 2 · Failed 1")
+    look(console, path, "Drawn", ".chart svg rect")
+
+
 @pytest.mark.requirement("console:workflow")
 def test_code_beside_a_version_that_is_not_there_says_so(console: Console, versioned: str) -> None:
     console.open(f"/console/workflows/{versioned}?tab=code&against=99", "Versioned")
@@ -71,7 +90,7 @@ def test_code_beside_a_version_that_is_not_there_says_so(console: Console, versi
 
 
 @pytest.mark.requirement("console:pages")
-@pytest.mark.parametrize("tab", ["run", "code", "versions", "starts", "reach", "use"])
+@pytest.mark.parametrize("tab", ["run", "code", "versions", "history", "starts", "reach", "use"])
 def test_each_part_of_the_page_fits_phones_and_desktops(console: Console, versioned: str, tab: str) -> None:
     look(console, f"/console/workflows/{versioned}?tab={tab}", "Versioned")
 

@@ -6,13 +6,11 @@ import { PAGE_NAMES } from "../strings.js";
 import { usage as words } from "../strings_pages.js";
 import { html } from "../ui.js";
 import { Budgets } from "../parts/budgets.js";
-import { DayChart } from "../parts/chart.js";
+import { DayChart, lastDays } from "../parts/chart.js";
 import { WorkflowLink } from "../parts/link.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { Table } from "../parts/table.js";
 import { Text, useTitle } from "../parts/text.js";
-
-const DAY_MS = 86_400_000;
 
 /** @param {number} days @param {string} by @param {string} costBy @param {AbortSignal} signal */
 async function load(days, by, costBy, signal) {
@@ -23,9 +21,6 @@ async function load(days, by, costBy, signal) {
   ]);
   return { runDays: runDays.items, costDays: costDays.items, runs: runs.items, costs: costs.items, budgets: budgets?.items ?? null };
 }
-
-/** The dates of the last days in UTC, as the API counts them. @param {number} days */
-const lastDays = (days) => Array.from({ length: days }, (_, n) => new Date(Date.now() - (days - 1 - n) * DAY_MS).toISOString().slice(0, 10));
 
 /** @param {any[]} rows @param {string} name */
 const sum = (rows, name) => rows.reduce((total, row) => total + (row[name] ?? 0), 0);

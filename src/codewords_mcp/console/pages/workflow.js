@@ -21,6 +21,7 @@ const TABS = /** @type {Record<string, Function>} */ ({
   run: Run,
   code: lazy(async () => (await import("../parts/code.js")).Code),
   versions: lazy(async () => (await import("../parts/versions.js")).Versions),
+  history: lazy(async () => (await import("../parts/history.js")).History),
   starts: lazy(async () => (await import("../parts/starts.js")).Starts),
   reach: lazy(async () => (await import("../parts/reach.js")).Reach),
   use: lazy(async () => (await import("../parts/snippets.js")).Snippets),

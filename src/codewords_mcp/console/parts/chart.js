@@ -8,7 +8,7 @@ const WIDEST_BAR = 40;
 const DATE = 56;
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
-/** @typedef {{label: string, values: number[], colour: string}} Series  `colour`: the name of a token. */
+/** @typedef {{label: string, values: number[], colour: string, shown?: number[]}} Series  `colour`: the name of a token; `shown`: what is read, where that is not the height of the bar. */
 
 /**
  * @param {object} properties
@@ -35,7 +35,7 @@ export function DayChart({ label, days: dates, series, line = null, format }) {
   const top = ticks[ticks.length - 1];
   const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
   const middle = (/** @type {number} */ day) => LEFT + (day + 0.5) * step;
-  const reading = at < 0 ? "" : `${dateOf(dates[at])}: ${series.map(({ label: name, values }) => `${name} ${format(values[at])}`).join(" · ")}`;
+  const reading = at < 0 ? "" : `${dateOf(dates[at])}: ${series.map(({ label: name, values, shown = values }) => `${name} ${format(shown[at])}`).join(" · ")}`;
 
   const move = (/** @type {PointerEvent} */ event) => {
     const left = /** @type {HTMLElement} */ (box.current).getBoundingClientRect().left;
@@ -61,6 +61,11 @@ export function DayChart({ label, days: dates, series, line = null, format }) {
     </div>
     <p class="legend"><span class="reading" role="status">${reading}</span>${!reading && series.map(({ label: name, colour }) => html`<span class=${`of-${colour}`}>${name}</span>`)}</p></div>`;
 }
+
+const DAY_MS = 86_400_000;
+
+/** The dates of the last days in UTC, as the API counts them. @param {number} number */
+export const lastDays = (number) => Array.from({ length: number }, (_, n) => new Date(Date.now() - (number - 1 - n) * DAY_MS).toISOString().slice(0, 10));
 
 /** @param {string} date */
 const dateOf = (date) => days.format(new Date(`${date}T00:00:00Z`));
