@@ -107,10 +107,8 @@ def _first_start() -> dict[str, bytes]:
 
 
 @asynccontextmanager
-async def open_runtime(
-    home: Path, *, shares_driver: bool = False, **settings: Any
-) -> AsyncGenerator[Runtime]:
-    """A runtime over this home, without any front door. Its sandbox driver is its own, or the session's."""
+async def open_runtime(home: Path, **settings: Any) -> AsyncGenerator[Runtime]:
+    """A runtime over this home, without any front door. With `shares_driver` its sandbox driver is the session's, not its own."""
     # Here, since much that only serves or attacks a runtime of another process has its homes and workflows from this module.
     from tests.support.driver_session import open_shared_driver
 
@@ -118,7 +116,7 @@ async def open_runtime(
     from codewords_mcp.runtime.sandboxes.drivers import open_driver
     from codewords_mcp.settings import Settings
 
-    driver = open_shared_driver if shares_driver else open_driver
+    driver = open_shared_driver if settings.pop("shares_driver", False) else open_driver
     settings.setdefault("drain_timeout", DRAIN_SECONDS)
     async with Runtime.open(Settings(home=home, port=0, **settings), open_driver=driver) as runtime:
         yield runtime
