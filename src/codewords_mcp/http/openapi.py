@@ -291,7 +291,9 @@ def _resolve(node: Schema | JsonValue, schemas: JsonObject) -> JsonValue:
 @lru_cache(maxsize=_MAX_MODELS)
 def _schemas_of(model: type[BaseModel]) -> dict[str, JsonObject]:
     """The schemas of a model and of those that it refers to, by their names; not to be changed."""
-    full = model.model_json_schema(ref_template=_REF)
+    # What a model computes is written and never read.
+    mode = "serialization" if model.model_computed_fields else "validation"
+    full = model.model_json_schema(ref_template=_REF, mode=mode)
     named = {**full.pop("$defs", {}), model.__name__: full}
     return {name: _titled(schema, name) for name, schema in named.items()}
 
