@@ -71,7 +71,13 @@ async def answer_request(
     ModelAnswerInvalid if the response doesn't fit after one repair, ProviderRefused, TooBusy, and
     the errors of the gateway.
     """
-    params = _read(body)
+    try:
+        params = _read(body)
+    except InvalidInput:
+        # Who may not ask this provider is told that, whatever is wrong with the request.
+        require(models_item(provider))
+        raise
+
     first, _, rest = params.model.partition("/")
     if provider == "openai" and rest and first in gateway.named:
         provider, params = first, params.model_copy(update={"model": rest})
