@@ -11,7 +11,7 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.remedies import worded
 from codewords_mcp.mcp_server.text import compact
-from codewords_mcp.runtime.model.provider import ProviderInfo
+from codewords_mcp.runtime.model.provider_info import ProviderInfo
 from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
 
 URI, ALL_URI = "services://{name}", "services://all"

@@ -22,9 +22,9 @@ from codewords_mcp.runtime.model.provider import (
     OWN_PROVIDERS,
     GatewayResponse,
     Provider,
-    ProviderInfo,
     ProviderRequest,
 )
+from codewords_mcp.runtime.model.provider_info import ProviderInfo
 
 PROVIDERS = OWN_PROVIDERS
 NAMED_MOUNT = "providers"

@@ -18,9 +18,9 @@ from codewords_mcp.runtime.model.provider import (
     OWN_PROVIDERS,
     GatewayResponse,
     Provider,
-    ProviderInfo,
     ProviderRequest,
 )
+from codewords_mcp.runtime.model.provider_info import ProviderInfo
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.unknown_ids import no_workflow
 

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from pydantic import BaseModel, Field
-
 from codewords_mcp.runtime.model.caller import Caller
 
 Provider: TypeAlias = str
@@ -84,20 +82,3 @@ class GatewayResponse:
     body: AsyncIterator[bytes]
     aclose: Callable[[], Awaitable[None]] = field(repr=False)
     used: Callable[[], CallUsage | None] = field(repr=False)
-
-
-class ProviderInfo(BaseModel):
-    """A model provider as this home reaches it."""
-
-    name: str
-    title: str
-    interface: str = Field(
-        description="Whose paths it has: openai, anthropic, gemini, azure, bedrock or vertex."
-    )
-    address: str = Field(description="Base URL of the provider.")
-    mount: str = Field(description="Path of this runtime that leads to it.")
-    key: str = Field(description="Name of the secret or variable with its key.")
-    ready: bool = Field(description="Whether the caller's calls have a key, or need none.")
-    resting: float = Field(
-        description="Seconds for which it is not called, since it failed several times in a row."
-    )
