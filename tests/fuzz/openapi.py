@@ -27,7 +27,7 @@ _UNDECIDABLE = "positive_data_acceptance"
 """Whether all is taken that fits a schema: no schema says that a cursor has to be one that a list gave."""
 _SERVER = Path(__file__).with_name("schemathesis_server.py")
 KINDS = tuple(kind.name for kind in caller_kinds())
-_EXCLUDED_PATHS = r"^/(browser|stop|sse|events|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
+_EXCLUDED_PATHS = r"^/providers/|^/(browser|stop|sse|events|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
 """Waits or ends the runtime, answers without an end, starts a sandbox for each case, or is what a workflow or provider answers."""
 _END_SECONDS = 30.0
 _MIN_EXAMPLES = 3

@@ -32,7 +32,8 @@ def test_all_pages_load_each_script_once_and_no_more_than_is_counted(console: Co
         f"/console/workflows/{console.workflow}": ["workflow.js", "workflow_parts.js"],
         "/console/api": ["services.js", "forms.js"],
         "/console/drafts/new": ["draft.js", "draft_parts.js", "editor.js", "vendor/codemirror.js"],
-        "/console/settings": ["settings.js"],
+        "/console/usage": ["charts.js"],
+        "/console/audit": ["audit.js"],
     }
     assert {"app.js", *(name for wanted in visits.values() for name in wanted)} <= set(served())
     loaded: dict[str, int] = {}

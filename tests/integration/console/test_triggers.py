@@ -44,7 +44,7 @@ def test_a_trigger_is_shown_paused_and_deleted_beside_schedules(console: Console
     console.sees("main button[aria-label='Pause Echo']")
     console.click("main tr:has(button[aria-label='Pause Echo']) button.danger")
     console.click("dialog button.danger, dialog button.primary")
-    console.waits("!document.querySelector('main').innerText.includes('run_ended')")
+    console.waits("!document.querySelector(\"main button[aria-label='Pause Echo']\")")
     kept = console.served.call("GET", "/triggers")["items"]
     assert [trigger for trigger in kept if trigger["service_id"] == body["service_id"]] == []
 

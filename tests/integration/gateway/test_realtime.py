@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from tests.integration.gateway.helpers import costs
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
+from tests.support.waiting import until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -143,7 +144,8 @@ def test_a_budget_ends_the_session_before_a_response_that_it_could_not_pay(
             socket.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
-    # The second one never reached the provider; the first was cut short, and counts as the most that it may cost.
+    until(lambda: len(provider.events) > before, "the first one at the provider")
+    # The second one never reached it; the first was cut short, and counts as the most that it may cost.
     assert len(provider.events) == before + 1
     counted = sums(http, key_id)
     assert (counted["calls"], counted["estimated"]) == (1, 1)

@@ -21,7 +21,16 @@ from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
 from codewords_mcp.runtime.model.caller import Caller
 
 RUN = Caller("local", "run", run_id="run-of-the-sandbox")
-_ALLOWED_PREFIXES = ("/run/", "/run_async/", "/openai", "/anthropic", "/gemini", "/v1/", "/v2/")
+_ALLOWED_PREFIXES = (
+    "/run/",
+    "/run_async/",
+    "/openai",
+    "/anthropic",
+    "/gemini",
+    "/providers/",
+    "/v1/",
+    "/v2/",
+)
 _TABLE = [one for one in operations() if one.method != "*"]
 
 
