@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from codewords_mcp.common.inflater import PIECE_BYTES
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import read_request
-from codewords_mcp.runtime.gateway.tap import CompressedTap, PlainTap, Reading, tap_for
+from codewords_mcp.runtime.gateway.tap import CompressedTap, PlainTap, tap_for
 from codewords_testing.providers import Request, anthropic, gemini, openai
 from codewords_testing.providers.server import ENCODINGS
 

@@ -13,8 +13,9 @@ from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.keys import title_of
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
-from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
+from codewords_mcp.runtime.gateway.tap import Tap, tap_for
 from codewords_mcp.runtime.gateway.upstream import provider_error
 from codewords_mcp.runtime.model.provider import CallUsage
 

@@ -31,9 +31,9 @@ from codewords_mcp.runtime.gateway.named_routes import locate, route_of
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls
 from codewords_mcp.runtime.gateway.rate_limits import RateLimits
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
 from codewords_mcp.runtime.gateway.rules import allows, fallbacks_for
-from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.model.caller import Caller

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD, Prices
-from codewords_mcp.runtime.gateway.tap import Reading
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
 from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.model.model_errors import BudgetExceeded, UnpricedModel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -22,8 +23,8 @@ from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.gateway.keys import ProviderKey, in_trial_order
 from codewords_mcp.runtime.gateway.meter import CallMeter
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
-from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json, read_usage
 from codewords_mcp.runtime.model.model_errors import ProviderRefused, ProviderUnavailable
 
@@ -81,14 +82,23 @@ async def open_session(
 
     Raises BudgetExceeded, UnpricedModel, ProviderUnavailable and ProviderRefused.
     """
-    session = RealtimeSession(request, meter)
-    await session.reserve_next()
-    try:
-        session.connection = await _connect(request, upstream, health)
-    except BaseException:
-        session.settle_rest()
-        raise
-    return session
+    first = await _reserve(request, meter)
+    with ExitStack() as undo:
+        undo.callback(meter.settle, first, Reading())
+        connection = await _connect(request, upstream, health)
+        undo.pop_all()
+    return RealtimeSession(request, meter, connection, first)
+
+
+async def _reserve(request: RealtimeRequest, meter: CallMeter) -> ProviderCall:
+    """Reserve the most that one response may cost. Raises BudgetExceeded and UnpricedModel."""
+    call = _call(request, meter, request.model)
+    await meter.reserve_realtime(call, request.limits)
+    return call
+
+
+def _call(request: RealtimeRequest, meter: CallMeter, model: str) -> ProviderCall:
+    return ProviderCall(ROUTE, request.origin, RequestFacts(ROUTE, b"", {}, model), meter)
 
 
 async def _connect(request: RealtimeRequest, upstream: RealtimeUpstream, health: Health) -> ClientConnection:
@@ -138,15 +148,17 @@ class RealtimeSession:
     `receive` and `send` may run at once; `close` ends it in any state.
     """
 
-    def __init__(self, request: RealtimeRequest, meter: CallMeter) -> None:
-        self.connection: ClientConnection | None = None
+    def __init__(
+        self, request: RealtimeRequest, meter: CallMeter, connection: ClientConnection, first: ProviderCall
+    ) -> None:
         self.run_id = ""
         self.subprotocol: str | None = None
         self.close_code = 1000
         self._request = request
         self._meter = meter
+        self._connection = connection
         # The first ones are for responses that run, the last for the next.
-        self._calls: list[ProviderCall] = []
+        self._calls = [first]
         self._running = 0
         self._requested = 0
         self._transcriber = ""
@@ -154,25 +166,14 @@ class RealtimeSession:
         """Why a message of the caller ended the session; details where it reads next."""
         self._ended = False
 
-    async def reserve_next(self) -> None:
-        """Reserve the most that one more response may cost. Raises BudgetExceeded and UnpricedModel."""
-        call = self._call(self._request.model)
-        await self._meter.reserve_realtime(call, self._request.limits)
-        self._calls.append(call)
-
-    def _call(self, model: str) -> ProviderCall:
-        facts = RequestFacts(ROUTE, b"", {}, model)
-        return ProviderCall(ROUTE, self._request.origin, facts, self._meter)
-
     async def receive(self) -> str | bytes | None:
         """The provider's next message; None when the session is over."""
         from websockets.exceptions import ConnectionClosed
 
-        assert self.connection is not None  # noqa: S101  # it is open once it is given to anybody
         if self._ended:
             return None
         try:
-            message = await self.connection.recv()
+            message = await self._connection.recv()
         except ConnectionClosed as error:
             if self._refusal is not None:
                 return await self._end(self._refusal)
@@ -210,7 +211,7 @@ class RealtimeSession:
     async def _another(self) -> None:
         if len(self._calls) > MAX_RUNNING:
             raise InvalidInput(f"A realtime session runs at most {MAX_RUNNING} responses at once.")
-        await self.reserve_next()
+        self._calls.append(await _reserve(self._request, self._meter))
 
     def _settle(self, response: Json) -> None:
         """Count a response that is done."""
@@ -229,7 +230,7 @@ class RealtimeSession:
     def _count_transcription(self, event: Json) -> None:
         usage = _object(event.get("usage"))
         tokens = read_usage("realtime", usage) if usage else None
-        call = self._call(self._transcriber or "transcription")
+        call = _call(self._request, self._meter, self._transcriber or "transcription")
         call.sent, call.status = True, 200
         self._meter.settle(call, Reading(call.model, tokens=tokens, whole=tokens is not None))
 
@@ -237,7 +238,6 @@ class RealtimeSession:
         """Pass a caller's message on. One that asks for a response is reserved first, or ends the session."""
         from websockets.exceptions import ConnectionClosed
 
-        assert self.connection is not None  # noqa: S101  # it is open once it is given to anybody
         if self._ended:
             return
         event = _event(message)
@@ -249,14 +249,14 @@ class RealtimeSession:
                 self._requested += 1
         except CodewordsError as error:
             self._refusal = error
-            await self.connection.close()
+            await self._connection.close()
             return
 
         if event.get("type") == "session.update":
             self._transcriber = _transcriber_of(event) or self._transcriber
         try:
             # As it was read: a field that is named twice may mean one thing here and another there.
-            await self.connection.send(to_json(event).decode())
+            await self._connection.send(to_json(event).decode())
         except ConnectionClosed:
             return
 
@@ -264,8 +264,7 @@ class RealtimeSession:
         """End the session. Returns the event that tells the caller why."""
         self._ended = True
         self.close_code = POLICY_VIOLATION
-        if self.connection is not None:
-            await self.connection.close()
+        await self._connection.close()
         details = {
             "type": "insufficient_quota",
             "code": error.code,
@@ -278,11 +277,10 @@ class RealtimeSession:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session, and count what was running at its reservation."""
         self._ended = True
-        if self.connection is not None:
-            await self.connection.close(code, reason)
-        self.settle_rest()
+        await self._connection.close(code, reason)
+        self._settle_rest()
 
-    def settle_rest(self) -> None:
+    def _settle_rest(self) -> None:
         """Give back what is reserved; responses that were running are billed, and count as what they may have cost."""
         for position, call in enumerate(self._calls):
             if position < self._running + self._requested:

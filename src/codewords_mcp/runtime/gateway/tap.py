@@ -8,15 +8,23 @@ requests it, and removes it if the caller did not.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from pydantic_core import from_json
-
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS, DecompressionError, Decompressor
+from codewords_mcp.runtime.gateway.frame_tap import FrameTap
 from codewords_mcp.runtime.gateway.providers import Flavor
-from codewords_mcp.runtime.gateway.usage import Json, Tokens, read_usage
+from codewords_mcp.runtime.gateway.reading import (
+    MAX_EVENT_BYTES,
+    Reading,
+    failure_name,
+    is_finished,
+    merged,
+    object_of,
+    parsed,
+    reading_of,
+    usage_at_the_end,
+)
 
 MAX_KEPT_BYTES = 1 << 20
 """Bytes of a plain response that are stored to be parsed.
@@ -24,9 +32,6 @@ MAX_KEPT_BYTES = 1 << 20
 Of a longer one only the end is, where usage is.
 """
 _TAIL_BYTES = 128 << 10
-# Lengths and checksum before a frame's headers, and with the checksum at its end.
-_FRAME_PRELUDE, _FRAME_OVERHEAD = 12, 16
-_MAX_EVENT_BYTES = 32 << 20
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _USAGE_OBJECT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -34,30 +39,6 @@ _END_EVENT = re.compile(
     rb'("finish_reason"\s*:\s*")|^event:\s*error|^data:\s*\{\s*"error"|"type"\s*:\s*"(?:error|response\.failed)"',
     re.MULTILINE,
 )
-_USAGE = re.compile(r'"(?:usage|usageMetadata)"\s*:\s*(?=\{)')
-
-
-@dataclass(slots=True)
-class Reading:
-    """Facts read from a response.
-
-    `tokens` is None without a usage report; `events` counts events, for an estimate.
-
-    `whole`: the final usage report has passed. A stream that ended early may have an early report
-    only.
-    """
-
-    model: str = ""
-    tier: str = ""
-    tokens: Tokens | None = None
-    events: int = 0
-    whole: bool = False
-    response: Json = field(default_factory=Json)
-    """Object that holds the usage report and the finish reason."""
-    failure: str = ""
-    """The provider's name for an error inside the stream. Set for observed calls."""
-    body: bytes = b""
-    """The response itself, if it is captured."""
 
 
 class Tap(Protocol):
@@ -103,13 +84,13 @@ class PlainTap:
         """See `Tap`."""
         data = b"".join(self._chunks)
         if self._cut:
-            return _reading(self.flavor, _usage_at_the_end(data))
-        parsed = _parsed(data)
+            return reading_of(self.flavor, usage_at_the_end(data))
+        content = parsed(data)
         # Gemini streams without `alt=sse` are a list of responses.
-        if isinstance(parsed, list):
-            items = cast("list[Any]", parsed)
-            parsed = next((item for item in reversed(items) if "usageMetadata" in _object(item)), None)
-        return _reading(self.flavor, _object(parsed))
+        if isinstance(content, list):
+            items = cast("list[Any]", content)
+            content = next((item for item in reversed(items) if "usageMetadata" in object_of(item)), None)
+        return reading_of(self.flavor, object_of(content))
 
 
 class StreamTap:
@@ -166,7 +147,7 @@ class StreamTap:
     def _hold_back(self, data: bytes, chunk: bytes) -> bytes:
         self._pending = data
         # An event of this length passes unread, so that memory is bounded.
-        if len(data) > _MAX_EVENT_BYTES:
+        if len(data) > MAX_EVENT_BYTES:
             self._blind, self._pending = True, b""
             if self._strip:
                 return data
@@ -204,82 +185,22 @@ class StreamTap:
 
     def read(self) -> Reading:
         """See `Tap`."""
-        first, last = _object(_parsed(_data_of(self._first))), _object(_parsed(_data_of(self._last)))
+        first, last = object_of(parsed(_data_of(self._first))), object_of(parsed(_data_of(self._last)))
         if self._flavor == "messages":
-            found, whole = _merged(first, last), bool(last)
+            found, whole = merged(first, last), bool(last)
         elif self._flavor == "responses":
-            found, whole = _object(last.get("response")), bool(last)
+            found, whole = object_of(last.get("response")), bool(last)
         else:
             # Gemini reports usage in each event; only the last one is the bill.
-            found, whole = last, bool(last) and (self._flavor != "generate" or _is_finished(last))
+            found, whole = last, bool(last) and (self._flavor != "generate" or is_finished(last))
 
-        reading = _reading(self._flavor, found)
+        reading = reading_of(self._flavor, found)
         reading.events = self._events
         reading.whole = whole and reading.tokens is not None
         if self._finish:
-            reading.response = _object(_parsed(_data_of(self._finish)))
+            reading.response = object_of(parsed(_data_of(self._finish)))
         if self._failure:
-            reading.failure = _failure(_object(_parsed(_data_of(self._failure))))
-        return reading
-
-
-class FrameTap:
-    """For Amazon's event streams: frames of a length, headers and a payload."""
-
-    def __init__(self, flavor: Flavor) -> None:
-        self._flavor: Flavor = flavor
-        self._pending = b""
-        self._first: Json = {}
-        self._last: Json = {}
-        self._events = 0
-        self._blind = False
-
-    def feed(self, chunk: bytes) -> bytes:
-        """See `Tap`."""
-        if self._blind:
-            return chunk
-
-        data = self._pending + chunk
-        start = 0
-        while len(data) - start >= _FRAME_OVERHEAD:
-            length = int.from_bytes(data[start : start + 4])
-            headers = int.from_bytes(data[start + 4 : start + 8])
-            # Anything else is no such stream, and is not kept.
-            if length > _MAX_EVENT_BYTES or length < headers + _FRAME_OVERHEAD:
-                self._blind, self._pending = True, b""
-                return chunk
-            if len(data) - start < length:
-                break
-            self._note(data[start + _FRAME_PRELUDE + headers : start + length - 4])
-            start += length
-
-        self._pending = data[start:]
-        return chunk
-
-    def _note(self, payload: bytes) -> None:
-        self._events += 1
-        event = _object(_parsed(payload))
-        if isinstance(event.get("bytes"), str):
-            try:
-                event = _object(_parsed(b64decode(event["bytes"])))
-            except ValueError:
-                return
-
-        if event.get("type") == "message_start":
-            self._first = event
-        elif "usage" in event:
-            self._last = event
-
-    def rest(self) -> bytes:
-        """See `Tap`."""
-        return b""
-
-    def read(self) -> Reading:
-        """See `Tap`."""
-        found = _merged(self._first, self._last) if self._flavor == "messages" else self._last
-        reading = _reading(self._flavor, found)
-        reading.events = self._events
-        reading.whole = bool(self._last) and reading.tokens is not None
+            reading.failure = failure_name(object_of(parsed(_data_of(self._failure))))
         return reading
 
 
@@ -377,85 +298,3 @@ def _data_of(event: bytes) -> bytes:
     if start >= 0:
         return event[start + 5 :].strip()
     return b""
-
-
-def _parsed(data: bytes) -> object:
-    if not data:
-        return None
-    try:
-        return from_json(data)
-    except ValueError:
-        return None
-
-
-def _object(value: Any) -> Json:
-    if isinstance(value, dict):
-        return cast("Json", value)
-    return {}
-
-
-def _merged(first: Json, last: Json) -> Json:
-    """Merge Anthropic's first event, with input and cache tokens, and its last, with the total
-    output.
-    """
-    message = _object(first.get("message"))
-    final = {name: value for name, value in _object(last.get("usage")).items() if value is not None}
-    if not message:
-        return last
-    return message | _object(last.get("delta")) | {"usage": _object(message.get("usage")) | final}
-
-
-def _is_finished(event: Json) -> bool:
-    candidates: Any = event.get("candidates")
-    return isinstance(candidates, list) and any(
-        "finishReason" in _object(candidate) for candidate in cast("list[Any]", candidates)
-    )
-
-
-def _usage_at_the_end(data: bytes) -> Json:
-    """The last usage object in the end of a long response."""
-    text = data.decode("utf-8", "replace")
-    found = list(_USAGE.finditer(text))
-    if not found:
-        return {}
-
-    import json
-
-    try:
-        usage, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
-    except ValueError:
-        return {}
-
-    return {"usage": usage, "usageMetadata": usage}
-
-
-def _reading(flavor: Flavor, response: Json) -> Reading:
-    usage = _object(response.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
-    # Groq's streams report it in a field of their own, where it is not asked for.
-    usage = usage or _object(_object(response.get("x_groq")).get("usage"))
-    model = response.get("model") or response.get("modelVersion")
-    if flavor == "messages":
-        tier = usage.get("speed")
-    else:
-        tier = response.get("service_tier")
-
-    tokens = read_usage(flavor, usage) if usage else None
-    return Reading(
-        model if isinstance(model, str) else "",
-        tier if isinstance(tier, str) and tier not in {"auto", "standard"} else "",
-        tokens,
-        whole=tokens is not None,
-        response=response,
-    )
-
-
-def _failure(event: Json) -> str:
-    """The name of an error, of any provider."""
-    error = _object(event.get("error")) or _object(_object(event.get("response")).get("error")) or event
-    if isinstance(error.get("code"), str):
-        name = error.get("code")
-    else:
-        name = error.get("status") or error.get("type")
-    if isinstance(name, str) and name:
-        return name
-    return "error"

@@ -26,8 +26,8 @@ from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
 from codewords_mcp.runtime.gateway.named_providers import PRESETS
 from codewords_mcp.runtime.gateway.providers import Flavor
+from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_spans import RequestSpans
-from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
 from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.recording.ambient_trace import AMBIENT
