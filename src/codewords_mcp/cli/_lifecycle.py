@@ -104,7 +104,7 @@ class Lifecycle:
         return self._exit_code
 
     async def _live(self) -> None:
-        self._stopping = asyncio.Event()
+        self._stopping, self._forced = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Before the home opens: a signal meanwhile ends the process in order, too.
@@ -248,25 +248,22 @@ class Lifecycle:
             self._server.lead_away()
 
         # The facade says since when it is idle, and has no event for its becoming so.
-        while not self._forced and time.monotonic() < until and runtime.idle_seconds == 0:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        while not self._forced.is_set() and time.monotonic() < until and runtime.idle_seconds == 0:
+            await self._stand_by(0.05)
         log.info("the runtime ends", drained=runtime.idle_seconds > 0)
         await runtime.stop_answering()
 
     async def _stand_by(self, seconds: float) -> None:
         """Go on as before for so long, or until somebody doesn't want to wait."""
-        until = time.monotonic() + seconds
-        while not self._forced and time.monotonic() < until:  # noqa: ASYNC110  # signals set no event
-            await asyncio.sleep(0.05)
-
-    @property
-    def _forced(self) -> bool:
-        return self._signals > 1
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._forced.wait()
 
     def _on_signal(self, number: int) -> None:
         self._signals += 1
         self._stopping.set()
-        if self._forced:
+        if self._signals > 1:
+            self._forced.set()
             if number == signal.SIGINT:
                 self._exit_code = 130
             else:
