@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,11 +163,10 @@ class DriverShare:
 
         self._shared.shares[spec.id] = self
         placed = replace(spec, environment=_resolved(spec.environment))
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._shared.shares.pop, spec.id, None)
             inner = await call_on(self._shared.loop, lambda: self._shared.start(placed))
-        except BaseException:
-            self._shared.shares.pop(spec.id, None)
-            raise
+            undo.pop_all()
 
         sandbox = self._sandboxes[spec.id] = SharedSandbox(inner, self._shared.loop)
         sandbox.watching = asyncio.create_task(self._forget_at_end(sandbox))

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -105,23 +105,28 @@ class LoadClients:
         """
         clients = [LoadClient(self._endpoint) for _ in range(count)]
         threads = [threading.Thread(target=work, args=(client,), daemon=True) for client in clients]
-        try:
+        with ExitStack() as stack:
+            for client in clients:
+                stack.callback(client.close)
+            interrupted = stack.enter_context(ExitStack())
+            interrupted.callback(self._stop, threads, clients, finishes=finishes)
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        except BaseException:
-            self._stopped.set()
-            started = [thread for thread in threads if thread.ident is not None]
-            if finishes:
-                _join(started)
-            for client in clients:
-                client.abort()
+            interrupted.pop_all()
+
+    def _stop(
+        self, threads: Sequence[threading.Thread], clients: Sequence[LoadClient], *, finishes: bool
+    ) -> None:
+        """End the threads that have begun."""
+        self._stopped.set()
+        started = [thread for thread in threads if thread.ident is not None]
+        if finishes:
             _join(started)
-            raise
-        finally:
-            for client in clients:
-                client.close()
+        for client in clients:
+            client.abort()
+        _join(started)
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:

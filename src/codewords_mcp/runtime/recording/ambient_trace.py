@@ -7,7 +7,7 @@ is loaded then.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Final
 
@@ -36,11 +36,12 @@ def part_span(name: str) -> Generator[None]:
     from opentelemetry.trace import StatusCode, get_tracer
 
     # Not the SDK's own record of an error: its message can hold words of a workflow.
-    with get_tracer(_SCOPE).start_as_current_span(
-        name, record_exception=False, set_status_on_exception=False
-    ) as span:
-        try:
-            yield
-        except BaseException:
-            span.set_status(StatusCode.ERROR)
-            raise
+    with (
+        get_tracer(_SCOPE).start_as_current_span(
+            name, record_exception=False, set_status_on_exception=False
+        ) as span,
+        ExitStack() as failed,
+    ):
+        failed.callback(span.set_status, StatusCode.ERROR)
+        yield
+        failed.pop_all()
