@@ -1,4 +1,4 @@
-"""What a run and a replica ask of PostgreSQL, and what 10, 100 and 1,000 replicas with 100 million runs would ask of it.
+"""Load that a run and a replica are for PostgreSQL, and that 10, 100 and 1,000 replicas with 100 million runs would be.
 
 One replica is measured: round trips, commits and bytes of a run and of a second without one, the processors of its beat
 among so many others, and a notification's to so many listeners. The rest is computed with the code's own intervals.
@@ -46,7 +46,7 @@ IDLE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Cost:
-    """What something asks of the server: round trips, commits, bytes of its log, and of tables with their indexes."""
+    """Load on the server: round trips, commits, bytes of its log, and of tables with their indexes."""
 
     trips: float
     commits: float
@@ -73,7 +73,7 @@ class Meter:
 
 
 def between(before: Cost, after: Cost) -> Cost:
-    """What was added."""
+    """The load that was added."""
     return Cost(
         *(getattr(after, name) - getattr(before, name) for name in ("trips", "commits", "wal", "stored"))
     )
@@ -175,7 +175,7 @@ def family_cpu(pid: int) -> float:
 def simulate(
     size: int, run: Cost, idle: Cost, beat: float, search: float, delivery: float, *, scaled: bool
 ) -> dict[str, Any]:
-    """What so many replicas ask of one primary, a second; `scaled`: each does less the more there are."""
+    """Load of so many replicas on one primary, a second; `scaled`: each does less the more there are."""
     interval = replicas.beat_interval(size, TTL) if scaled else replicas.BEAT
     spacing = replicas.spacing(size) if scaled else replicas.SPACING
     searching = replicas.search_probability(size) if scaled else 1.0

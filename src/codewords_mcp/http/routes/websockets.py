@@ -16,7 +16,7 @@ from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.run import RunRequest
 
 REALTIME_PATHS: Final = frozenset({"/openai/realtime", "/openai/v1/realtime", "/run/openai/v1/realtime"})
-"""Where OpenAI's SDK opens realtime sessions, by its base URL."""
+"""Paths at which OpenAI's SDK opens realtime sessions, by its base URL."""
 _TO_REALTIME: Final = frozenset({b"openai-beta", b"openai-safety-identifier"})
 
 

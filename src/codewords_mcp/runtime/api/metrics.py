@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -204,9 +205,9 @@ def process_families() -> Iterator[str]:
     if sys.platform != "linux":
         return
 
-    with open("/proc/self/stat", "rb") as file:  # noqa: PTH123  # read once a page
-        # The name of the program, in parentheses, may hold spaces.
-        fields = file.read().rpartition(b")")[2].split()
+    process = Path("/proc/self")
+    # The name of the program, in parentheses, may hold spaces.
+    fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
     ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(fields[19]) / ticks
     yield from _family(
@@ -214,7 +215,7 @@ def process_families() -> Iterator[str]:
     )
     resident = int(fields[21]) * pages
     yield from _family("process_resident_memory_bytes", "Bytes of memory.", "gauge", [({}, resident)])
-    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are enough
+    descriptors = sum(1 for _ in (process / "fd").iterdir())
     yield from _family("process_open_fds", "Open file descriptors.", "gauge", [({}, descriptors)])
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     yield from _family("process_max_fds", "Limit of open file descriptors.", "gauge", [({}, limit)])

@@ -22,7 +22,7 @@ USAGE: Json = {
     },
     "output_token_details": {"text_tokens": 30, "audio_tokens": 70},
 }  # fmt: skip
-"""What each response uses."""
+"""Tokens that each response uses."""
 
 
 class LoopbackRealtime:
