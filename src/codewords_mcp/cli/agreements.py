@@ -35,7 +35,7 @@ def list_agreements(as_json: AsJson = False) -> int:
         ]
         for item in items
     ]
-    headers = ["WORKFLOW", "PUBLISHED BY", "AGREED (UTC)", "MAY DO"]
+    headers = ["WORKFLOW", "PUBLISHED BY", "AGREED", "MAY DO"]
     _output.table(headers, rows, empty="You have agreed to no workflow of another owner.")
 
     return OK

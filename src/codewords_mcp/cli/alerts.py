@@ -53,7 +53,7 @@ def list_alerts(
         ]
         for item in items
     ]
-    headers = ["ID", "STATUS", "LAST (UTC)", "TIMES", "WHAT FAILED", "RUN"]
+    headers = ["ID", "STATUS", "LAST", "TIMES", "WHAT FAILED", "RUN"]
     _output.table(headers, rows, empty="No alerts: everything that ran by itself works.")
     return OK
 

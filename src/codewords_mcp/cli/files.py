@@ -53,7 +53,7 @@ def list_files(
         ]
         for file in items
     ]
-    headers = ["ID", "SIZE", "TYPE", "KEPT UNTIL (UTC)", "NAME"]
+    headers = ["ID", "SIZE", "TYPE", "KEPT UNTIL", "NAME"]
     _output.table(headers, rows, empty="No files. `codewords files upload FILE` stores one.")
     return OK
 

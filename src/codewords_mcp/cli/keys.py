@@ -108,7 +108,7 @@ def list_keys(as_json: AsJson = False) -> int:
         ]
         for k in items
     ]
-    _output.table(["ID", "KEY", "SCOPE", "OWNER", "STATE", "MODELS", "CREATED (UTC)"], rows, empty="No keys.")
+    _output.table(["ID", "KEY", "SCOPE", "OWNER", "STATE", "MODELS", "CREATED"], rows, empty="No keys.")
     return OK
 
 

@@ -67,7 +67,7 @@ def invite(name: Name, role: RoleOption = "", as_json: AsJson = False) -> int:
         _output.print_json(made)
     else:
         _output.note(
-            f"The link for {made['member']['name']} works once, until {to_minute(made['expires_at'])} UTC:",
+            f"The link for {made['member']['name']} works once, until {to_minute(made['expires_at'])}:",
             always=True,
         )
         _output.line(str(made["url"]))
@@ -136,9 +136,7 @@ def list_sessions(as_json: AsJson = False) -> int:
         ]
         for item in items
     ]
-    _output.table(
-        ["ID", "MEMBER", "BROWSER", "BEGAN (UTC)", "USED (UTC)"], rows, empty="No browser is signed in."
-    )
+    _output.table(["ID", "MEMBER", "BROWSER", "BEGAN", "USED"], rows, empty="No browser is signed in.")
     return OK
 
 

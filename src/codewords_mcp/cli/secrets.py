@@ -132,7 +132,7 @@ def list_secrets(as_json: AsJson = False) -> int:
             for s in items
         ]
         _output.table(
-            ["NAME", "UPDATED (UTC)", "KEPT IN", "GOES TO", "USED BY"],
+            ["NAME", "UPDATED", "KEPT IN", "GOES TO", "USED BY"],
             rows,
             empty="No secrets. `codewords secrets set NAME` stores one.",
         )

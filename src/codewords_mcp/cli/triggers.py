@@ -125,7 +125,7 @@ def list_triggers(
         [t["id"], t["kind"], t["service_id"], t["name"], t["state"], _when(t["next_at"]), _when(t["last_at"]), _note(t)]
         for t in items
     ]  # fmt: skip
-    headers = ["ID", "KIND", "STARTS", "NAME", "STATE", "NEXT (UTC)", "LAST (UTC)", "NOTE"]
+    headers = ["ID", "KIND", "STARTS", "NAME", "STATE", "NEXT", "LAST", "NOTE"]
     _output.table(headers, rows, empty="No triggers. `codewords triggers add WORKFLOW KIND` adds one.")
     return OK
 
@@ -178,7 +178,7 @@ def show(trigger: TriggerRef, as_json: AsJson = False) -> int:
             _output.line(f"{label:10} {value}")
     if events:
         rows = [[_when(e["received_at"]), e["status"], e["run_id"] or "-", e["key"]] for e in events]
-        _output.table(["CAME (UTC)", "STATUS", "RUN", "EVENT"], rows, empty="")
+        _output.table(["CAME", "STATUS", "RUN", "EVENT"], rows, empty="")
     return OK
 
 

@@ -136,7 +136,7 @@ def deliveries(
         _output.print_json(items)
         return OK
     rows = [[d["id"], _when(d), d["kind"], d["event"] or "-", d["status"], _became(d)] for d in items]
-    _output.table(["ID", "CAME (UTC)", "KIND", "EVENT", "STATUS", "RUN"], rows, empty="Nothing came yet.")
+    _output.table(["ID", "CAME", "KIND", "EVENT", "STATUS", "RUN"], rows, empty="Nothing came yet.")
     return OK
 
 

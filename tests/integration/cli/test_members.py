@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.integration.cli.terminal import Shell
 from tests.support.browser_client import Browser
@@ -13,6 +15,8 @@ def test_members_are_invited_changed_and_removed_and_their_sessions_ended(shell:
     invited = shell("codewords", "members", "invite", "grace", "--role", "runner")
     assert invited.code == 0
     link = invited.out.strip().splitlines()[-1]
+    # A time says its zone itself, which is the machine's.
+    assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d \w+:", invited.err + invited.out)
     assert "invited" in shell("codewords", "members", "list").out
     with Browser() as browser:
         assert browser.submit(link).status_code == 303
