@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 
 from codewords_mcp.runtime.model.caller import HomeMember
 from codewords_mcp.runtime.store import inserts
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import FileRow, KeyRow, SecretRow
 from codewords_mcp.runtime.store.tables import files, keys, members, secrets
 
@@ -110,8 +111,7 @@ def list_secrets(
 def get_secret(connection: Connection, owner: str, name: str) -> SecretRow | None:
     """One of the owner's secrets."""
     query = select(secrets).where(secrets.c.owner == owner, secrets.c.name == name)
-    row = connection.execute(query).mappings().first()
-    return SecretRow(**row) if row else None
+    return first_row(connection, query, SecretRow)
 
 
 def secret_owners(connection: Connection, name: str) -> list[str]:
@@ -156,8 +156,7 @@ def add_file(connection: Connection, values: FileRow) -> None:
 
 def get_file(connection: Connection, file_id: str) -> FileRow | None:
     """A file row."""
-    row = connection.execute(select(files).where(files.c.id == file_id)).mappings().first()
-    return FileRow(**row) if row else None
+    return first_row(connection, select(files).where(files.c.id == file_id), FileRow)
 
 
 def complete_file(connection: Connection, file_id: str, stored_as: str, size: int, content_type: str) -> bool:

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.model.audit import AuditProblem
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.tables import audit_blocks as blocks
 from codewords_mcp.runtime.store.tables import audit_entries as entries
 
@@ -90,8 +91,7 @@ def seal(connection: Connection) -> int:
 
 def last_block(connection: Connection) -> AuditBlock | None:
     """The newest block; None before the first."""
-    row = connection.execute(select(blocks).order_by(blocks.c.number.desc()).limit(1)).mappings().first()
-    return AuditBlock(**row) if row else None
+    return first_row(connection, select(blocks).order_by(blocks.c.number.desc()).limit(1), AuditBlock)
 
 
 def blocks_after(connection: Connection, number: int, limit: int) -> list[AuditBlock]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import BrowserChange, BrowserRow
 from codewords_mcp.runtime.store.tables import browsers
 
 
 def get(connection: Connection, owner: str) -> BrowserRow | None:
     """The owner's, if one is paired."""
-    row = connection.execute(select(browsers).where(browsers.c.owner == owner)).mappings().first()
-    return BrowserRow(**row) if row else None
+    return first_row(connection, select(browsers).where(browsers.c.owner == owner), BrowserRow)
 
 
 def by_hash(connection: Connection, digest: str) -> BrowserRow | None:
     """Return the browser with this token."""
-    row = connection.execute(select(browsers).where(browsers.c.hash == digest)).mappings().first()
-    return BrowserRow(**row) if row else None
+    return first_row(connection, select(browsers).where(browsers.c.hash == digest), BrowserRow)
 
 
 def pair(connection: Connection, values: BrowserRow) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import LinkRow, NewLink
 from codewords_mcp.runtime.store.tables import links
 
@@ -45,8 +46,7 @@ def get(connection: Connection, link_id: str, kind: str) -> LinkRow | None:
     which = select(links).where(
         links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection)
     )
-    row = connection.execute(which).mappings().first()
-    return LinkRow(**row) if row else None
+    return first_row(connection, which, LinkRow)
 
 
 def about(connection: Connection, kind: str, owner: str, subject: str) -> LinkRow | None:
@@ -59,8 +59,7 @@ def about(connection: Connection, kind: str, owner: str, subject: str) -> LinkRo
     )
     # Answered ones come first: false sorts before true on both databases.
     ordered = which.order_by(links.c.answer.is_(None), links.c.created_at.desc())
-    row = connection.execute(ordered).mappings().first()
-    return LinkRow(**row) if row else None
+    return first_row(connection, ordered, LinkRow)
 
 
 def unanswered(connection: Connection, owner: str) -> list[LinkRow]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import LoginRow, LoginSessionRow
 from codewords_mcp.runtime.store.tables import login_sessions as sessions
 from codewords_mcp.runtime.store.tables import logins
@@ -37,15 +38,13 @@ def take_try(
     # Counted before the code is compared, so that guesses at the same moment cannot share a try.
     if connection.execute(update(logins).where(live).values(tries=logins.c.tries + 1)).rowcount == 0:
         return None
-    row = connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()
-    return LoginRow(**row) if row else None
+    return first_row(connection, select(logins).where(logins.c.id == login_id), LoginRow)
 
 
 def by_link(connection: Connection, link: str, at: int) -> LoginRow | None:
     """Return the sign-in with this link, while it is valid."""
     query = select(logins).where(logins.c.link == link, logins.c.expires_at > at)
-    row = connection.execute(query).mappings().first()
-    return LoginRow(**row) if row else None
+    return first_row(connection, query, LoginRow)
 
 
 def spend(connection: Connection, which: ColumnElement[bool], **values: Any) -> bool:
@@ -58,8 +57,7 @@ def by_ticket(connection: Connection, ticket: str, owner: str, app: str, at: int
     """Return the sign-in with this ticket, while it is valid."""
     mine = (logins.c.owner == owner) & (logins.c.app == app)
     query = select(logins).where(logins.c.ticket == ticket, mine, logins.c.expires_at > at)
-    row = connection.execute(query).mappings().first()
-    return LoginRow(**row) if row else None
+    return first_row(connection, query, LoginRow)
 
 
 def _of_user(row: LoginSessionRow) -> list[ColumnElement[bool]]:
@@ -83,8 +81,7 @@ def open_session(connection: Connection, values: LoginSessionRow) -> None:
 def session(connection: Connection, session_id: str, owner: str, app: str, at: int) -> LoginSessionRow | None:
     """A session of an app, while it is good."""
     mine = (sessions.c.id == session_id) & (sessions.c.owner == owner) & (sessions.c.app == app)
-    row = connection.execute(select(sessions).where(mine, sessions.c.expires_at > at)).mappings().first()
-    return LoginSessionRow(**row) if row else None
+    return first_row(connection, select(sessions).where(mine, sessions.c.expires_at > at), LoginSessionRow)
 
 
 def end(connection: Connection, row: LoginSessionRow, *, all_of_user: bool) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 
 from codewords_mcp.runtime.model.caller import HOME_OWNER, HomeMember, Role
 from codewords_mcp.runtime.store import advisory_locks, service_values
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import MemberRow
 from codewords_mcp.runtime.store.tables import keys, links, members
 
@@ -124,5 +125,4 @@ def remove(
 
 
 def _one(connection: Connection, condition: ColumnElement[bool]) -> MemberRow | None:
-    row = connection.execute(select(members).where(condition)).mappings().first()
-    return MemberRow(**row) if row else None
+    return first_row(connection, select(members).where(condition), MemberRow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import ListedMessage, OutboxRow
 from codewords_mcp.runtime.store.tables import outbox
 
@@ -29,5 +30,4 @@ def newest(connection: Connection, owner: str, limit: int) -> list[ListedMessage
 def get(connection: Connection, owner: str, message_id: str) -> OutboxRow | None:
     """One, if it is theirs."""
     query = select(outbox).where(outbox.c.owner == owner, outbox.c.id == message_id)
-    row = connection.execute(query).mappings().first()
-    return OutboxRow(**row) if row else None
+    return first_row(connection, query, OutboxRow)

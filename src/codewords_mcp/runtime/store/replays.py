@@ -7,6 +7,7 @@ from typing import TypedDict
 from sqlalchemy import Connection, delete, insert, select, update
 
 from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.tables import replays
 
 
@@ -34,8 +35,7 @@ def end(connection: Connection, replay_id: str, status: str, result: JsonObject)
 def get(connection: Connection, owner: str, replay_id: str) -> ReplayRow | None:
     """A replay of this owner."""
     query = select(replays).where(replays.c.id == replay_id, replays.c.owner == owner)
-    row = connection.execute(query).mappings().first()
-    return ReplayRow(**row) if row else None
+    return first_row(connection, query, ReplayRow)
 
 
 def purge(connection: Connection, before: int) -> None:

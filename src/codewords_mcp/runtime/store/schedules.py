@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import NewSchedule, ScheduleChange, ScheduleRow, ShownSchedule
 from codewords_mcp.runtime.store.tables import runs, schedules
 
@@ -35,8 +36,7 @@ def get(
     query = _with_last_run().where(schedules.c.id == schedule_id, schedules.c.owner == owner)
     if maker is not None:
         query = query.where(schedules.c.maker == maker)
-    row = connection.execute(query).mappings().first()
-    return ShownSchedule(**row) if row else None
+    return first_row(connection, query, ShownSchedule)
 
 
 def _with_last_run() -> Select[Any]:

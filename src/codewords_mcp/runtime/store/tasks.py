@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import TaskChange, TaskRow
 from codewords_mcp.runtime.store.tables import tasks
 
@@ -20,8 +21,7 @@ def add(connection: Connection, values: TaskRow) -> None:
 def get(connection: Connection, task_id: str, principal: str) -> TaskRow | None:
     """One, if it is theirs."""
     query = select(tasks).where(tasks.c.id == task_id, tasks.c.principal == principal)
-    row = connection.execute(query).mappings().first()
-    return TaskRow(**row) if row else None
+    return first_row(connection, query, TaskRow)
 
 
 def change(connection: Connection, task_id: str, executor: str, values: TaskChange) -> bool:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.tables import triggers
 from codewords_mcp.runtime.store.tables.triggers import POLLED, STARTABLE
 
@@ -120,15 +121,13 @@ def counts(connection: Connection, owner: str, workflow_ids: Collection[str]) ->
 def get(connection: Connection, trigger_id: str, owner: str) -> TriggerRow | None:
     """By id, if it is theirs."""
     query = select(triggers).where(triggers.c.id == trigger_id, triggers.c.owner == owner)
-    row = connection.execute(query).mappings().first()
-    return TriggerRow(**row) if row else None
+    return first_row(connection, query, TriggerRow)
 
 
 def lock(connection: Connection, trigger_id: str) -> TriggerRow | None:
     """By id; nobody else changes it before the transaction ends."""
     query = select(triggers).where(triggers.c.id == trigger_id).with_for_update()
-    row = connection.execute(query).mappings().first()
-    return TriggerRow(**row) if row else None
+    return first_row(connection, query, TriggerRow)
 
 
 def of_owner(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
+from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import DeliveryChange, DeliveryRow, ListedDelivery, WebhookRow
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
 from codewords_mcp.runtime.store.tables import webhooks
@@ -46,8 +47,7 @@ def of_owner(
 def get_webhook(connection: Connection, webhook_id: str, owner: str) -> WebhookRow | None:
     """By id, if it is theirs."""
     query = select(webhooks).where(webhooks.c.id == webhook_id, webhooks.c.owner == owner)
-    row = connection.execute(query).mappings().first()
-    return WebhookRow(**row) if row else None
+    return first_row(connection, query, WebhookRow)
 
 
 def at_endpoint(connection: Connection, endpoint: str) -> list[WebhookRow]:
@@ -70,9 +70,9 @@ def remove(
         where &= webhooks.c.kind == kind
     if maker is not None:
         where &= webhooks.c.maker == maker
-    row = connection.execute(select(webhooks).where(where)).mappings().first()
+    found = first_row(connection, select(webhooks).where(where), WebhookRow)
     connection.execute(delete(webhooks).where(where))
-    return WebhookRow(**row) if row else None
+    return found
 
 
 def pause(
@@ -83,8 +83,7 @@ def pause(
     if maker is not None:
         where &= webhooks.c.maker == maker
     connection.execute(update(webhooks).where(where).values(paused=paused))
-    row = connection.execute(select(webhooks).where(where)).mappings().first()
-    return WebhookRow(**row) if row else None
+    return first_row(connection, select(webhooks).where(where), WebhookRow)
 
 
 def listening_owners(connection: Connection, kind: str) -> list[str]:
@@ -202,8 +201,7 @@ def log(
 def get(connection: Connection, delivery_id: str, owner: str) -> DeliveryRow | None:
     """One, whole, if it is theirs."""
     query = select(deliveries).where(deliveries.c.id == delivery_id, deliveries.c.owner == owner)
-    row = connection.execute(query).mappings().first()
-    return DeliveryRow(**row) if row else None
+    return first_row(connection, query, DeliveryRow)
 
 
 def purge(connection: Connection, before: int) -> int:
