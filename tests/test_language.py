@@ -33,6 +33,7 @@ MAX_PRIVATE_NAMES = 19
 MAX_RIDDLES = 6
 MAX_SHARED_CLASSES = 2
 MAX_UNTYPED_RETURNS = 10
+MAX_CONDITIONALS_PER_1000 = 8.6
 
 
 @cache
@@ -122,3 +123,14 @@ def test_functions_name_the_type_that_they_return() -> None:
         if node.returns is not None and ast.unparse(node.returns) == "Any"
     ]
     assert len(untyped) <= MAX_UNTYPED_RETURNS, untyped
+
+
+@pytest.mark.requirement("language:conditionals")
+def test_conditional_expressions_are_few() -> None:
+    """An `if` reads better than an expression with two ends, which a reader has to take apart."""
+    found = Counter({path: sum(isinstance(node, ast.IfExp) for node in nodes(path)) for path in modules()})
+    assert 1000 * found.total() / _line_count() <= MAX_CONDITIONALS_PER_1000, found.most_common(20)
+
+
+def _line_count() -> int:
+    return sum(len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in modules())

@@ -170,7 +170,12 @@ def _row(span: Json, depth: int, layout: _Layout) -> _Row:
     if layout.ascii_only:
         lasted = lasted.replace("…", "...")
 
-    detail_style = "red" if failed else "yellow" if span.get("outcome") == "held" else _QUIET
+    detail_style = _QUIET
+    if failed:
+        detail_style = "red"
+    elif span.get("outcome") == "held":
+        detail_style = "yellow"
+
     pieces = [
         StyledText(name, "red" if failed else style),
         StyledText(" " + lasted.rjust(_DURATION) + " "),

@@ -161,7 +161,9 @@ class _Demo:
         # the demo of an older version is replaced, which has to be named by its id
         listed = await self._tool("list_workflows", {"query": NAME}, say)
         known = [str(workflow["workflow_id"]) for workflow in listed["workflows"] if workflow["name"] == NAME]
-        arguments = {"code": self.code, "name": NAME} | ({"workflow_id": known[0]} if known else {})
+        arguments = {"code": self.code, "name": NAME}
+        if known:
+            arguments["workflow_id"] = known[0]
         live = await self._built("deploy_workflow", arguments, say)
         check(bool(live.get("workflow_id")) and bool(live.get("url")), "The deployment has no id or no URL.")
         self.facts |= {

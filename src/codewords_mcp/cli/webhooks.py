@@ -129,7 +129,9 @@ def deliveries(
     as_json: AsJson = False,
 ) -> int:
     """List what came, newest first."""
-    query: dict[str, Any] = {"limit": limit} | ({"status": status.value} if status else {})
+    query: dict[str, Any] = {"limit": limit}
+    if status:
+        query["status"] = status.value
     with connect() as client:
         items = client.record("GET", "/webhooks/deliveries", params=query)["items"]
     if as_json:

@@ -73,12 +73,10 @@ def _result_lines(data: RunResult) -> list[str]:
         line = f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"
         if data.result is None:
             return [line]
-        shown = f"get_run(run_id={json.dumps(data.run_id)}, offset={data.next_offset})"
-        more = (
-            f" Read on: {shown}; the record has the first {data.total:,} characters."
-            if data.next_offset
-            else ""
-        )
+        more = ""
+        if data.next_offset:
+            shown = f"get_run(run_id={json.dumps(data.run_id)}, offset={data.next_offset})"
+            more = f" Read on: {shown}; the record has the first {data.total:,} characters."
         return [
             line,
             fence("Its beginning", compact(data.result)[:_MAX_RESULT_SHOWN], _MAX_RESULT_SHOWN) + more,
@@ -129,13 +127,12 @@ def _headline(data: RunResult) -> str:
 
 
 def _diagnosis_lines(diagnosis: DiagnosisResult) -> str:
-    lines = [
-        *([f"step {diagnosis.step}"] if diagnosis.step else []),
-        *([diagnosis.error] if diagnosis.error else []),
-        *diagnosis.at,
-        *([diagnosis.around] if diagnosis.around else []),
-        *([f"input: {diagnosis.input}"] if diagnosis.input else []),
-        *([diagnosis.since] if diagnosis.since else []),
-        *([f"routes: {', '.join(diagnosis.routes)}"] if diagnosis.routes else []),
-    ]
-    return "\n".join(lines)
+    lines = [diagnosis.error, *diagnosis.at, diagnosis.around]
+    if diagnosis.step:
+        lines.insert(0, f"step {diagnosis.step}")
+    if diagnosis.input:
+        lines.append(f"input: {diagnosis.input}")
+    lines.append(diagnosis.since)
+    if diagnosis.routes:
+        lines.append(f"routes: {', '.join(diagnosis.routes)}")
+    return "\n".join(filter(None, lines))

@@ -384,7 +384,9 @@ def _task_fields(record: TaskRecord, running: _Running | None) -> dict[str, Any]
         "ttlMs": int(TTL * 1000),
         "pollIntervalMs": int(POLL_INTERVAL * 1000),
     }
-    return fields | ({"statusMessage": message} if message else {})
+    if message:
+        fields["statusMessage"] = message
+    return fields
 
 
 def _iso_time(micros: int) -> str:

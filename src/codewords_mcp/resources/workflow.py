@@ -22,9 +22,10 @@ async def read(workflow_id: str, ctx: ToolContext) -> str:
 
 
 def _page(detail: WorkflowDetail) -> str:
-    facts = [
-        f"name: {one_line(detail.name, 80)}",
-        *([f"description: {one_line(detail.description, 400)}"] if detail.description else []),
+    facts = [f"name: {one_line(detail.name, 80)}"]
+    if detail.description:
+        facts.append(f"description: {one_line(detail.description, 400)}")
+    facts += [
         f"routes: {compact(detail.routes)}",
         f"environment: {compact(detail.env)}",
         f"dependencies: {', '.join(detail.dependencies)}",

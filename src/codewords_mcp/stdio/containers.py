@@ -265,7 +265,12 @@ def _connects(port: int) -> bool:
 def _choose_port(previous: object) -> tuple[int, int]:
     """(a free port, the kept one if another program has it, else 0)."""
     named = os.environ.get("CODEWORDS_PORT", "")
-    own = int(named) if named.isdigit() and named != "0" else previous if isinstance(previous, int) else 0
+    own = 0
+    if named.isdigit() and named != "0":
+        own = int(named)
+    elif isinstance(previous, int):
+        own = previous
+
     for port in ([own] if own else []) + [port for port in _PORTS if port != own]:
         if _is_free(port):
             return port, own if own and port != own else 0

@@ -133,9 +133,9 @@ class StdioSession:
                 connection = target.endpoint.take()
                 self._listening = connection
                 headers = _wire.legacy_headers(session_id, self.version)
-                connection.request(
-                    "GET", PATH, headers | ({"Last-Event-ID": last_event} if last_event else {})
-                )
+                if last_event:
+                    headers["Last-Event-ID"] = last_event
+                connection.request("GET", PATH, headers)
                 answer = connection.answer()
 
                 if answer.status != 200 or answer.kind != "text/event-stream":

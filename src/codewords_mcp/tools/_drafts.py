@@ -74,7 +74,9 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
 
     lines = [f"{draft.draft_id} revision {draft.revision}{origin} {state}."]
     if checks:
-        lines += [*check_lines(draft.checks), *(capability_lines(draft.capabilities) if draft.ready else [])]
+        lines += check_lines(draft.checks)
+        if draft.ready:
+            lines += capability_lines(draft.capabilities)
         if draft.example is not None:
             lines.append(fence("Example input", compact(clean_json(draft.example)), _EXAMPLE))
         if call := test_call(draft):

@@ -68,7 +68,9 @@ def action_line(action: ActionItem) -> str:
 
 def field_line(prop: Prop) -> str:
     """Format a field as a line: name, type, default, options, dependencies."""
-    facts = [prop.type, *(["needed"] if prop.required else [])]
+    facts = [prop.type]
+    if prop.required:
+        facts.append("needed")
     if prop.default is not None:
         facts.append(f"default {one_line(json.dumps(prop.default, ensure_ascii=False), 40)}")
     if prop.options:

@@ -82,16 +82,20 @@ def trigger_line(trigger: Trigger) -> str:
         return schedule_line(schedule_item(trigger.schedule))
 
     item = trigger_item(trigger)
-    facts = [
-        item.kind,
-        item.state,
-        *([item.url] if item.url else []),
-        *([f"options {cut(compact(item.options), 300)}"] if item.options else []),
-        *([f"next look {item.next}"] if item.next else []),
-        *([f"last event {item.last_at} started {item.last_run_id}"] if item.last_at else []),
-        *([f"{item.waiting} events wait"] if item.waiting else []),
-        *([f"{item.missed} missed"] if item.missed else []),
-    ]
+    facts = [item.kind, item.state]
+    if item.url:
+        facts.append(item.url)
+    if item.options:
+        facts.append(f"options {cut(compact(item.options), 300)}")
+    if item.next:
+        facts.append(f"next look {item.next}")
+    if item.last_at:
+        facts.append(f"last event {item.last_at} started {item.last_run_id}")
+    if item.waiting:
+        facts.append(f"{item.waiting} events wait")
+    if item.missed:
+        facts.append(f"{item.missed} missed")
+
     note = f" {item.note}" if item.note else ""
     return f"{item.trigger_id}: {item.workflow_id}, {', '.join(facts)}.{note}"
 

@@ -57,21 +57,16 @@ async def add_trigger(
     added = await runtime.triggers.add(caller, request)
 
     item, misfit = trigger_item(added.trigger), added.misfit
-    lines = [
-        trigger_line(added.trigger),
-        *item.forecast,
-        *(sample_lines(added.sample) if added.sample is not None else []),
-        *(
-            [f"The workflow would refuse this item: {misfit}. Let its input be what the items are."]
-            if misfit
-            else []
-        ),
-        *([f"The runtime: {item.availability}"] if item.availability else []),
-    ]
+    lines = [trigger_line(added.trigger), *item.forecast]
+    sample = None
     if added.sample is not None:
         sample = sample_item(added.sample)
-    else:
-        sample = None
+        lines += sample_lines(added.sample)
+    if misfit:
+        lines.append(f"The workflow would refuse this item: {misfit}. Let its input be what the items are.")
+    if item.availability:
+        lines.append(f"The runtime: {item.availability}")
+
     return tool_result(AddedTriggerItem(**item.model_dump(), sample=sample, misfit=misfit), "\n".join(lines))
 
 

@@ -166,19 +166,23 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
     else:
         done = f"Unchanged: version {live.version} is this code already"
 
+    if data.curl == _curl(live.url, None):
+        shell = f"Shell: {data.curl}"
+    else:
+        shell = fence("Shell", data.curl or "", 2_000)
+
     lines = [
         f"{done} of {live.service_id}, isolation {live.isolation}.",
-        f"Shell: {data.curl}"
-        if data.curl == _curl(live.url, None)
-        else fence("Shell", data.curl or "", 2_000),
+        shell,
         *capability_lines(live.capabilities),
         *change_lines(live.changes),
         # The replays and tests are among the changes.
         *check_lines([note for note in live.notes if live.changes is None or note.id not in _OF_CHANGES]),
         *data.forecast[:_FORECAST],
-        *([f"The runtime: {data.availability}"] if data.availability else []),
-        f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]
+    if data.availability:
+        lines.append(f"The runtime: {data.availability}")
+    lines.append(f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})")
     return tool_result(data, "\n".join(lines))
 
 

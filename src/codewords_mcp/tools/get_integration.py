@@ -85,12 +85,10 @@ def _lines(found: Detail, data: Integration) -> list[str]:
         listed = "\n".join(
             f"{option.label} = {json.dumps(option.value, ensure_ascii=False)}" for option in data.options
         )
+        lines = [fence("Values", listed, _MAX_SHOWN)]
         if len(found.options) > _MAX_OPTIONS:
-            more = f"{len(found.options) - _MAX_OPTIONS} more: narrow them with query."
-        else:
-            more = ""
-
-        return [fence("Values", listed, _MAX_SHOWN), *([more] if more else [])]
+            lines.append(f"{len(found.options) - _MAX_OPTIONS} more: narrow them with query.")
+        return lines
 
     listed = "\n".join(map(action_line, data.actions))
     if listed:
@@ -100,7 +98,9 @@ def _lines(found: Detail, data: Integration) -> list[str]:
 
     if found.total > len(found.actions):
         lines.append(f"{found.total - len(found.actions)} more: narrow them with query.")
-    return [*lines, *([data.note] if data.note else [])]
+    if data.note:
+        lines.append(data.note)
+    return lines
 
 
 def _action_lines(action: Action) -> list[str]:

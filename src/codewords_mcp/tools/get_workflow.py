@@ -159,13 +159,20 @@ def _run_item(run: Run) -> RunItem:
     took = None
     if run.started_at and run.completed_at:
         took = round((run.completed_at - run.started_at).total_seconds(), 3)
+
+    starter = None
+    if run.schedule_id:
+        starter = "a schedule"
+    elif run.parent_id:
+        starter = "another run"
+
     return RunItem(
         run_id=run.id,
         status=run.status,
         waits_for=run.waits_for,
         created_at=run.created_at.isoformat(timespec="seconds"),
         seconds=took,
-        started_by="a schedule" if run.schedule_id else "another run" if run.parent_id else None,
+        started_by=starter,
         cost_usd=run.usage.get("cost") or None,
     )
 
@@ -204,23 +211,22 @@ def _variable(variable: dict[str, Any]) -> dict[str, Any]:
 
 def _environment(variables: list[dict[str, Any]]) -> str:
     """Format variables: `NAME=default, NAME, NAME (optional)`. `NAME` alone is required."""
-    return ", ".join(
-        variable["name"]
-        + (
-            f"={variable['default']}"
-            if variable.get("default") is not None
-            else ""
-            if variable.get("required", True)
-            else " (optional)"
-        )
-        for variable in variables
-    )
+    return ", ".join(map(_named_variable, variables))
+
+
+def _named_variable(variable: dict[str, Any]) -> str:
+    if variable.get("default") is not None:
+        return f"{variable['name']}={variable['default']}"
+    if variable.get("required", True):
+        return variable["name"]
+    return f"{variable['name']} (optional)"
 
 
 def _text(data: Workflow) -> str:
-    facts = [
-        f"Name: {data.name}",
-        *([f"Description: {data.description}"] if data.description else []),
+    facts = [f"Name: {data.name}"]
+    if data.description:
+        facts.append(f"Description: {data.description}")
+    facts += [
         f"Routes: {cut(compact(data.routes), _MAX_ROUTES)}",
         f"Environment: {_environment(data.env)}",
     ]
@@ -257,18 +263,14 @@ def _version(version: VersionItem) -> str:
 
 
 def _run_line(run: RunItem) -> str:
-    facts = [
-        run.run_id,
-        status_words(run.status, run.waits_for),
-        run.created_at,
-        *([f"{run.seconds:g} s"] if run.seconds is not None else []),
-    ]
+    facts = [run.run_id, status_words(run.status, run.waits_for), run.created_at]
+    if run.seconds is not None:
+        facts.append(f"{run.seconds:g} s")
+    if run.started_by:
+        facts.append(f"by {run.started_by}")
     if run.cost_usd:
-        cost = [f"{run.cost_usd:.6g} USD"]
-    else:
-        cost = []
-
-    return ", ".join([*facts, *([f"by {run.started_by}"] if run.started_by else []), *cost])
+        facts.append(f"{run.cost_usd:.6g} USD")
+    return ", ".join(facts)
 
 
 TOOL = tool(get_workflow, title="Get workflow", hints=READS)

@@ -129,15 +129,14 @@ def _text(data: RunList) -> str:
 
 
 def _line(run: ListedRunItem) -> str:
+    facts = [f"{run.run_id} {status_words(run.status, run.waits_for)}", utc_second(run.created_at)]
+    if run.seconds is not None:
+        facts.append(f"{run.seconds:g} s")
+    if run.cost_usd:
+        facts.append(f"{run.cost_usd:.6g} USD")
+
     version = f" v{run.version}" if run.version else ""
-    facts = [
-        f"{run.run_id} {status_words(run.status, run.waits_for)}",
-        utc_second(run.created_at),
-        *([f"{run.seconds:g} s"] if run.seconds is not None else []),
-        *([f"{run.cost_usd:.6g} USD"] if run.cost_usd else []),
-        f"by {STARTED_BY[run.started_by]}",
-        f"{run.workflow_id}{version}",
-    ]
+    facts += [f"by {STARTED_BY[run.started_by]}", f"{run.workflow_id}{version}"]
     return " | ".join([", ".join(facts), *filter(None, (run.error, run.input_preview))])
 
 

@@ -37,11 +37,9 @@ async def schedule_workflow(
         service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input, dry_run=dry_run
     )
     data = schedule_item(await runtime.schedules.create(caller, request))
-    lines = [
-        schedule_line(data),
-        *data.forecast,
-        *([f"The runtime: {data.availability}"] if data.availability else []),
-    ]
+    lines = [schedule_line(data), *data.forecast]
+    if data.availability:
+        lines.append(f"The runtime: {data.availability}")
     return tool_result(data, "\n".join(lines))
 
 

@@ -89,13 +89,11 @@ def _availability(availability: Json | None) -> list[Finding]:
     if availability is None:
         return []
 
-    level: Status = (
-        "warning"
-        if availability["missed_port"]
-        else "note"
-        if availability["starts_with_session"] is False
-        else "ok"
-    )
+    level: Status = "ok"
+    if availability["missed_port"]:
+        level = "warning"
+    elif availability["starts_with_session"] is False:
+        level = "note"
     return [Finding("address", level, availability["sentence"], _fix_of(availability))]
 
 

@@ -78,16 +78,17 @@ class Host:
         """Return the entry for this server in the host's file."""
         extra = dict(self.extra)
         if self.id == "opencode":
-            return {**extra, "command": [command], **({"environment": variables} if variables else {})}
+            entry = {**extra, "command": [command]}
+            if variables:
+                entry["environment"] = variables
+            return entry
         if self.id == "goose":
             return {**extra, "cmd": command, "args": [], "envs": variables}
 
-        return {
-            **extra,
-            "command": command,
-            "args": [],
-            **({"env": variables} if variables else {}),
-        }
+        entry: dict[str, Any] = {**extra, "command": command, "args": []}
+        if variables:
+            entry["env"] = variables
+        return entry
 
     def is_here(self, folders: HostFolders) -> bool:
         """Whether the host seems to be installed: its file, or a folder above it that only it makes, is there."""

@@ -23,7 +23,9 @@ _DESCRIPTION: Final = "Generate, deploy, run and schedule sandboxed Python workf
 
 def app_link(client: str, command: str, variables: dict[str, str]) -> str:
     """The link that opens a host of `WITH_LINKS` with this server filled in."""
-    config: dict[str, Any] = {"command": command, "args": [], **({"env": variables} if variables else {})}
+    config: dict[str, Any] = {"command": command, "args": []}
+    if variables:
+        config["env"] = variables
     match client:
         case "cursor":
             return f"cursor://anysphere.cursor-deeplink/mcp/install?{_query(config)}"

@@ -15,6 +15,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from codewords_mcp.cli._client import RuntimeEndpoint
+from codewords_mcp.common.json_parts import object_of
 
 TIMEOUT = 150.0
 """Seconds between two bytes of a reply: a synchronous run may take `CODEWORDS_SYNC_TIMEOUT`."""
@@ -70,8 +71,7 @@ class LoadClient:
         reply = LoadReply("", response.getheader("X-Request-Id") or "", content)
         if response.status < http.HTTPStatus.BAD_REQUEST:
             return reply
-        error = reply.json().get("error")
-        code = cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
+        code = object_of(reply.json().get("error")).get("code")
         return LoadReply(str(code or response.status), reply.run_id, content)
 
     def abort(self) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import structlog
 
 from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.common.json_parts import list_of, object_of, text_of
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.alerts.answers import QuestionAnswers
 from codewords_mcp.runtime.alerts.question_channels import QuestionChannels
@@ -89,7 +90,7 @@ class ButtonAnswers:
         return bool(actions)
 
     async def _press(self, owner: str, token: str, payload: dict[str, Any]) -> None:
-        user, channel = _dict(payload.get("user")), _text(_dict(payload.get("channel")).get("id"))
+        user, channel = object_of(payload.get("user")), _text(object_of(payload.get("channel")).get("id"))
         user_id = one_line(_text(user.get("id")), 20)
         name = one_line(_text(user.get("username")) or _text(user.get("name")), 40)
         by = f"{name} ({user_id})" if name else user_id
@@ -193,7 +194,7 @@ def _slack_payload(arrival: Arrival) -> dict[str, Any]:
         return {}
     try:
         form = parse_qs(arrival.body.decode("utf-8", "replace"), max_num_fields=200)
-        return _dict(parse(form.get("payload", ["{}"])[0]))
+        return object_of(parse(form.get("payload", ["{}"])[0]))
     except (ValueError, RecursionError):
         return {}
 
@@ -201,38 +202,26 @@ def _slack_payload(arrival: Arrival) -> dict[str, Any]:
 def _own_actions(payload: dict[str, Any]) -> list[dict[str, Any]]:
     if payload.get("type") != "block_actions":
         return []
-    actions = [_dict(action) for action in _list(payload.get("actions"))]
+    actions = [object_of(action) for action in list_of(payload.get("actions"))]
     return [action for action in actions if _text(action.get("action_id")).startswith(f"{ACTION}_")]
 
 
 def _own_replies(arrival: Arrival) -> list[tuple[str, str]]:
     """(sender, token) of each reply by a button of ours."""
     try:
-        body = _dict(parse(arrival.body))
+        body = object_of(parse(arrival.body))
     except (ValueError, RecursionError):
         return []
     found: list[tuple[str, str]] = []
-    for entry in _list(body.get("entry")):
-        for change in _list(_dict(entry).get("changes")):
-            for message in _list(_dict(_dict(change).get("value")).get("messages")):
-                reply = _dict(_dict(_dict(message).get("interactive")).get("button_reply"))
+    for entry in list_of(body.get("entry")):
+        for change in list_of(object_of(entry).get("changes")):
+            for message in list_of(object_of(object_of(change).get("value")).get("messages")):
+                reply = object_of(object_of(object_of(message).get("interactive")).get("button_reply"))
                 token = _text(reply.get("id"))
                 if read_token(token) is not None:
-                    found.append((_text(_dict(message).get("from")), token))
+                    found.append((_text(object_of(message).get("from")), token))
     return found[:MOST_REPLIES]
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {}
-    return cast("dict[str, Any]", value)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        return []
-    return cast("list[Any]", value)
-
-
 def _text(value: Any) -> str:
-    return value[:300] if isinstance(value, str) else ""
+    return text_of(value)[:300]

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.common.json_parts import text_of
 from codewords_mcp.errors import InvalidInput, NotFound, TooBusy
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
@@ -110,18 +111,12 @@ def _tool(row: dict[str, Any]) -> PublishedTool:
         workflow_id=row["workflow_id"],
         toolset=row["toolset"],
         title=row["name"],
-        description=_text(operation.get("description"))
+        description=text_of(operation.get("description"))
         or row["description"]
-        or _text(operation.get("summary")),
+        or text_of(operation.get("summary")),
         path=row["route"],
         method=row["method"],
         read_only=row["read_only"],
         input_schema=schema,
         wrapped=wrapped,
     )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return ""

@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic_core import to_json
 
 from codewords_mcp.common.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
+from codewords_mcp.common.json_parts import text_of
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.inputs import plain
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
@@ -83,9 +84,7 @@ def _json(facts: RequestFacts) -> RequestFacts:
 
     model: Any = facts.route.model or found.get("model")
 
-    return RequestFacts(
-        facts.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON
-    )
+    return RequestFacts(facts.route, _written(found), found, text_of(model), media=_JSON)
 
 
 def _written(found: Json) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
+from codewords_mcp.common.json_parts import list_of, object_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import Json
 
@@ -29,25 +30,25 @@ def content_of(flavor: Flavor, request: Json, response: bytes) -> dict[str, str]
 
     # Gemini streams without `alt=sse` are a list of responses.
     if isinstance(output, list):
-        output = _joined_gemini(map(_object, cast("list[Any]", output)))
+        output = _joined_gemini(map(object_of, cast("list[Any]", output)))
 
     found = {
         "gen_ai.system_instructions": _parts(
             request.get("instructions") or request.get("system") or request.get("systemInstruction")
         ),
         "gen_ai.input.messages": _input_messages(request),
-        "gen_ai.output.messages": _output_messages(_object(output)),
+        "gen_ai.output.messages": _output_messages(object_of(output)),
     }
     return {name: _bounded(value) for name, value in found.items() if value}
 
 
 def finish_reasons(response: Json) -> list[str]:
     """Reasons why each choice of a response ended, in the provider's words."""
-    reasons = [_object(choice).get("finish_reason") for choice in _list(response.get("choices"))]
-    reasons += [_object(candidate).get("finishReason") for candidate in _list(response.get("candidates"))]
+    reasons = [object_of(choice).get("finish_reason") for choice in list_of(response.get("choices"))]
+    reasons += [object_of(candidate).get("finishReason") for candidate in list_of(response.get("candidates"))]
     reasons.append(response.get("stop_reason"))
     if response.get("object") == "response":
-        incomplete = _object(response.get("incomplete_details"))
+        incomplete = object_of(response.get("incomplete_details"))
         reasons.append(incomplete.get("reason") or response.get("status"))
 
     return [reason for reason in reasons if isinstance(reason, str)]
@@ -57,7 +58,7 @@ def _input_messages(request: Json) -> list[Json]:
     messages: Any = (
         request.get("messages") or request.get("contents") or request.get("input") or request.get("prompt")
     )
-    items: list[Any] = [messages] if isinstance(messages, str | dict) else _list(messages)
+    items: list[Any] = [messages] if isinstance(messages, str | dict) else list_of(messages)
     return [_message(item) for item in items]
 
 
@@ -89,10 +90,10 @@ def _output_messages(response: Json) -> list[Json]:
     """The messages of a complete response."""
     reasons: list[str | None] = [*finish_reasons(response), None]
     if "choices" in response:
-        messages = [_choice_message(_object(choice)) for choice in _list(response["choices"])]
+        messages = [_choice_message(object_of(choice)) for choice in list_of(response["choices"])]
     elif "candidates" in response:
         messages = [
-            _message(_object(candidate).get("content")) for candidate in _list(response["candidates"])
+            _message(object_of(candidate).get("content")) for candidate in list_of(response["candidates"])
         ]
     elif parts := _parts(response.get("content") or response.get("output")):
         messages = [{"role": "assistant", "parts": parts}]
@@ -115,7 +116,7 @@ def _parts(content: Any) -> list[Json]:
     if content is None:
         return []
 
-    content = _object(content).get("parts", content)
+    content = object_of(content).get("parts", content)
     if isinstance(content, list):
         items = cast("list[Any]", content)
     else:
@@ -123,7 +124,7 @@ def _parts(content: Any) -> list[Json]:
 
     found: list[Json] = []
     for item in items:
-        inner = _object(item)
+        inner = object_of(item)
         # Of `responses`: a message around its parts.
         if inner.get("type") == "message":
             found += _parts(inner.get("content"))
@@ -143,7 +144,7 @@ def _part(item: Any) -> Json:
         return {"type": "reasoning" if part.get("thought") else "text", "content": part["text"]}
     if kind in {"thinking", "reasoning"}:
         text = part.get("thinking") or "".join(
-            str(_object(summary).get("text")) for summary in _list(part.get("summary"))
+            str(object_of(summary).get("text")) for summary in list_of(part.get("summary"))
         )
         return {"type": "reasoning", "content": text}
 
@@ -153,7 +154,7 @@ def _part(item: Any) -> Json:
 
 def _tool_part(part: Json, kind: Any) -> Json | None:
     """A tool call or a tool's result; None for any other part."""
-    call = _object(part.get("functionCall") or part.get("function"))
+    call = object_of(part.get("functionCall") or part.get("function"))
     if not call and kind in {"tool_use", "function_call"}:
         call = part
 
@@ -169,7 +170,7 @@ def _tool_part(part: Json, kind: Any) -> Json | None:
             "arguments": arguments,
         }
 
-    result = _object(part.get("functionResponse"))
+    result = object_of(part.get("functionResponse"))
     if not result and kind not in {"tool_result", "function_call_output"}:
         return None
 
@@ -180,9 +181,9 @@ def _tool_part(part: Json, kind: Any) -> Json | None:
 
 def _joined(flavor: Flavor, stream: bytes) -> Json:
     """Combine the events of a stream into the complete response."""
-    events = [_object(_parsed(row[5:])) for row in stream.splitlines() if row.startswith(b"data:")]
+    events = [object_of(_parsed(row[5:])) for row in stream.splitlines() if row.startswith(b"data:")]
     if flavor == "responses":
-        responses = [_object(event["response"]) for event in events if "response" in event]
+        responses = [object_of(event["response"]) for event in events if "response" in event]
         if responses:
             return responses[-1]
         return {}
@@ -197,19 +198,19 @@ def _joined(flavor: Flavor, stream: bytes) -> Json:
 
 def _joined_choices(events: Iterable[Json]) -> Json:
     choices: dict[int, Json] = {}
-    for piece in (_object(item) for event in events for item in _list(event.get("choices"))):
+    for piece in (object_of(item) for event in events for item in list_of(event.get("choices"))):
         choice = choices.setdefault(piece.get("index", 0), {"message": {"content": "", "tool_calls": {}}})
         choice["finish_reason"] = piece.get("finish_reason") or choice.get("finish_reason")
-        message, delta = choice["message"], _object(piece.get("delta"))
+        message, delta = choice["message"], object_of(piece.get("delta"))
         message["content"] += delta.get("content") or piece.get("text") or ""
 
-        for call in map(_object, _list(delta.get("tool_calls"))):
+        for call in map(object_of, list_of(delta.get("tool_calls"))):
             tool_call = message["tool_calls"].setdefault(
                 call.get("index", 0), {"function": {"name": "", "arguments": ""}}
             )
             tool_call["id"] = call.get("id") or tool_call.get("id")
             for name in ("name", "arguments"):
-                tool_call["function"][name] += _object(call.get("function")).get(name) or ""
+                tool_call["function"][name] += object_of(call.get("function")).get(name) or ""
 
     for choice in choices.values():
         message = choice["message"]
@@ -224,9 +225,9 @@ def _joined_blocks(events: Iterable[Json]) -> Json:
     blocks: dict[int, Json] = {}
     reason: Any = None
     for event in events:
-        at, delta = event.get("index", 0), _object(event.get("delta"))
+        at, delta = event.get("index", 0), object_of(event.get("delta"))
         if event.get("type") == "content_block_start":
-            blocks[at] = _object(event.get("content_block")) | {"json": ""}
+            blocks[at] = object_of(event.get("content_block")) | {"json": ""}
         elif event.get("type") == "content_block_delta" and at in blocks:
             block = blocks[at]
             block["json"] += delta.get("partial_json") or ""
@@ -245,12 +246,12 @@ def _joined_blocks(events: Iterable[Json]) -> Json:
 
 def _joined_gemini(events: Iterable[Json]) -> Json:
     candidates: dict[int, Json] = {}
-    for piece in (_object(item) for event in events for item in _list(event.get("candidates"))):
+    for piece in (object_of(item) for event in events for item in list_of(event.get("candidates"))):
         whole = candidates.setdefault(piece.get("index", 0), {"content": {"role": "model", "parts": []}})
         whole["finishReason"] = piece.get("finishReason") or whole.get("finishReason")
         parts: list[Json] = whole["content"]["parts"]
 
-        for part in map(_object, _list(_object(piece.get("content")).get("parts"))):
+        for part in map(object_of, list_of(object_of(piece.get("content")).get("parts"))):
             # Gemini sends a text in pieces, each a part of its own.
             if parts and set(part) == set(parts[-1]) == {"text"}:
                 parts[-1] = {"text": parts[-1]["text"] + part["text"]}
@@ -275,15 +276,3 @@ def _parsed(data: bytes) -> object:
         return from_json(data)
     except ValueError:
         return None
-
-
-def _object(value: Any) -> Json:
-    if isinstance(value, dict):
-        return cast("Json", value)
-    return {}
-
-
-def _list(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return cast("list[Any]", value)
-    return []

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.usage import Json
@@ -90,10 +91,7 @@ def _object(body: bytes) -> Json:
     # Gemini's streams send an error as a list with one element.
     if isinstance(parsed, list) and parsed:
         parsed = cast("list[Any]", parsed)[0]
-    found: Any = cast("Json", parsed).get("error") if isinstance(parsed, dict) else None
-    if isinstance(found, dict):
-        return cast("Json", found)
-    return {}
+    return object_of(object_of(parsed).get("error"))
 
 
 def _is_invalid_key(error: Json) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.reading import (
     MAX_EVENT_BYTES,
     Reading,
     merged,
-    object_of,
     parsed,
     reading_of,
 )

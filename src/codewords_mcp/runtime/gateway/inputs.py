@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
+from codewords_mcp.common.json_parts import list_of, object_of, text_of
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
@@ -131,8 +132,7 @@ def _objects(value: Any) -> Iterator[Json]:
 
 def _note_object(found: Inputs, container: Json) -> None:
     names = {plain(name) for name, value in container.items() if value is not None}
-    kind = container.get("type")
-    kind = plain(kind) if isinstance(kind, str) else ""
+    kind = plain(text_of(container.get("type")))
     if names & _PICTURES or kind in _PICTURE_TYPES:
         found.pictures += 1
     if names & _DOCUMENTS or (kind in _DOCUMENT_TYPES and not _is_text(container)):
@@ -177,11 +177,7 @@ def _note_inline(found: Inputs, container: Json) -> None:
     data: Any = next(
         value for name, value in container.items() if plain(name) == "inlinedata" and value is not None
     )
-    media = "".join(
-        str(value)
-        for name, value in (cast("Json", data).items() if isinstance(data, dict) else ())
-        if plain(name) == "mimetype"
-    )
+    media = "".join(str(value) for name, value in object_of(data).items() if plain(name) == "mimetype")
 
     if media.casefold().startswith("image/"):
         found.pictures += 1
@@ -201,13 +197,14 @@ def _note_top(found: Inputs, facts: RequestFacts) -> None:
         _note_searches(found, 1)
     tools: Any = top.get("tools")
     # A provider may take a single tool without a list around it.
-    for tool in cast("list[Any]", tools) if isinstance(tools, list) else [tools] if tools else []:
-        _note_tool(found, facts, cast("Json", tool) if isinstance(tool, dict) else {}, top)
+    if tools and not isinstance(tools, list):
+        tools = [tools]
+    for tool in list_of(tools):
+        _note_tool(found, facts, object_of(tool), top)
 
 
 def _note_tool(found: Inputs, facts: RequestFacts, tool: Json, top: Json) -> None:
-    kind = tool.get("type")
-    kind = plain(kind) if isinstance(kind, str) else ""
+    kind = plain(text_of(tool.get("type")))
     if facts.route.dialect == "gemini":
         _note_gemini_tool(found, facts, {plain(name) for name in tool})
     elif facts.route.dialect == "anthropic":

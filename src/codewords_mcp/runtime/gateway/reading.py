@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from codewords_mcp.common.json_parts import object_of, text_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import Json, Tokens, read_usage
 
@@ -47,13 +48,6 @@ def parsed(data: bytes) -> object:
         return from_json(data)
     except ValueError:
         return None
-
-
-def object_of(value: Any) -> Json:
-    """A value that is an object; an empty one for any other."""
-    if isinstance(value, dict):
-        return cast("Json", value)
-    return {}
 
 
 def merged(first: Json, last: Json) -> Json:
@@ -105,7 +99,7 @@ def reading_of(flavor: Flavor, response: Json) -> Reading:
 
     tokens = read_usage(flavor, usage) if usage else None
     return Reading(
-        model if isinstance(model, str) else "",
+        text_of(model),
         tier if isinstance(tier, str) and tier not in {"auto", "standard"} else "",
         tokens,
         whole=tokens is not None,

@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from pydantic_core import from_json, to_json
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit
@@ -201,7 +202,7 @@ class RealtimeSession:
                 except CodewordsError as error:
                     return await self._end(error)
         elif kind == "response.done":
-            self._settle(_object(event.get("response")))
+            self._settle(object_of(event.get("response")))
         elif kind == "error" and self._requested:
             # A response that was refused never began. If the error is of another event, it is reserved when it begins.
             self._requested -= 1
@@ -218,7 +219,7 @@ class RealtimeSession:
         if not self._running or not self._calls:
             return
         self._running -= 1
-        usage = _object(response.get("usage"))
+        usage = object_of(response.get("usage"))
         tokens = read_usage("realtime", usage) if usage else None
         # A response that was cancelled before it began reports nothing, and is not billed.
         if tokens is None and response.get("status") in {"cancelled", "failed"}:
@@ -228,7 +229,7 @@ class RealtimeSession:
         self._meter.settle(call, Reading(self._request.model, tokens=tokens, whole=tokens is not None))
 
     def _count_transcription(self, event: Json) -> None:
-        usage = _object(event.get("usage"))
+        usage = object_of(event.get("usage"))
         tokens = read_usage("realtime", usage) if usage else None
         call = _call(self._request, self._meter, self._transcriber or "transcription")
         call.sent, call.status = True, 200
@@ -291,19 +292,15 @@ class RealtimeSession:
 
 def _event(message: str | bytes) -> Json:
     try:
-        return _object(from_json(message))
+        return object_of(from_json(message))
     except ValueError:
         return {}
 
 
-def _object(value: Any) -> Json:
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
 def _transcriber_of(event: Json) -> str:
     """The model that transcribes what a person says, as a session's settings name it."""
-    session = _object(event.get("session"))
-    audio = _object(_object(session.get("audio")).get("input"))
-    chosen = _object(audio.get("transcription")) or _object(session.get("input_audio_transcription"))
+    session = object_of(event.get("session"))
+    audio = object_of(object_of(session.get("audio")).get("input"))
+    chosen = object_of(audio.get("transcription")) or object_of(session.get("input_audio_transcription"))
     model = chosen.get("model")
     return model if isinstance(model, str) and _MODEL.fullmatch(model) else ""

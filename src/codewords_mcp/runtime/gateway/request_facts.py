@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic_core import from_json, to_json
 
+from codewords_mcp.common.json_parts import object_of, text_of
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.usage import Json
 
@@ -108,12 +109,8 @@ def read_request(route: ProviderRoute, body: bytes) -> RequestFacts:
         except ValueError:
             parsed = None
 
-    if isinstance(parsed, dict):
-        found = cast("Json", parsed)
-    else:
-        found = {}
-
+    found = object_of(parsed)
     model: Any = route.model or found.get("model")
     if not model and not found and (field := _MODEL_FIELD.search(body)):
         model = field[1].decode("utf-8", "replace")
-    return RequestFacts(route, body, found, model if isinstance(model, str) else "")
+    return RequestFacts(route, body, found, text_of(model))

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS, DecompressionError, Decompressor
 from codewords_mcp.runtime.gateway.frame_tap import FrameTap
 from codewords_mcp.runtime.gateway.providers import Flavor
@@ -20,7 +21,6 @@ from codewords_mcp.runtime.gateway.reading import (
     failure_name,
     is_finished,
     merged,
-    object_of,
     parsed,
     reading_of,
     usage_at_the_end,

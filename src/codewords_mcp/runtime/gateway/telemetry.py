@@ -16,19 +16,19 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import structlog
 
 from codewords_mcp import __version__
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
 from codewords_mcp.runtime.gateway.named_providers import PRESETS
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_spans import RequestSpans
-from codewords_mcp.runtime.gateway.usage import Json
 from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.recording.ambient_trace import AMBIENT
 from codewords_mcp.runtime.recording.trace_context import TraceContext
@@ -349,8 +349,7 @@ def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
     """Further attributes of spans: parameters, usage, finish reason, attribution."""
     attributes: dict[str, Any] = {"codewords.owner": call.origin.owner}
     if call.facts is not None:
-        config: Any = call.facts.parsed.get("generationConfig")
-        parameters = call.facts.parsed | (cast("Json", config) if isinstance(config, dict) else {})
+        parameters = call.facts.parsed | object_of(call.facts.parsed.get("generationConfig"))
         for name, attribute in _REQUEST_ATTRIBUTES.items():
             value: Any = parameters.get(name)
             # Not isinstance: True is an int too.

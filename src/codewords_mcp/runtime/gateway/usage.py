@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 
 Tokens = dict[str, int]
@@ -39,10 +40,7 @@ def _number(value: Any) -> int:
 
 
 def _part(value: Any, name: str) -> Json:
-    found: Any = cast("Json", value).get(name) if isinstance(value, dict) else None
-    if isinstance(found, dict):
-        return cast("Json", found)
-    return {}
+    return object_of(object_of(value).get(name))
 
 
 def _openai(usage: Json) -> Tokens | None:

@@ -88,7 +88,10 @@ def _page_body(props: PropValues) -> dict[str, Any]:
     children = [*paragraphs, *more][:100]
     properties: dict[str, Any] = title | (props.get("properties") or {})
 
-    return {"parent": parent, "properties": properties} | ({"children": children} if children else {})
+    body: dict[str, Any] = {"parent": parent, "properties": properties}
+    if children:
+        body["children"] = children
+    return body
 
 
 def _event_body(props: PropValues) -> dict[str, Any]:
@@ -103,8 +106,10 @@ def _event_body(props: PropValues) -> dict[str, Any]:
     invited: list[str] = props.get("attendees") or []
     attendees = [{"email": element} for element in invited]
     more = _pick("summary", "description", "location")(props)
-
-    return more | {"start": at("start"), "end": at("end")} | ({"attendees": attendees} if attendees else {})
+    body = more | {"start": at("start"), "end": at("end")}
+    if attendees:
+        body["attendees"] = attendees
+    return body
 
 
 def _as_typed(_: PropValues) -> dict[str, str]:

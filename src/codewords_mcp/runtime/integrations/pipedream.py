@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.integrations.base import (
@@ -54,14 +55,18 @@ class PipedreamConnect:
 
     async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
         """Return a page of the apps that have actions."""
-        params = {"limit": str(PAGE_SIZE), "has_actions": "true"} | ({"after": cursor} if cursor else {})
         # Apps without actions cannot be used here.
+        params = {"limit": str(PAGE_SIZE), "has_actions": "true"}
+        if cursor:
+            params["after"] = cursor
         found, after = read_page(await self._client.request("GET", "/v1/connect/apps", params=params))
         return [_app(entry) for entry in found if entry.get("name_slug")], after
 
     async def actions(self, cursor: str | None) -> tuple[list[Action], str | None]:
         """Return a page of actions of the public registry."""
-        params = {"limit": str(PAGE_SIZE)} | ({"after": cursor} if cursor else {})
+        params = {"limit": str(PAGE_SIZE)}
+        if cursor:
+            params["after"] = cursor
         found, after = read_page(await self._client.request("GET", _ACTIONS_PATH, params=params))
         return [read_action(entry) for entry in found if entry.get("key")], after
 
@@ -77,7 +82,9 @@ class PipedreamConnect:
         self, user: str, configured: ConfiguredAction, prop: str, query: str | None
     ) -> list[Option]:
         """List the first page of values, filtered by `query` if the field supports it."""
-        body = call_body(user, configured) | {"prop_name": prop} | ({"query": query} if query else {})
+        body = call_body(user, configured) | {"prop_name": prop}
+        if query:
+            body["query"] = query
         response = as_object(await self._client.request("POST", f"{_ACTIONS_PATH}/configure", body=body))
         _raise_errors(response, configured.action)
         found: Any = (
@@ -99,7 +106,9 @@ class PipedreamConnect:
 
     async def accounts(self, user: str, app: str | None = None) -> list[Account]:
         """List the accounts of all pages, newest first."""
-        params = {"external_user_id": user, "limit": str(PAGE_SIZE)} | ({"app": app} if app else {})
+        params = {"external_user_id": user, "limit": str(PAGE_SIZE)}
+        if app:
+            params["app"] = app
         found: list[Account] = []
         seen: set[str] = set()
 
@@ -149,7 +158,9 @@ class PipedreamConnect:
 
     async def run(self, user: str, configured: ConfiguredAction, seconds: float) -> BrokerRunResult:
         """Run the action, once. An error in a response of 200 counts as much as an error status."""
-        body = call_body(user, configured) | ({"stash_id": "NEW"} if configured.action.stash else {})
+        body = call_body(user, configured)
+        if configured.action.stash:
+            body["stash_id"] = "NEW"
         response = as_object(
             await self._client.request("POST", f"{_ACTIONS_PATH}/run", body=body, once=True, seconds=seconds)
         )
@@ -166,7 +177,7 @@ class PipedreamConnect:
 
         return BrokerRunResult(
             response.get("ret"),
-            cast("dict[str, Any]", exports) if isinstance(exports, dict) else {},
+            object_of(exports),
             seen,
             message or None,
         )

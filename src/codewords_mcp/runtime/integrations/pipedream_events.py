@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
-from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.integrations.base import ConfiguredAction, DeployedTrigger
 from codewords_mcp.runtime.integrations.pipedream import PAGE_SIZE, call_body, read_action, read_page
 from codewords_mcp.runtime.integrations.pipedream_client import (
@@ -31,7 +31,9 @@ class PipedreamEvents:
 
     async def triggers(self, app: str, query: str) -> list[Action]:
         """Return the first page of the event triggers of an app that fit the words."""
-        params = {"app": app, "limit": str(PAGE_SIZE)} | ({"q": query} if query else {})
+        params = {"app": app, "limit": str(PAGE_SIZE)}
+        if query:
+            params["q"] = query
         found, _ = read_page(await self._client.request("GET", _TRIGGERS, params=params))
         return [read_action(entry) for entry in found if entry.get("key")]
 
@@ -67,7 +69,9 @@ class PipedreamEvents:
 
     async def remove(self, user: str, deployed: str, *, forced: bool) -> None:
         """Delete a deployed trigger; `forced`: also where the app refuses to let go of it. Raises NotFound."""
-        params = _of(user) | ({"ignore_hook_errors": "true"} if forced else {})
+        params = _of(user)
+        if forced:
+            params["ignore_hook_errors"] = "true"
         await self._client.request("DELETE", _path(deployed), params=params)
 
     async def emitted(self, user: str, deployed: str) -> list[EmittedEvent]:
@@ -104,7 +108,7 @@ def _read_deployed(raw: dict[str, Any]) -> DeployedTrigger:
     return DeployedTrigger(
         id=raw["id"],
         key=str(raw.get("component_key") or ""),
-        props=cast("JsonObject", props) if isinstance(props, dict) else {},
+        props=object_of(props),
         created_at_ms=int(created) if isinstance(created, int | float) else 0,
     )
 

@@ -278,15 +278,15 @@ class ActionIndex:
             *((synonym, _SYNONYM_FACTOR) for synonym in _STEMMED_SYNONYMS.get(word, ())),
         ]:
             self._add_scores(found, other, factor)
+
+        similar: Iterable[str] = ()
         # A long word always, a short one only where nothing else was found: it is the beginning of
         # too many.
-        for other in (
-            self._same_root(word)
-            if len(word) > 7
-            else self._similar(word)
-            if not found and len(word) > 2
-            else ()
-        ):
+        if len(word) > 7:
+            similar = self._same_root(word)
+        elif not found and len(word) > 2:
+            similar = self._similar(word)
+        for other in similar:
             self._add_scores(found, other, _PREFIX_FACTOR)
         return found
 

@@ -101,8 +101,14 @@ class MadeBy:
 
     def as_json(self) -> dict[str, Any]:
         """The stored form."""
-        plain = {"workflow": self.workflow, "depth": self.depth, "services": list(self.services)}
-        return plain | ({"key_id": self.key_id} if self.key_id else {})
+        stored: dict[str, Any] = {
+            "workflow": self.workflow,
+            "depth": self.depth,
+            "services": list(self.services),
+        }
+        if self.key_id:
+            stored["key_id"] = self.key_id
+        return stored
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> MadeBy | None:

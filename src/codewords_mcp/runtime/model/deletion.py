@@ -21,12 +21,14 @@ class Deletion(Model):
     @property
     def removed(self) -> str:
         """The parts that are removed, as in "2 versions, the data of 1 database and 3 schedules"."""
-        parts = [
-            _count(self.versions, "version"),
-            *(["the data of " + _count(self.databases, "database")] if self.databases else []),
-            *([_count(self.schedules, "schedule")] if self.schedules else []),
-            *([_count(self.webhooks, "webhook")] if self.webhooks else []),
-        ]
+        parts = [_count(self.versions, "version")]
+        if self.databases:
+            parts.append("the data of " + _count(self.databases, "database"))
+        if self.schedules:
+            parts.append(_count(self.schedules, "schedule"))
+        if self.webhooks:
+            parts.append(_count(self.webhooks, "webhook"))
+
         if len(parts) == 1:
             return parts[0]
         return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -162,7 +162,9 @@ def _number(schema: Json, *, whole: bool) -> float:
         low = schema["exclusiveMinimum"] + (1 if whole else 0.5)
     if high is None and "exclusiveMaximum" in schema:
         high = schema["exclusiveMaximum"] - (1 if whole else 0.5)
-    value: Any = low if low is not None else 3 if high is None else min(high, 3)
+    value: Any = low
+    if low is None:
+        value = 3 if high is None else min(high, 3)
     step = schema.get("multipleOf")
     if step and value % step:
         value = step * (value // step + 1)

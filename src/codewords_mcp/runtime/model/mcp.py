@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, cast
 
 from pydantic import Field
 
+from codewords_mcp.common.json_parts import list_of, object_of
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.integration import Action, Hit, Prop
 from codewords_mcp.runtime.model.plain_text import quoted
@@ -260,10 +261,7 @@ def _properties(tool: ServerTool) -> dict[str, Any]:
 
 def _props(tool: ServerTool) -> list[Prop]:
     required = set(required_fields(tool))
-    return [
-        _prop(name, cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}, name in required)
-        for name, schema in _properties(tool).items()
-    ]
+    return [_prop(name, object_of(schema), name in required) for name, schema in _properties(tool).items()]
 
 
 def _prop(name: str, schema: dict[str, Any], required: bool) -> Prop:
@@ -275,7 +273,7 @@ def _prop(name: str, schema: dict[str, Any], required: bool) -> Prop:
         description=str(schema.get("description") or "")[:500],
         required=required and schema.get("default") is None,
         default=schema.get("default"),
-        options=tuple(cast("list[Any]", options)[:100]) if isinstance(options, list) else (),
+        options=tuple(list_of(options)[:100]),
     )
 
 

@@ -10,6 +10,7 @@ import re
 from typing import Any, cast
 
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.json_parts import list_of, object_of
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.model.base import Model
 
@@ -76,9 +77,9 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
     NotFound, InvalidInput.
     """
     routes = {
-        (route_path, method): _object(operation)
-        for route_path, item in _object(_object(openapi).get("paths")).items()
-        for method, operation in _object(item).items()
+        (route_path, method): object_of(operation)
+        for route_path, item in object_of(object_of(openapi).get("paths")).items()
+        for method, operation in object_of(item).items()
         if method in METHODS and isinstance(operation, dict)
     }
     matching = {key: value for key, value in routes.items() if path is None or key[0] == path}
@@ -105,15 +106,15 @@ def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]
     so it is the argument `input`.
     """
     operation = operation_of(openapi, path, method)
-    inliner = _Inliner(_object(_object(_object(openapi).get("components")).get("schemas")))
+    inliner = _Inliner(object_of(object_of(object_of(openapi).get("components")).get("schemas")))
 
     if method == "GET":
         properties, required = _query(operation, inliner)
         schema = _closed({"properties": properties, "required": required})
         return (schema if not inliner.exhausted and _is_usable(schema) else dict(_FREE)), False
 
-    content = _object(_object(operation.get("requestBody")).get("content"))
-    body = _object(inliner.inlined(_object(content.get("application/json")).get("schema", _FREE)))
+    content = object_of(object_of(operation.get("requestBody")).get("content"))
+    body = object_of(inliner.inlined(object_of(content.get("application/json")).get("schema", _FREE)))
     if inliner.exhausted or not _is_usable(body):
         body = dict(_FREE)
     if body.get("type") == "object" and body.get("properties"):
@@ -124,7 +125,7 @@ def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]
 
 def operation_of(openapi: Any, path: str, method: str) -> Schema:
     """The OpenAPI operation of a route. Empty if the document has none that is readable."""
-    return _object(_object(_object(_object(openapi).get("paths")).get(path)).get(method.lower()))
+    return object_of(object_of(object_of(object_of(openapi).get("paths")).get(path)).get(method.lower()))
 
 
 def _query(operation: Schema, inliner: _Inliner) -> tuple[Schema, list[str]]:
@@ -132,21 +133,12 @@ def _query(operation: Schema, inliner: _Inliner) -> tuple[Schema, list[str]]:
     properties: Schema = {}
     required: list[str] = []
     parameters = operation.get("parameters")
-    for parameter in map(
-        _object, cast("list[Any]", parameters)[:_MAX_PARAMETERS] if isinstance(parameters, list) else []
-    ):
+    for parameter in map(object_of, list_of(parameters)[:_MAX_PARAMETERS]):
         if parameter.get("in") == "query" and isinstance(name := parameter.get("name"), str):
             properties[name] = inliner.inlined(parameter.get("schema", {}))
             if parameter.get("required") is True and name not in required:
                 required.append(name)
     return properties, required
-
-
-def _object(value: Any) -> Schema:
-    """The value if it is an object, else an empty one: a program can put anything there."""
-    if isinstance(value, dict):
-        return cast("Schema", value)
-    return {}
 
 
 def _is_usable(schema: Any) -> bool:
@@ -201,7 +193,7 @@ class _Inliner:
         schema = cast("Schema", node)
         if isinstance(reference := schema.get("$ref"), str):
             rest = {key: value for key, value in schema.items() if key != "$ref"}
-            return self.inlined(_object(self._named.get(reference.rpartition("/")[2])) | rest, depth - 1)
+            return self.inlined(object_of(self._named.get(reference.rpartition("/")[2])) | rest, depth - 1)
 
         return {
             key: self._member(key, value, depth)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
+from codewords_mcp.common.json_parts import object_of, text_of
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.recording.codec import usage_as_json, usage_of_json
@@ -187,10 +188,7 @@ def _part(request: RecordedRequest, name: str) -> str:
         body = json.loads(request.body or b"")
     except (ValueError, RecursionError):
         return ""
-    if not isinstance(body, dict):
-        return ""
-    value = cast("dict[str, object]", body).get(name)
-    return value if isinstance(value, str) else ""
+    return text_of(object_of(body).get(name))
 
 
 def entry_to_bytes(entry: JournalEntry) -> bytes:

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Final, cast
 
+from codewords_mcp.common.json_parts import text_of
 from codewords_mcp.runtime.recording.exchanges import Exchange, RecordedRequest, split_url
 
 _PATH_MODEL: Final = re.compile(r"/models/([^/:]+)")
@@ -19,8 +20,7 @@ def model_of(request: RecordedRequest) -> str:
     if found := _PATH_MODEL.search(split_url(request.url).path):
         return found[1]
     fields = _object(request.body or b"")
-    model = fields.get("model")
-    return model if isinstance(model, str) else ""
+    return text_of(fields.get("model"))
 
 
 def tokens_of(exchange: Exchange) -> int:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue, parse
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.provider import OWN_PROVIDERS
 from codewords_mcp.runtime.model.service_operations import only_reads
 from codewords_mcp.runtime.recording.exchanges import Headers, RecordedRequest, split_url
@@ -229,7 +230,7 @@ def _messages(headers: Headers, body: bytes | None) -> Iterator[JsonObject]:
         items = [None]
 
     for item in items:
-        yield item if isinstance(item, dict) else {}
+        yield object_of(item)
 
 
 def _is_encoded(headers: Headers) -> bool:

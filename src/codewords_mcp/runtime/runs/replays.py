@@ -137,10 +137,12 @@ def _crash(run: Run, log: Sequence[LogLine]) -> str:
         return ""
     name, _, trace = found
     line = own_line(trace)
-    places = [
-        *([f"step {run.steps[-1].id[:MAX_STEP]}"] if run.steps else []),
-        *([f"line {line}"] if line is not None else []),
-    ]
+    places: list[str] = []
+    if run.steps:
+        places.append(f"step {run.steps[-1].id[:MAX_STEP]}")
+    if line is not None:
+        places.append(f"line {line}")
+
     exception = name.rsplit(".", maxsplit=1)[-1]
     if places:
         return f"{', '.join(places)}: {exception}"

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 from typing_extensions import override
 
-from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.bounded_json import JsonObject
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotConnected, NotFound, TooBusy
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import trigger_deployments as rows
@@ -224,7 +225,7 @@ class TriggerDeployments(PollLoop):
             trigger = _trigger_of(connection, row)
             if trigger is not None:
                 # All that it emits is new, since nothing was emitted before it was there.
-                state: JsonObject = {"seen": "", **_fields(trigger["state"]), "deployed": remote}
+                state: JsonObject = {"seen": "", **object_of(trigger["state"]), "deployed": remote}
                 triggers.change(connection, row.trigger_id, {"state": state})
 
         await self._db.write(note)
@@ -333,7 +334,7 @@ def _begin_looks(connection: Connection, row: DeploymentRow, remote: str) -> Non
     if trigger is None:
         return
     values: TriggerChange = {
-        "state": {**_fields(trigger["state"]), "deployed": remote},
+        "state": {**object_of(trigger["state"]), "deployed": remote},
         "next_at": clock(connection),
         "failures": 0,
         "problem": "",
@@ -350,10 +351,6 @@ def _trigger_of(connection: Connection, row: DeploymentRow) -> TriggerRow | None
     if trigger is None or trigger["paused"] or trigger["options"] != row.options:
         return None
     return trigger
-
-
-def _fields(state: JsonValue) -> JsonObject:
-    return state if isinstance(state, dict) else {}
 
 
 def _passes(error: Exception) -> bool:

@@ -4,11 +4,12 @@ API.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from codewords_mcp.common.json_parts import list_of
 from codewords_mcp.errors import TooBusy, UpstreamFailed
 from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.services.base import (
@@ -213,8 +214,7 @@ def _page_targets(params: BaseModel) -> list[CallTarget]:
     any host.
     """
     fields = params.model_dump(by_alias=True, exclude_unset=True)
-    url_list: Any = fields.get("urls")
-    urls: list[Any] = cast("list[Any]", url_list) if isinstance(url_list, list) else []
+    urls = list_of(fields.get("urls"))
     if "url" in fields:
         urls = [fields["url"], *urls]
     pages = [host_of(url) if isinstance(url, str) else _ANY_HOST for url in urls]

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pydantic import AliasChoices, Field
 
+from codewords_mcp.common.json_parts import list_of
 from codewords_mcp.errors import NotFound, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -103,13 +104,12 @@ def _search(kind: str) -> Callable[[ServiceContext, GithubSearch], Awaitable[Sea
         body = _object(response)
         # GitHub says by this header whether there is a next page.
         more = _NEXT_PAGE.search(response.headers.get("link", "")) is not None
-        items = body.get("items")
 
         return SearchResults(
             success=True,
             total_count=int(body.get("total_count") or 0),
             incomplete=bool(body.get("incomplete_results")),
-            items=cast("list[dict[str, Any]]", items) if isinstance(items, list) else [],
+            items=list_of(body.get("items")),
             next_page=params.page + 1 if more and params.page * params.limit < MAX_RESULTS else None,
         )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services.base import (
     Input,
@@ -126,9 +127,7 @@ def _to_output(response: WebResponse) -> HunterOutput:
         raise UpstreamFailed("Hunter's response has an unexpected format.", upstream_status=response.status)
 
     meta = cast("dict[str, Any]", found).get("meta")
-    return HunterOutput.model_validate(
-        {"success": True, "data": data, "meta": meta if isinstance(meta, dict) else {}}
-    )
+    return HunterOutput.model_validate({"success": True, "data": data, "meta": object_of(meta)})
 
 
 def _to_error(response: WebResponse) -> UpstreamFailed | TooBusy:

@@ -180,17 +180,13 @@ async def _mail(
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
 
+    lines = [f"{login.code} is your code to sign in to {title}."]
     if login.link:
         link = f"{context.dependencies.address()}/login/{login.link}"
+        lines += [f"Or open this link:\n{link}", f"Either is good once, for {CODE_TTL_S // 60} minutes."]
     else:
-        link = ""
-
-    lines = [
-        f"{login.code} is your code to sign in to {title}.",
-        *([f"Or open this link:\n{link}"] if link else []),
-        f"Either is good once, for {CODE_TTL_S // 60} minutes." if link else f"It is good once, for {CODE_TTL_S // 60} minutes.",
-        "If you did not ask for it, do nothing: nobody signs in without it. Give it to nobody.",
-    ]  # fmt: skip
+        lines.append(f"It is good once, for {CODE_TTL_S // 60} minutes.")
+    lines.append("If you did not ask for it, do nothing: nobody signs in without it. Give it to nobody.")
     message.set_content("\n\n".join(lines) + "\n")
     await post(context, message, url, sender, [address])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 from sqlalchemy.engine import RowMapping
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.audit import AuditEntry, AuditFilter
 from codewords_mcp.runtime.store.clock import to_datetime
 from codewords_mcp.runtime.store.tables import audit_entries as entries
@@ -55,7 +56,7 @@ def _detail_of(text: str) -> dict[str, Any]:
         detail = json.loads(text)
     except ValueError:
         return {}
-    return cast("dict[str, Any]", detail) if isinstance(detail, dict) else {}
+    return object_of(detail)
 
 
 def _conditions(conditions: AuditFilter) -> Sequence[ColumnElement[bool]]:

@@ -173,11 +173,10 @@ def _difference(audited: AuditedTable, before: Params | None, after: Params | No
         verb = "change"
         names = [name for name in audited.compared if name in after and before[name] != after[name]]
         shown = [name for name in names if name in audited.shown]
-        detail = (
-            {"before": {name: before[name] for name in shown}, "after": {name: after[name] for name in shown}}
-            if names
-            else {}
-        )
+        detail = {}
+        if names:
+            detail["before"] = {name: before[name] for name in shown}
+            detail["after"] = {name: after[name] for name in shown}
 
     # Names alone: that a value changed may be known, the value not.
     if hidden := [name for name in names if name not in audited.shown]:
@@ -196,16 +195,18 @@ def _collect(
     outcome: AuditOutcome = "done",
 ) -> None:
     caller = None if operation is None else operation.caller
-    actor = "" if caller is None else caller.actor
     concerned = owner or (caller is not None and caller.owner) or HOME_OWNER
     row = {
         "at": now(), "owner": concerned, "action": action, "target": clean(target, _MAX_TARGET),
-        "outcome": outcome, "actor": actor, "actor_kind": "" if caller is None else caller.kind,
-        "key_id": "" if caller is None else (caller.key_id or "")[:64],
-        "run_id": "" if caller is None else (caller.run_id or "")[:_MAX_ID],
+        "outcome": outcome, "actor": "", "actor_kind": "", "key_id": "", "run_id": "",
         "front_door": "runtime", "operation": "", "address": "", "agent": "", "request_id": "",
         "detail": _document(detail),
     }  # fmt: skip
+    if caller is not None:
+        row |= {
+            "actor": caller.actor, "actor_kind": caller.kind,
+            "key_id": (caller.key_id or "")[:64], "run_id": (caller.run_id or "")[:_MAX_ID],
+        }  # fmt: skip
     if operation is not None:
         row |= {
             "front_door": operation.front_door, "operation": clean(operation.name, _MAX_NAME),

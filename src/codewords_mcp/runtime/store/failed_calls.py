@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.run_columns import ErrorEntry
 from codewords_mcp.runtime.store.tables import runs
 
@@ -37,6 +38,5 @@ def without_access(connection: Connection, run_ids: Sequence[str]) -> dict[str, 
 
 def app_of(error: ErrorEntry) -> str | None:
     """The app whose account an error is about; None where it is about a secret."""
-    arguments = error.get("remedy", {}).get("arguments")
-    app = arguments.get("app") if isinstance(arguments, dict) else None
+    app = object_of(error.get("remedy", {}).get("arguments")).get("app")
     return app if isinstance(app, str) else None

@@ -15,6 +15,7 @@ import structlog
 
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.common.cancellation import end
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
 from codewords_mcp.runtime.store import question_messages
 from codewords_mcp.runtime.store import webhooks as rows
@@ -130,7 +131,7 @@ class SocketMode:
             self._base, "/apps.connections.open", method="POST", headers={"Authorization": f"Bearer {token}"}
         )
         body: Any = response.json() if response.status == 200 else None
-        url: Any = body.get("url") if isinstance(body, dict) else None  # type: ignore[reportUnknownMemberType]
+        url = object_of(body).get("url")
 
         # Only a test's stand-in speaks without TLS.
         if self._base.startswith("https://"):

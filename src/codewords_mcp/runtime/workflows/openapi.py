@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, cast
+from typing import Any
 
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.json_parts import list_of, object_of
 
 UNTITLED = "workflow"
 """The title of an app without one."""
@@ -24,34 +25,34 @@ def normalise(document: dict[str, Any]) -> dict[str, Any]:
     """The document reduced to valid OpenAPI structure. A program may return anything."""
     operations = {
         path: {
-            method: _operation(_dict(operation))
-            for method, operation in _dict(item).items()
+            method: _operation(object_of(operation))
+            for method, operation in object_of(item).items()
             if method in _METHODS and isinstance(operation, dict)
         }
-        for path, item in _dict(document.get("paths")).items()
+        for path, item in object_of(document.get("paths")).items()
     }
-    components = _dict(document.get("components"))
-    named = _dict(components.get("schemas"))
-    schemas = {name: _dict(named[name]) for name in named if isinstance(named[name], dict)}
+    components = object_of(document.get("components"))
+    named = object_of(components.get("schemas"))
+    schemas = {name: object_of(named[name]) for name in named if isinstance(named[name], dict)}
 
     return document | {
-        "info": _dict(document.get("info")),
+        "info": object_of(document.get("info")),
         "paths": operations,
         "components": components | {"schemas": schemas},
     }
 
 
 def _operation(operation: dict[str, Any]) -> dict[str, Any]:
-    body = _dict(operation.get("requestBody"))
-    content = _dict(body.get("content"))
+    body = object_of(operation.get("requestBody"))
+    content = object_of(body.get("content"))
     shaped: dict[str, Any] = {}
 
     for media in content:
-        described = _dict(content[media])
-        shaped[media] = described | {"schema": _dict(described.get("schema"))}
+        described = object_of(content[media])
+        shaped[media] = described | {"schema": object_of(described.get("schema"))}
 
     listed: Any = operation.get("parameters")
-    parameters = map(_dict, cast("list[Any]", listed) if isinstance(listed, list) else [])
+    parameters = map(object_of, list_of(listed))
     named = [parameter for parameter in parameters if isinstance(parameter.get("name"), str)]
     texts = {key: str(operation[key]) for key in ("summary", "description") if operation.get(key)}
     plain = {
@@ -62,12 +63,6 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
         return read | {"requestBody": body | {"content": shaped}}
 
     return read
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value)
-    return {}
 
 
 def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,9 +99,9 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _answers_html(operation: dict[str, Any]) -> bool:
     """Whether a route says that it answers with HTML where all is well."""
-    responses = _dict(operation.get("responses"))
-    good = [_dict(responses[status]) for status in responses if status.startswith("2")]
-    return any("text/html" in _dict(response.get("content")) for response in good)
+    responses = object_of(operation.get("responses"))
+    good = [object_of(responses[status]) for status in responses if status.startswith("2")]
+    return any("text/html" in object_of(response.get("content")) for response in good)
 
 
 def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[dict[str, Any]]:
@@ -117,7 +112,7 @@ def _in_address(parameters: list[dict[str, Any]], resolver: _Resolver) -> list[d
             "in": parameter["in"],
             "required": parameter.get("required") is True,
             "description": str(parameter.get("description") or ""),
-            "schema": resolver.resolve(_dict(parameter.get("schema"))),
+            "schema": resolver.resolve(object_of(parameter.get("schema"))),
         }
         for parameter in parameters
         if parameter.get("in") in ("path", "query")
@@ -156,9 +151,9 @@ def _last_name(function: ast.expr) -> str:
 def read_answer(openapi: dict[str, Any], path: str) -> JsonValue:
     """The schema of the JSON with which `POST path` answers, references resolved; None where none is declared."""
     operation = openapi.get("paths", {}).get(path, {}).get("post", {})
-    answers = _dict(operation.get("responses"))
+    answers = object_of(operation.get("responses"))
     good = next((code for code in answers if str(code).startswith("2")), "")
-    described = _dict(_dict(_dict(answers.get(good)).get("content")).get("application/json"))
+    described = object_of(object_of(object_of(answers.get(good)).get("content")).get("application/json"))
     return _Resolver(openapi.get("components", {}).get("schemas", {})).resolve(described.get("schema"))
 
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.authoring import Template
@@ -50,7 +51,7 @@ def read_template(template_id: str, category: str, code: str) -> Template:
         needs=[
             variable.name for variable in variables if variable.required and variable.name not in PROVIDED
         ],
-        example_input=cast("dict[str, Any]", example) if isinstance(example, dict) else {},
+        example_input=object_of(example),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.browser.base import BrowserGone, FailureReason, StepFailed
 
 PICTURES: Final = "pictures of its window"
@@ -51,7 +52,7 @@ def failure(reason: Any, more: Any = None) -> StepFailed:
     """Return the error for a reason of the extension. `more` names a site, which is in the text if it is well-formed."""
     kind, sentence = _REASONS.get(str(reason), _FAILED)
     # A text of the page could pose as a sentence of the runtime's.
-    site: Any = cast("dict[str, Any]", more).get("site") if isinstance(more, dict) else None
+    site: Any = object_of(more).get("site")
     named = isinstance(site, str) and (site == PICTURES or _SITE.fullmatch(site) is not None)
     return StepFailed(kind, sentence.format(site=site if named else "This site"))
 

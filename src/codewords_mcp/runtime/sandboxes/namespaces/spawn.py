@@ -61,8 +61,9 @@ def defaults(python: Path) -> dict[str, str]:
         # The same order of sets in each run, and in the forks of one server.
         "PYTHONHASHSEED": "0",
     }
-    library_path = _library_path(python)
-    return own | ({"LD_LIBRARY_PATH": library_path} if library_path else {})
+    if library_path := _library_path(python):
+        own["LD_LIBRARY_PATH"] = library_path
+    return own
 
 
 def launch(

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.triggers.sources.base import EventSource, Polled, SourceEvent, SourceTools
 from codewords_mcp.runtime.triggers.sources.feed_document import FeedItem, read_feed
-from codewords_mcp.runtime.triggers.sources.polled_page import fetch_page, fields_of
+from codewords_mcp.runtime.triggers.sources.polled_page import fetch_page
 from codewords_mcp.runtime.triggers.sources.seen_keys import SeenKeys
 
 _ACCEPT = "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
@@ -40,7 +41,7 @@ class FeedSource(EventSource[FeedOptions]):
 
     @override
     async def poll(self, options: FeedOptions, state: JsonValue | None, tools: SourceTools) -> Polled:
-        known = fields_of(state)
+        known = object_of(state)
         page = await fetch_page(options.url, options.secret, known.get("validators"), tools, accept=_ACCEPT)
         if page.response is None:
             return Polled((), state)

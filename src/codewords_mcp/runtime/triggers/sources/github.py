@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.triggers.sources.app_items import naming, time_of, unexpected
 from codewords_mcp.runtime.triggers.sources.base import (
@@ -142,8 +143,7 @@ def _id(event: JsonObject) -> str:
 
 
 def _payload(event: JsonObject) -> JsonObject:
-    found = event.get("payload")
-    return found if isinstance(found, dict) else {}
+    return object_of(event.get("payload"))
 
 
 def _fits(event: JsonObject, options: GitHubOptions) -> bool:
@@ -160,7 +160,7 @@ def _to_event(event: JsonObject) -> SourceEvent:
     data: JsonObject = {
         "event": found.get(str(event.get("type")), str(event.get("type"))),
         "action": payload.get("action"),
-        "actor": actor.get("login") if isinstance(actor, dict) else None,
+        "actor": object_of(actor).get("login"),
         "url": _url(payload),
         "created_at": event.get("created_at"),
         "payload": payload if fits else None,

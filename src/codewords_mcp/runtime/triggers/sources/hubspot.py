@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.triggers.sources.app_items import (
     AppItem,
@@ -104,8 +105,7 @@ class _Search:
         return AppPage(items, _cursor(cast("JsonObject", answer.body)), now)
 
     def _item(self, found: JsonObject) -> AppItem:
-        properties = found.get("properties")
-        values = properties if isinstance(properties, dict) else {}
+        values = object_of(found.get("properties"))
         at = time_of(values.get(self._field))
         data: JsonObject = {
             "id": found["id"],
@@ -119,10 +119,5 @@ class _Search:
 
 
 def _cursor(body: JsonObject) -> str | None:
-    paging = body.get("paging")
-    following = paging.get("next") if isinstance(paging, dict) else None
-    if isinstance(following, dict):
-        after = following.get("after")
-    else:
-        after = None
+    after = object_of(object_of(body.get("paging")).get("next")).get("after")
     return str(after) if after else None

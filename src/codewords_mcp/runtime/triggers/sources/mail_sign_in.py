@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
 from codewords_mcp.common.bounded_json import parse_or_none
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import Forbidden, InvalidInput, UpstreamFailed
 from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
@@ -100,7 +101,7 @@ async def _refresh(
         )
 
     read = parse_or_none(response.body) if response.status == 200 else None
-    answer = read if isinstance(read, dict) else {}
+    answer = object_of(read)
     text, life = answer.get("access_token"), answer.get("expires_in")
     if not isinstance(text, str) or not text or len(text) > MAX_ANSWER:
         raise UpstreamFailed(

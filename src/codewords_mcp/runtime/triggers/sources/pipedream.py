@@ -10,10 +10,10 @@ from pydantic import Field
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.integration import AppEventChoice, EmittedEvent
 from codewords_mcp.runtime.triggers.sources.base import DeployedSource, Polled, SourceEvent, SourceTools
-from codewords_mcp.runtime.triggers.sources.polled_page import fields_of
 from codewords_mcp.runtime.triggers.sources.seen_keys import SeenKeys
 
 
@@ -47,7 +47,7 @@ class PipedreamSource(DeployedSource[PipedreamOptions]):
 
     @override
     async def poll(self, options: PipedreamOptions, state: JsonValue | None, tools: SourceTools) -> Polled:
-        known = fields_of(state)
+        known = object_of(state)
         listed = await tools.app_events.emitted(tools.owner, str(known["deployed"]))
         seen = SeenKeys(known.get("seen"))
         after: JsonValue = {

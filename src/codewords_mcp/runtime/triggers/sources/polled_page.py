@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -24,11 +23,6 @@ class PolledPage:
 
     response: WebResponse | None
     validators: dict[str, JsonValue]
-
-
-def fields_of(state: JsonValue | None) -> Mapping[str, JsonValue]:
-    """Return a state's fields; none where it is no object."""
-    return state if isinstance(state, dict) else {}
 
 
 async def fetch_page(

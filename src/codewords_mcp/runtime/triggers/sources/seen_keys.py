@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from codewords_mcp.common.json_parts import text_of
+
 MAX_SEEN = 5000
 """Items that are remembered, the latest first."""
 _DIGITS = 10
@@ -20,7 +22,7 @@ class SeenKeys:
     """Keys of items by their digests, from the text that a state holds."""
 
     def __init__(self, stored: object) -> None:
-        text = stored if isinstance(stored, str) else ""
+        text = text_of(stored)
         self._digests = [text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)]
         self._known = set(self._digests)
 

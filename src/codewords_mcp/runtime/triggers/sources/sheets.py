@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.json_parts import list_of
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.triggers.sources.app_items import naming, unexpected
@@ -115,7 +116,7 @@ def _end(rows: list[Row], state: JsonObject) -> int:
     """Return the index of the first row that is new."""
     count, last = state.get("rows"), state.get("last")
     end = count if isinstance(count, int) else len(rows)
-    last_rows = last if isinstance(last, list) else []
+    last_rows = list_of(last)
     # Usually nothing above the end has changed, and not all rows have to be looked at.
     if last_rows and 0 < end <= len(rows) and _digest(rows[end - 1]) == last_rows[-1]:
         return end

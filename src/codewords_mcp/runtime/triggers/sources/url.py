@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonValue, parse
+from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.triggers.sources.base import EventSource, Polled, SourceEvent, SourceTools
 from codewords_mcp.runtime.triggers.sources.json_path import NoSuchPath, find_path
-from codewords_mcp.runtime.triggers.sources.polled_page import fetch_page, fields_of
+from codewords_mcp.runtime.triggers.sources.polled_page import fetch_page
 from codewords_mcp.runtime.triggers.sources.seen_keys import SeenKeys
 
 MAX_ITEMS = 2000
@@ -63,7 +64,7 @@ class UrlSource(EventSource[UrlOptions]):
 
     @override
     async def poll(self, options: UrlOptions, state: JsonValue | None, tools: SourceTools) -> Polled:
-        known = fields_of(state)
+        known = object_of(state)
         page = await fetch_page(
             options.url, options.secret, known.get("validators"), tools, accept="application/json, */*;q=0.5"
         )
@@ -75,7 +76,7 @@ class UrlSource(EventSource[UrlOptions]):
             polled = _new_items(options, value, known, first=state is None)
         else:
             polled = _changed(options, value, known, first=state is None)
-        after = {**fields_of(polled.state), "validators": page.validators}
+        after = {**object_of(polled.state), "validators": page.validators}
         return Polled(polled.events, cast("JsonValue", after))
 
     @override

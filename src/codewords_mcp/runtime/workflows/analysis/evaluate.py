@@ -209,9 +209,12 @@ class Evaluator(Attributes):
                 return self.values(call.args[-1], scope)
             return NONE
         if name in _ELEMENTS and first:
-            return first if any(isinstance(value, Collection) for value in first) and name not in {"next", "random.choice"} else (
-                self.elements(first)
-            )  # fmt: skip
+            if any(isinstance(value, Collection) for value in first) and name not in {
+                "next",
+                "random.choice",
+            }:
+                return first
+            return self.elements(first)
         if name in _JOINS:
             return self._joined(
                 [self.values(argument, scope) for argument in call.args], absolute=name.startswith("urllib")
