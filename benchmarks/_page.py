@@ -24,7 +24,7 @@ THEMES: dict[str, tuple[str, ...]] = {
         "recording", "recording_trace", "replay", "replay_matching", "replay_verdicts", "dry_runs",
     ),
     "Chat hosts and MCP": ("front_start", "mcp_calls", "mcp_broker", "mcp_stdio", "tool_tokens", "journey"),
-    "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search"),
+    "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search", "tool_search"),
     "Browsers and web pages": ("browser", "markdown", "console"),
     "Installing, and these pages": (
         "install_size",
@@ -37,7 +37,7 @@ THEMES: dict[str, tuple[str, ...]] = {
 
 _OTHERS = re.compile(
     r"uv run|prefect|dbos|mcp sdk|bare mcp|SDK's client|litellm|portkey|playwright|fts5|uvicorn"
-    r"|trafilatura|html2text|html-to-markdown|markdownify|n8n",
+    r"|trafilatura|html2text|html-to-markdown|markdownify|n8n|bm25|readability|resiliparse|newspaper4k|justext",
     re.IGNORECASE,
 )
 """Peers that are somebody else's program; others are the same thing without what is measured."""

@@ -34,7 +34,7 @@ def listening(
             return
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Where peers stay installed."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codewords-mcp-benchmarks"
 
@@ -46,7 +46,7 @@ def say(what: str) -> None:
 
 def installed(name: str, program: str, *commands: list[str | Path]) -> Path | None:
     """The path of a peer's program, installed by these commands in its folder; None where it cannot be."""
-    folder = _cache_folder() / name
+    folder = cache_folder() / name
     if (found := folder / program).exists():
         return found
     say(f"{name}: it is installed once, into {folder}")

@@ -66,7 +66,23 @@ def test_equal_questions_have_equal_answers_whatever_the_order_of_the_catalogue(
 
 
 def test_words_are_told_from_punctuation_and_stemmed() -> None:
-    assert stemmed_words("Google_Sheets: add-Rows, companies") == ["google", "sheet", "add", "row", "company"]
+    assert stemmed_words("Google_Sheets: add-Rows, companies") == ["googl", "sheet", "add", "row", "company"]
+
+
+@pytest.mark.parametrize(
+    "name", ["listRepositoryBranches", "ListRepositoryBranches", "list_repository.branches"]
+)
+def test_a_name_in_camel_case_has_words_too(name: str) -> None:
+    assert stemmed_words(name) == stemmed_words("list repository branches")
+    assert stemmed_words("parseHTTPHeader2Go") == stemmed_words("parse HTTP header2 go")
+
+
+@pytest.mark.parametrize(
+    "forms", ["create creates creating created", "plan plans planning planned", "install installs installing installed",
+              "update updating updated", "reply replies", "message messages messaging", "search searches searching"]
+)  # fmt: skip
+def test_the_forms_of_a_word_are_one(forms: str) -> None:
+    assert len(set(stemmed_words(forms))) == 1
 
 
 def test_what_reads_is_told_from_what_writes() -> None:

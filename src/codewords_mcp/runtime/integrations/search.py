@@ -19,12 +19,14 @@ from functools import partial
 from codewords_mcp.runtime.model.integration import App, Hit
 from codewords_mcp.runtime.model.integration_names import family
 
-MAX_QUERY = 300
+MAX_QUERY, _MAX_WORDS = 1000, 60
 _WORD = re.compile(r"[^\W_]+")
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Between the words of `getUserName` and `HTTPServer`: many servers name their tools like that."""
 _STOP_WORDS = frozenset(
     {"a", "an", "and", "are", "at", "be", "by", "can", "do", "does", "for", "from", "how", "i", "in", "into", "is", "it", "its",
      "like", "me", "my", "need", "new", "of", "on", "or", "our", "please", "somebody", "someone", "that", "the", "their",
-     "this", "to", "use", "using", "via", "want", "we", "when", "with", "would", "you", "your"}
+     "thi", "this", "to", "us", "use", "using", "via", "want", "we", "when", "with", "would", "you", "your"}
 )  # fmt: skip
 _SYNONYMS = {
     "add": "create insert append",
@@ -115,21 +117,30 @@ _WHOLE_NAME_BONUS = 2.0
 
 
 def stem(word: str) -> str:
-    """Remove the commonest endings of a word."""
+    """Remove the commonest endings of a word, so that `creating`, `created` and `create` are one."""
     if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
-        return word[:-2]
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-3] + "y"
+    elif len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
+        word = word[:-2]
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        if len(word) > len(ending) + 2 and word.endswith(ending):
+            word = _undouble(word.removesuffix(ending))
+            break
+    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def _undouble(word: str) -> str:
+    """Return `plan` for `plann`, but `install` as it is."""
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls":
         return word[:-1]
-    if len(word) > 5 and word.endswith("ing"):
-        return word[:-3]
     return word
 
 
 def stemmed_words(text: str) -> list[str]:
-    """Return the words of a text, in lower case and stemmed."""
-    return [stem(word) for word in _WORD.findall(text.lower())]
+    """Return the words of a text, those of camel case too, in lower case and stemmed."""
+    return [stem(word) for word in _WORD.findall(_HUMPS.sub(" ", text).lower())]
 
 
 def _begins_with(prefix: str, word: str) -> bool:
@@ -143,7 +154,7 @@ def _by_weight(app: App) -> tuple[float, str]:
 def _query_words(query: str) -> list[str]:
     # Each word once, and few of them: a query may be a long text.
     words = dict.fromkeys(stemmed_words(query[:MAX_QUERY]))
-    return [word for word in words if word not in _STOP_WORDS][:20]
+    return [word for word in words if word not in _STOP_WORDS][:_MAX_WORDS]
 
 
 _STEMMED_SYNONYMS = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}

@@ -13,8 +13,8 @@ from codewords_mcp.runtime.store.database import Database
 
 MAX_INDEXES = 50
 """Owners whose index is cached."""
-_DESCRIPTION_WEIGHT = 0.6
-"""Tools have terser names and better descriptions than a broker's actions (`benchmarks/mcp_broker.py`)."""
+_DESCRIPTION_WEIGHT = 0.8
+"""Tools have terser names and better descriptions than a broker's actions (`benchmarks/mcp_broker.py`, `tool_search.py`)."""
 
 
 class ToolIndexes:

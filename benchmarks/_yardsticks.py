@@ -1,0 +1,67 @@
+"""Public data sets that others made, which benchmarks measure on. They are not committed: each is a checkout in one folder.
+
+The folder is `--data FOLDER`, else CODEWORDS_YARDSTICKS, else `yardsticks` in the folder of cached peers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from _peers import cache_folder
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A repository at a revision: its name as `owner/repository`, and its licence for the data."""
+
+    repository: str
+    revision: str
+    licence: str
+
+    @property
+    def folder(self) -> str:
+        return self.repository.rpartition("/")[2]
+
+    def told(self, among: Path) -> str:
+        """The commands that get it, as a shell takes them."""
+        return (
+            f"git clone https://github.com/{self.repository} {among / self.folder}  # {self.licence}\n"
+            f"git -C {among / self.folder} checkout {self.revision}"
+        )
+
+
+METATOOL = DataSet("HowieHwong/MetaTool", "35e81bb7576826e980c80fed8f8c0a2b4a1e6fbb", "MIT")
+BFCL = DataSet("ShishirPatil/gorilla", "6ea57973c7a6097fd7c5915698c54c17c5b1b6c8", "Apache-2.0")
+ARTICLES = DataSet(
+    "scrapinghub/article-extraction-benchmark", "4a3bc979f76c0df73cb95fe272e2fc1b96f9f010", "MIT"
+)
+WCXB = DataSet(
+    "Murrough-Foley/web-content-extraction-benchmark", "c039d5ee9f5a3a984a0e167e63aacd04e76e78a9", "CC-BY-4.0"
+)
+TRAFILATURA = DataSet("adbar/trafilatura", "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5", "Apache-2.0")
+
+
+def checkouts(*wanted: DataSet) -> list[Path]:
+    """The folders of these sets, in this order; takes `--data` from the command line.
+
+    Exits with code 2 where one is missing, and tells how it is had.
+    """
+    among = _folder()
+    missing = [one for one in wanted if not (among / one.folder).is_dir()]
+    if missing:
+        print("Data of others is needed, in --data FOLDER or CODEWORDS_YARDSTICKS:", file=sys.stderr)
+        print(*(one.told(among) for one in missing), sep="\n", file=sys.stderr)
+        raise SystemExit(2)
+    return [among / one.folder for one in wanted]
+
+
+def _folder() -> Path:
+    if "--data" in sys.argv[:-1]:
+        at = sys.argv.index("--data")
+        _, given = sys.argv[at : at + 2]
+        del sys.argv[at : at + 2]
+        return Path(given)
+    return Path(os.environ.get("CODEWORDS_YARDSTICKS") or cache_folder() / "yardsticks")
