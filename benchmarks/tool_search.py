@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from _bench import Question, clean_environment, options, report
 from _peers import environment_of, installed
@@ -60,7 +61,7 @@ def leaderboard(folder: Path) -> Asked:
     return list(tools.items()), questions
 
 
-def rows(path: Path) -> list[dict[str, list[dict[str, str]]]]:
+def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
