@@ -25,7 +25,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     ),
     "Chat hosts and MCP": ("front_start", "mcp_calls", "mcp_broker", "mcp_stdio", "tool_tokens", "journey"),
     "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search", "tool_search"),
-    "Browsers and web pages": ("browser", "markdown", "console"),
+    "Browsers and web pages": ("browser", "markdown", "page_text", "console"),
     "Installing, and these pages": (
         "install_size",
         "install_first_result",

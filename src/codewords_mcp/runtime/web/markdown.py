@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from codewords_mcp.errors import UpstreamFailed
+from codewords_mcp.runtime.web.html_element import HtmlElement
+from codewords_mcp.runtime.web.main_content import keep_main_content
 
 NOISE = (
     "script", "style", "noscript", "template", "iframe", "svg", "canvas", "object", "embed", "dialog", "[hidden]",
@@ -21,26 +23,6 @@ _ROLES = frozenset(
 )
 
 
-class _HtmlElement(Protocol):
-    """An element of a parsed page: the methods of lxml's that are used here."""
-
-    tag: object
-    """The name; a function for comments and processing instructions."""
-    attrib: dict[str, str]
-
-    def get(self, name: str, default: str = "") -> str: ...
-    def find(self, path: str) -> _HtmlElement | None: ...
-    def findall(self, path: str) -> list[_HtmlElement]: ...
-    def xpath(self, path: str) -> list[Any]: ...
-    def iter(self, *tags: str) -> Iterator[_HtmlElement]: ...
-    def itertext(self, *, with_tail: bool) -> Iterator[str]: ...
-    def iterancestors(self, *tags: str) -> Iterator[_HtmlElement]: ...
-    def getparent(self) -> _HtmlElement | None: ...
-    def drop_tree(self) -> None: ...
-    def clear(self, *, keep_tail: bool) -> None: ...
-    def make_links_absolute(self, base_url: str, resolve_base_href: bool, handle_failures: str) -> None: ...
-
-
 # Classes and ids of navigation, advertising and similar parts.
 _NAMED = re.compile(
     r"(?:^|[\s_-])(?:nav(?:bar|igation)?|menu|sidebar|side-?bar|footer|(?:site|page|global|top)-?header|masthead|breadcrumbs?"
@@ -50,6 +32,8 @@ _NAMED = re.compile(
 )
 _CONTENT = re.compile(r"(?:^|[\s_-])(?:content|main|article|entry|post|body)(?:$|[\s_-])", re.IGNORECASE)
 _BLANK = re.compile(r"\n{3,}")
+# Text that is decoded has no encoding: lxml refuses one that says otherwise.
+_DECLARATION = re.compile(r"\A[\s\ufeff]*<\?xml[^>]{0,200}>", re.IGNORECASE)
 # Bounded in each part, so that no page makes the search slow.
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 ENOUGH = 0.4
@@ -102,7 +86,8 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
 
     try:
         # lxml ends at a null character.
-        tree: _HtmlElement = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
+        text = _DECLARATION.sub("", html.replace("\0", ""), count=1) or "<html></html>"
+        tree: HtmlElement = parser.document_fromstring(text)
     except (etree.LxmlError, ValueError):
         raise UpstreamFailed(
             "The page cannot be read as HTML.", hint="See that the address is a web page's."
@@ -119,14 +104,19 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
 
 
 def _converted(content: str) -> str:
-    from html_to_markdown import ConversionOptions, convert
+    from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 
-    options = ConversionOptions(extract_metadata=False, exclude_selectors=list(NOISE))
+    options = ConversionOptions(
+        extract_metadata=False,
+        exclude_selectors=list(NOISE),
+        # It would remove whole pages that stand in a form or header.
+        preprocessing=PreprocessingOptions(enabled=False),
+    )
     text = convert(content, options).content or ""
     return _BLANK.sub("\n\n", text).strip() + "\n"
 
 
-def _head(tree: _HtmlElement) -> dict[str, str]:
+def _head(tree: HtmlElement) -> dict[str, str]:
     def first(path: str) -> str:
         found = tree.xpath(path)
         if found:
@@ -142,11 +132,15 @@ def _head(tree: _HtmlElement) -> dict[str, str]:
     }
 
 
-def _main(tree: _HtmlElement) -> _HtmlElement:
+def _main(tree: HtmlElement) -> HtmlElement:
     """The element with the main part, without navigation and the like."""
     body = tree.find("body")
     # Not by its truth: an element without children is false in lxml.
     body = tree if body is None else body
+
+    if keep_main_content(body):
+        _flatten_layout(body)
+        return body
 
     # A copy, since elements are removed on the way.
     for element in list(body.iter()):
@@ -163,7 +157,7 @@ def _main(tree: _HtmlElement) -> _HtmlElement:
     return body
 
 
-def _candidates(body: _HtmlElement) -> Iterator[_HtmlElement]:
+def _candidates(body: HtmlElement) -> Iterator[HtmlElement]:
     """Elements that a page marks as its main part."""
     for path in (".//main", ".//*[@role='main']", ".//article", ".//*[@itemprop='articleBody']"):
         found = body.xpath(path)
@@ -171,7 +165,7 @@ def _candidates(body: _HtmlElement) -> Iterator[_HtmlElement]:
             yield found[0]
 
 
-def _is_furniture(element: _HtmlElement) -> bool:
+def _is_furniture(element: HtmlElement) -> bool:
     tag = element.tag
     if not isinstance(tag, str) or tag in {"html", "body", "main", "article", "pre", "code", "table"}:
         return False
@@ -191,13 +185,13 @@ def _is_furniture(element: _HtmlElement) -> bool:
     return False
 
 
-def _drop(element: _HtmlElement) -> None:
+def _drop(element: HtmlElement) -> None:
     """Remove an element but not the text after it."""
     if element.getparent() is not None:
         element.drop_tree()
 
 
-def _drop_link_rows(body: _HtmlElement) -> None:
+def _drop_link_rows(body: HtmlElement) -> None:
     """Remove parts that are mostly links, unless the page is about its links; flatten layout
     tables.
     """
@@ -207,11 +201,16 @@ def _drop_link_rows(body: _HtmlElement) -> None:
     if sum(map(_length, outer)) <= (1 - ENOUGH) * _length(body):
         for element in outer:
             element.clear(keep_tail=True)
+    _flatten_layout(body)
+
+
+def _flatten_layout(body: HtmlElement) -> None:
+    """Turn tables that only place things into plain blocks."""
     for table in [table for table in body.iter("table") if not table.xpath("./tr/th|./*/tr/th")]:
         _flatten(table)
 
 
-def _is_link_row(element: _HtmlElement) -> bool:
+def _is_link_row(element: HtmlElement) -> bool:
     links = element.findall(".//a")
     if len(links) < 2 or element.xpath(".//p|.//h1|.//h2|.//li|.//pre|.//td|.//img"):
         return False
@@ -219,7 +218,7 @@ def _is_link_row(element: _HtmlElement) -> bool:
     return total < LINK_ROW and sum(map(_length, links)) >= LINKY * total
 
 
-def _flatten(table: _HtmlElement) -> None:
+def _flatten(table: HtmlElement) -> None:
     """Turn the cells of a layout table into plain blocks: it is no table of Markdown."""
     if not any(
         data_cell.find(path) is not None
@@ -234,5 +233,5 @@ def _flatten(table: _HtmlElement) -> None:
             element.attrib.clear()
 
 
-def _length(element: _HtmlElement) -> int:
+def _length(element: HtmlElement) -> int:
     return sum(len(text.strip()) for text in element.itertext(with_tail=False))
