@@ -25,6 +25,7 @@ RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
 PERSON = "codewords.person"
 SESSION = "codewords.session"
+OPENED = "codewords.opened"
 SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
 HAS_ISSUER = "codewords.has_issuer"
@@ -36,7 +37,8 @@ WORKFLOW_LABEL = "codewords.workflow_label"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
 `CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `SANDBOX`, in
 the scope's `state`, the id of the sandbox that a connection comes from; `PERSON` the Caller
-whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `SELF` the origin
+whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `OPENED` the
+OpenRequest that ends with its right, None where nobody can take that away; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
 runtime can open one on its desktop; `HAS_ISSUER` whether people sign in at an OpenID Connect issuer;
 `OPERATION` the AuditedOperation that the audit trail names; `WORKFLOW_LABEL` the name of the workflow whose own origin this is,

@@ -128,9 +128,11 @@ async def test_a_page_that_is_open_counts_as_use(sessions: PageSessions, clock: 
     session_id = token.partition(".")[0]
     for _ in range(4):
         clock.pass_(session_state.IDLE - 60)
-        assert await sessions.is_open(session_id)
+        assert await sessions.present(session_id)
+        await sessions.note_use(session_id)
     await sessions.revoke("local", session_id)
-    assert not await sessions.is_open(session_id)
+    await sessions.note_use(session_id)
+    assert await sessions.present(session_id) is None
 
 
 async def test_a_session_that_was_ended_does_not_come_back_by_a_request_of_the_same_moment(

@@ -18,7 +18,7 @@ from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.people import PageSessionGuard, is_console_call
 from codewords_mcp.http.middleware.session_cookies import renewing
 from codewords_mcp.http.paths import NAMED_PREFIX, PROVIDER_PREFIXES, looks_like_token
-from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
+from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER, OPENED, SESSION
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -65,20 +65,27 @@ class KeyGuard:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Raises Unauthenticated."""
+        """Serve one request. Raises Unauthenticated, also where the right to it ends meanwhile."""
         scope[LISTENER] = "public"
-        if scope["type"] != "lifespan" and not is_open(scope["path"]):
-            # Set before the search: an error of it must name the authorization server.
-            scope[CHALLENGE] = self._tokens.challenge
-            if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
-                scope[CALLER] = await self._find(scope)
-            elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
-                send = renewing(scope, send, await self._people.admit_console(scope))
-            elif is_page(scope["path"]):
-                send = renewing(scope, send, await self._people.admit(scope))
-            else:
-                scope[CALLER] = await self._find(scope)
-        await self.app(scope, receive, send)
+        if scope["type"] == "lifespan" or is_open(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+
+        # Set before the search: an error of it must name the authorization server.
+        scope[CHALLENGE] = self._tokens.challenge
+        changed = self._runtime.open_requests.changed
+        if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
+            scope[CALLER] = await self._find(scope)
+        elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
+            send = renewing(scope, send, await self._people.admit_console(scope))
+        elif is_page(scope["path"]):
+            send = renewing(scope, send, await self._people.admit(scope))
+        else:
+            scope[CALLER] = await self._find(scope)
+
+        opening = self._runtime.open_requests.admit(scope[CALLER], scope.get(SESSION), changed)
+        async with opening as scope[OPENED]:
+            await self.app(scope, receive, send)
 
     async def _find(self, scope: Scope) -> Caller:
         path, query = scope["path"], scope["query_string"]

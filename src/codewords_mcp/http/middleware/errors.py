@@ -33,6 +33,8 @@ from codewords_mcp.runtime.model.disk_errors import full_disk
 log = structlog.get_logger(__name__)
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_POLICY_VIOLATION, _INTERNAL = 1008, 1011
+"""Codes with which a websocket is closed (RFC 6455, 7.4.1)."""
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 """A request's id: random for each process, counted within it, since random bytes for each cost a call of the kernel."""
 
@@ -205,7 +207,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsEr
     elif "websocket.http.response" in scope.get("extensions", {}):
         await _refuse_websocket(reply, send)
     else:
-        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": error.code})
 
 
 async def _refuse_websocket(reply: Response, send: Send) -> None:
@@ -221,7 +223,8 @@ async def _cut_off(scope: Scope, send: Send, error: CodewordsError) -> None:
     """After the start of an answer only its end can tell: the server drops a connection whose answer is not whole."""
     log.warning("answer cut off", request_id=scope[REQUEST_ID], code=error.code, reason=error.message)
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1011, "reason": error.code})
+        code = _POLICY_VIOLATION if isinstance(error, Unauthenticated) else _INTERNAL
+        await send({"type": "websocket.close", "code": code, "reason": error.code})
 
 
 def _with_request_id(message: Message, request_id: str) -> Message:

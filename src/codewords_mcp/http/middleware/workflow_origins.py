@@ -89,10 +89,13 @@ class WorkflowOrigin:
             return
 
         require_own_page(scope, origin)
+        open_requests = self._parts.runtime.open_requests
+        changed = open_requests.changed
         found = await self._session(scope, service_id)
         scope[CALLER] = found.caller
         admit(scope, _WEBSOCKET if scope["type"] == "websocket" else _RULE)
-        await self._serve(scope, receive, send, service_id)
+        async with open_requests.admit(found.caller, found.id, changed):
+            await self._serve(scope, receive, send, service_id)
 
     async def _session(self, scope: Scope, service_id: str) -> SignedIn:
         token = page_token(scope)

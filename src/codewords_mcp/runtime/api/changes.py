@@ -15,6 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.change_events import Change
 from codewords_mcp.runtime.model.events import (
     ANY_RUN,
+    AccessChanged,
     AlertsChanged,
     BrowserSessionsChanged,
     DraftsChanged,
@@ -89,6 +90,7 @@ class ChangeApi:
         listen(AlertsChanged, self._on_list("inbox"))
         listen(WebhooksChanged, self._on_list("webhooks"))
         listen(BrowserSessionsChanged, self._on_list("sessions"))
+        listen(AccessChanged, self._on_list("sessions"))
         listen(ListChangedElsewhere, self._on_list_elsewhere)
         container.announcements.listen(self._on_announcement)
         container.page_sessions.on_change = partial(container.events.publish, BrowserSessionsChanged())

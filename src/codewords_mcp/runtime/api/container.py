@@ -11,6 +11,7 @@ from functools import partial
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.alerts.service import Alerts
 from codewords_mcp.runtime.api.home_store import shown_home
+from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
@@ -42,6 +43,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.events import (
+    AccessChanged,
     CallRefused,
     DeliveryReceived,
     EnvironmentLost,
@@ -154,11 +156,12 @@ class Container:
             stored_key_ids=database.write_blocking(access.secret_key_ids),
             keyring=settings.master_key_store == "auto",
         )
-        self.keyring = ApiKeys(database, home, settings.api_key)
+        self.keyring = ApiKeys(database, home, settings.api_key, self._publisher(AccessChanged()))
         self.authorities = Authorities(
             lambda run_id, message: self.events.publish(CallRefused(run_id, message))
         )
         self.page_sessions = PageSessions(database, self.keyring)
+        self.open_requests = OpenRequests(self.keyring, self.page_sessions, self.events)
         self.members = Members(database, self.keyring)
         self.desktop = Desktop(settings.open_browser)
 
@@ -362,6 +365,7 @@ class Container:
             *self.alerts.loops(),
             SealLoop(database),
             LagLoop(database.measures),
+            self.open_requests,
             *self.audit_forwarders,
         ]
         self.trigger_loops = TriggerLoops(

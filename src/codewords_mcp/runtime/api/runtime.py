@@ -29,6 +29,7 @@ from codewords_mcp.runtime.api.maintenance import maintain
 from codewords_mcp.runtime.api.members import MemberApi
 from codewords_mcp.runtime.api.metrics import MetricsApi
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
+from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
@@ -129,6 +130,11 @@ class Runtime:
     def sandbox_access(self) -> SandboxAccess:
         """The access of sandboxes to this runtime."""
         return self._container.sandbox_access
+
+    @property
+    def open_requests(self) -> OpenRequests:
+        """What is open by keys and sessions that can end."""
+        return self._container.open_requests
 
     @property
     def recorders(self) -> RecorderRegistry:

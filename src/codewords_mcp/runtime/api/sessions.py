@@ -52,9 +52,9 @@ class SessionApi:
             key, peer and uid_of(peer), address=address, browser=browser
         )
 
-    async def is_open(self, session_id: str) -> bool:
-        """Whether a session goes on; that a page of it is open counts as its use."""
-        return await self._container.page_sessions.is_open(session_id)
+    async def note_use(self, session_id: str) -> None:
+        """Count a page that is open as a use of its session, which does not end for idleness then."""
+        await self._container.page_sessions.note_use(session_id)
 
     async def end(self, token: str) -> None:
         """Sign out."""

@@ -90,11 +90,25 @@ def _ignore_unbound(_sandbox_id: str) -> None:
     """Nobody listens."""
 
 
-class ApiKeys:
-    """API keys: hashed at rest, looked up by hash, so that no comparison depends on the key's text."""
+def _ignore_change() -> None:
+    """Nobody listens."""
 
-    def __init__(self, database: Database, home: Path, admin_key: str | None) -> None:
+
+class ApiKeys:
+    """API keys: hashed at rest, looked up by hash, so that no comparison depends on the key's text.
+
+    `on_change` is called when a key was revoked or a member's rights have changed, in this process.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        home: Path,
+        admin_key: str | None,
+        on_change: Callable[[], None] = _ignore_change,
+    ) -> None:
         self._db = database
+        self._on_change = on_change
         self._home = home
         self._admin_hash = hash_key(admin_key or self._own_key())
         self._run_keys: WeakValueDictionary[str, RunKey] = WeakValueDictionary()
@@ -234,6 +248,14 @@ class ApiKeys:
 
         return None
 
+    async def present(self, caller: Caller) -> Caller | None:
+        """The caller with the rights that the key has now, a spent one-time key's too; None where it ended."""
+        key_id = caller.key_id
+        if key_id is None or is_member_id(key_id):
+            return await self.holder(self.reference(caller), caller.owner)
+        found = await self._db.read(access.key_by_id, key_id)
+        return found and _live(found)
+
     def _home_reference(self) -> str:
         """Identifies the home's key, to notice its change; too short to find the key by."""
         return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
@@ -372,6 +394,7 @@ class ApiKeys:
     def _forget(self, is_changed: Callable[[Caller], bool]) -> None:
         self._forgotten += 1
         self._known = {digest: caller for digest, caller in self._known.items() if not is_changed(caller)}
+        self._on_change()
 
 
 def new_member_id() -> str:

@@ -54,6 +54,18 @@ def is_owner(caller: Caller) -> bool:
     return caller.kind == "admin" and (caller.member is None or caller.member.role == "owner")
 
 
+def has_lost_rights(before: Caller, now: Caller) -> bool:
+    """Whether a caller may do less now than before, of the same key or session."""
+    if (before.kind == "admin" and now.kind != "admin") or (is_owner(before) and not is_owner(now)):
+        return True
+    return _is_narrower(before.scopes, now.scopes) or _is_narrower(before.toolsets, now.toolsets)
+
+
+def _is_narrower(before: frozenset[str] | None, now: frozenset[str] | None) -> bool:
+    """Whether a set lacks something of the one before; None is all."""
+    return now is not None and (before is None or not before <= now)
+
+
 def caller_of(member: HomeMember) -> Caller:
     """The caller that a member is by a session of their own."""
     rights = ROLES[member.role]

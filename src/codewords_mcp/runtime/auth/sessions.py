@@ -172,13 +172,15 @@ class PageSessions:
         left = (found.expires_at - at) // 1_000_000
         return SignedIn(session_id, found.caller, renewed and f"{session_id}.{renewed}", left)
 
-    async def is_open(self, session_id: str) -> bool:
-        """Whether a session goes on, which counts as its use: a page of it is open."""
+    async def note_use(self, session_id: str) -> None:
+        """Count a page that is open as a use of its session."""
+        if (found := await self._read(session_id)) is not None:
+            await self._note_use(found, self._clock())
+
+    async def present(self, session_id: str) -> Caller | None:
+        """The person of a session with their present rights; None where it has ended. This is no use of the session."""
         found = await self._read(session_id)
-        if found is None:
-            return False
-        await self._note_use(found, self._clock())
-        return True
+        return found and found.caller
 
     async def end(self, token: str) -> None:
         """Sign out."""

@@ -119,6 +119,11 @@ class AlertOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessChanged:
+    """A key was revoked, or a member was removed or has another role."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrowserSessionsChanged:
     """A browser was signed in or out."""
 

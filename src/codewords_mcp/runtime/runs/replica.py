@@ -23,6 +23,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.model.events import (
+    AccessChanged,
     AlertsChanged,
     BrowserSessionsChanged,
     CancelRequested,
@@ -75,6 +76,8 @@ LISTS: dict[type, LiveKind] = {
     WaitingPagesChanged: "inbox",
     AlertsChanged: "inbox",
     BrowserSessionsChanged: "sessions",
+    # Not a word of its own: replicas of the release before would take it for a run.
+    AccessChanged: "sessions",
 }
 """In a notification, likewise: lists that the open pages of other processes read again."""
 LARGEST = 7000
