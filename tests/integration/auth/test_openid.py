@@ -133,6 +133,25 @@ def test_groups_are_read_anew_at_each_sign_in_and_without_one_a_member_ends(serv
             assert program.get("/workflows").status_code == 401
 
 
+@pytest.mark.requirement("members:audit")
+def test_the_trail_names_the_person_whom_the_issuer_made_changed_and_ended(served: tuple[Door, str]) -> None:
+    door, issuer = served
+    with Browser() as browser, door.client("cwk-home") as home:
+        for groups in (["staff"], ["builders"], []):
+            set_groups(issuer, "joan", *groups)
+            sign_in(door, browser, "joan")
+        entries = home.get("/audit?action=member&limit=100").json()["items"]
+    of_joan = [entry for entry in entries if entry["actor"] == "joan"]
+    assert [entry["action"] for entry in reversed(of_joan)] == [
+        "member.create",
+        "member.change",
+        "member.delete",
+    ]
+    assert all(entry["key_id"] == of_joan[0]["target"] for entry in of_joan), (
+        "the member's id, of no later namesake"
+    )
+
+
 @pytest.mark.requirement("openid:groups")
 def test_who_is_in_no_group_of_the_home_is_no_member(served: tuple[Door, str]) -> None:
     door, issuer = served

@@ -22,6 +22,7 @@ from codewords_mcp.runtime.model.audit import describe
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MemberKind, Role
 from codewords_mcp.runtime.model.member import MemberInfo, RemovedMember
 from codewords_mcp.runtime.store import members as rows
+from codewords_mcp.runtime.store.audit_capture import act_as
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import MemberRow
@@ -136,6 +137,8 @@ class Members:
             is_last = (
                 row is not None and row["role"] == "owner" and not rows.other_owners(connection, row["id"])
             )
+            if row is not None:
+                act_as(connection, caller_of(rows.as_holder(row)))
             if role is None:
                 if row is not None and not is_last:
                     rows.remove(connection, row["id"], SESSION_SPACE, at)
@@ -224,6 +227,7 @@ def _new_member(connection: Connection, subject: str, name: str, role: Role, at:
         "id": new_member_id(), "name": next(one for one in names if rows.get(connection, one) is None), "role": role,
         "kind": "person", "subject": subject, "created_at": at, "joined_at": at, "invite_hash": None, "invited_until": None,
     }  # fmt: skip
+    act_as(connection, caller_of(rows.as_holder(row)))
     rows.add(connection, row)
     return row
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Delete, Engine, Insert, Update
 from sqlalchemy.engine import CursorResult
 
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
-from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.store.audited_tables import AUDITED, AuditedTable
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import audit_entries
@@ -53,6 +53,13 @@ def flush(connection: Connection) -> int:
 def attribute(connection: Connection, operation: AuditedOperation | None) -> None:
     """Name the operation that the following statements belong to."""
     connection.info[_OPERATION] = operation
+
+
+def act_as(connection: Connection, caller: Caller) -> None:
+    """Name the actor of the statements that follow, where the operation began without one: somebody who signs in."""
+    operation: AuditedOperation | None = connection.info.get(_OPERATION)
+    if operation is not None and operation.caller is None:
+        operation.caller = caller
 
 
 def add_unless_recorded(
