@@ -5,7 +5,8 @@ calls, a target and the hosts of its sandbox, and forgotten. Beside it the same 
 without a check, so that the difference is the checks. Then the largest manifest that the question shows, for growth.
 
 Then what it costs to know who asks for the run: a member by a session, by a key, and by a key on a database that other
-processes use, each with the check of the role; beside it the same of a key that is no member's.
+processes use, each with the check of the role; beside it the same of a key that is no member's. And all that a session adds to
+a run beside the home's own key, with what ends the request where the session ends.
 
     python benchmarks/authority.py [--quick] [--json]
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from _bench import Options, Question, interleave, options, report
 
+from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
@@ -28,6 +30,7 @@ from codewords_mcp.runtime.auth.authority import Authorities, CallTarget, Permis
 from codewords_mcp.runtime.auth.members import Members
 from codewords_mcp.runtime.auth.sessions import PageSessions
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
+from codewords_mcp.runtime.model.events import EventBus
 from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
 from codewords_mcp.runtime.store.database import Database
 
@@ -117,7 +120,22 @@ async def people(chosen: Options) -> list[Question]:
 
             return lambda: asyncio.run_coroutine_threadsafe(many(), loop).result()
 
-        questions: list[Question] = []
+        bus = EventBus()
+        open_requests = OpenRequests(keyring, sessions, bus)
+
+        async def while_open() -> Caller:
+            found = await sessions.find(session)
+            assert found is not None
+            async with open_requests.admit(found.caller, found.id, open_requests.changed):
+                return found.caller
+
+        question = Question(
+            "a member's session is found, judged, and its request looked after",
+            "the home's own key, which nobody can take away", "ms", None, adds_at_most=0.2,
+        )  # fmt: skip
+        ours, peer = measure(while_open), measure(lambda: keyring.authenticate("cwk-home"))
+        await asyncio.to_thread(interleave, question, ours, peer, chosen.runs)
+        questions = [question]
         for name, ask, plainly in (
             ("session", lambda: by_session(session), lambda: by_session(plain_session)),
             ("key", lambda: keyring.authenticate(key), lambda: keyring.authenticate(plain)),

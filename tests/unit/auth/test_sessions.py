@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.auth import session_state
@@ -140,16 +141,12 @@ async def test_a_session_that_was_ended_does_not_come_back_by_a_request_of_the_s
 ) -> None:
     token = await sessions.begin(KEY)
     clock.pass_(session_state.NOTED_EVERY + 1)
-    read = sessions._read  # pyright: ignore[reportPrivateUsage]
-
-    async def ended_after(session_id: str):
-        found = await read(session_id)
-        await sessions.revoke("local", session_id)
-        return found
-
-    sessions._read = ended_after  # pyright: ignore[reportPrivateUsage]
-    await sessions.find(token)
-    sessions._read = read  # pyright: ignore[reportPrivateUsage]
+    session_id, store = token.partition(".")[0], sessions._store  # pyright: ignore[reportPrivateUsage]
+    found = await store.read(session_id)
+    assert found
+    await sessions.revoke("local", session_id)
+    found.state.used = clock.at
+    assert not await store.swap(found)
     assert await sessions.find(token) is None
 
 
@@ -212,3 +209,94 @@ async def test_a_page_opened_from_a_terminal_has_a_session_that_opens_nothing_el
     assert listed.browser == "Firefox on Linux"
     await sessions.revoke("local", listed.id)
     assert await sessions.find_page(page, "shop_0a1b2c3d") is None
+
+
+# what a second remembers
+
+
+@pytest.fixture
+def replica(tmp_path: Path, sessions: PageSessions, clock: Clock) -> Generator[PageSessions]:
+    """Another process on the same database."""
+    database = Database.open(tmp_path)
+    yield PageSessions(database, ApiKeys(database, tmp_path, KEY), clock)
+    database.close()
+
+
+def reads_of(sessions: PageSessions) -> list[str]:
+    """The statements that the store of these sessions gets from now on."""
+    seen: list[str] = []
+    engine = sessions._db.engine  # pyright: ignore[reportPrivateUsage]
+    event.listen(engine, "before_cursor_execute", lambda _c, _cur, statement, *_: seen.append(statement))
+    return seen
+
+
+@pytest.mark.requirement("pages:sessions-remembered")
+async def test_a_session_is_read_once_in_a_second(sessions: PageSessions, clock: Clock) -> None:
+    token = await sessions.begin(KEY)
+    await found(sessions, token)
+    seen = reads_of(sessions)
+    for _ in range(20):
+        await found(sessions, token)
+    assert seen == []
+    clock.pass_(1)
+    await found(sessions, token)
+    assert len(seen) == 1
+
+
+@pytest.mark.requirement("pages:sessions-remembered")
+async def test_a_session_that_ends_here_or_whose_key_does_is_not_remembered(
+    sessions: PageSessions, tmp_path: Path
+) -> None:
+    keyring = sessions._keyring  # pyright: ignore[reportPrivateUsage]
+    text, key = await keyring.create(owner="local", kind="admin", one_time=False, expires_in=None)
+    tokens = [await sessions.begin(text) for _ in range(3)]
+    for token in tokens:
+        await found(sessions, token)
+    await sessions.end(tokens[0])
+    await sessions.revoke("local", tokens[1].partition(".")[0])
+    assert [await sessions.find(token) for token in tokens[:2]] == [None, None]
+    await found(sessions, tokens[2])
+    await keyring.revoke(key.id)
+    assert await sessions.find(tokens[2]) is None
+
+
+@pytest.mark.requirement("pages:sessions-remembered")
+async def test_what_another_process_changes_counts_when_it_is_told_and_after_a_second(
+    sessions: PageSessions, replica: PageSessions, clock: Clock
+) -> None:
+    told, untold = await sessions.begin(KEY), await sessions.begin(KEY)
+    await found(sessions, told)
+    await replica.revoke("local", told.partition(".")[0])
+    sessions.forget()
+    assert await sessions.find(told) is None
+
+    await found(sessions, untold)
+    await replica.revoke("local", untold.partition(".")[0])
+    clock.pass_(1)
+    assert await sessions.find(untold) is None
+
+
+@pytest.mark.requirement("pages:sessions-remembered")
+async def test_a_token_that_another_process_has_replaced_signs_nobody_out(
+    sessions: PageSessions, replica: PageSessions, clock: Clock
+) -> None:
+    first = await sessions.begin(KEY)
+    second = await renewed(replica, clock, first)
+    await found(sessions, first)
+    await found(replica, second)
+    third = await renewed(replica, clock, second)
+    await found(sessions, second)
+    await found(replica, third)
+    assert await sessions.find(third), "read anew, since the one that is remembered is another"
+
+
+@pytest.mark.requirement("pages:sessions-remembered")
+async def test_a_workflows_page_that_another_process_has_opened_is_found(
+    sessions: PageSessions, replica: PageSessions
+) -> None:
+    token = await sessions.begin(KEY)
+    await found(sessions, token)
+    session_id = token.partition(".")[0]
+    opening = await replica.create_opening(PERSON, "page_0a1b2c3d", "/", session_id)
+    page, _ = await replica.redeem_opening(opening, "page_0a1b2c3d")
+    assert await sessions.find_page(page, "page_0a1b2c3d")

@@ -209,6 +209,7 @@ class OpenRequests(PollLoop):
 
     def _on_list_elsewhere(self, event: ListChangedElsewhere) -> None:
         if event.kind == "sessions":
+            self._sessions.forget()
             self._on_change(event)
 
     def _on_change(self, _event: object) -> None:

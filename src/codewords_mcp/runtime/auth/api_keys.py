@@ -115,8 +115,8 @@ class ApiKeys:
         self.on_unbound: Callable[[str], None] = _ignore_unbound
         """Called with the id of a sandbox whose key acts for no run any more."""
         self._known: dict[str, Caller] = {}
-        self._forgotten = 0
-        """Counts how often callers were forgotten: what was read before that is not kept."""
+        self.changes = 0
+        """Counts the changes of rights in this process: what was read before the last one is not kept."""
         self._models: dict[str, tuple[str, ...] | None] = {}
 
     def _own_key(self) -> str:
@@ -261,7 +261,7 @@ class ApiKeys:
         return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
 
     async def _from_store(self, digest: str) -> Caller:
-        forgotten = self._forgotten
+        changes = self.changes
         found = await self._db.read(access.key_by_hash, digest)
         if found is None:
             raise Unauthenticated(
@@ -282,7 +282,7 @@ class ApiKeys:
                     remedy=Remedy(RemedyAction.CREATE_ONE_TIME_KEY),
                 )
         # Another process may revoke it, and one that was revoked while it was read is not kept.
-        elif row["expires_at"] is None and not self._db.shared and forgotten == self._forgotten:
+        elif row["expires_at"] is None and not self._db.shared and changes == self.changes:
             self._known[digest] = caller
 
         return caller
@@ -392,7 +392,7 @@ class ApiKeys:
         self._forget(lambda caller: caller.member is not None and caller.member.id == member_id)
 
     def _forget(self, is_changed: Callable[[Caller], bool]) -> None:
-        self._forgotten += 1
+        self.changes += 1
         self._known = {digest: caller for digest, caller in self._known.items() if not is_changed(caller)}
         self._on_change()
 

@@ -28,6 +28,12 @@ from codewords_mcp.errors import (
 from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.session_state import SessionState, split_token
+from codewords_mcp.runtime.auth.session_store import (
+    SESSION_OWNER,
+    SESSIONS,
+    SessionStore,
+    StoredSession,
+)
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.audit import describe
 from codewords_mcp.runtime.model.caller import Caller
@@ -43,10 +49,8 @@ SIGN_IN_TTL: Final = 300.0
 MAX_SESSIONS: Final = 1000
 MAX_PER_OWNER: Final = 50
 """Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
-_OWNER: Final = ""
-"""Of the rows: no key's owner has this name."""
-_SESSIONS, _SIGN_INS, _OPENINGS = "browser_sessions", "page_sign_ins", "page_openings"
-SESSION_SPACE: Final = (_OWNER, _SESSIONS, "member")
+_SIGN_INS, _OPENINGS = "page_sign_ins", "page_openings"
+SESSION_SPACE: Final = (SESSION_OWNER, SESSIONS, "member")
 """The place of the sessions among stored values, and the field of their JSON that has the member."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 log = structlog.get_logger(__name__)
@@ -96,6 +100,7 @@ class PageSessions:
         self._db = database
         self._keyring = keyring
         self._clock = clock
+        self._store = SessionStore(database, keyring, clock)
         self._wrong_keys = WrongKeys()
         self.on_change: Callable[[], None] = _ignore_change
 
@@ -148,12 +153,15 @@ class PageSessions:
         if parts is None:
             return None
         session_id, secret = parts
-        found = await self._read(session_id)
+        found, at, renewed = await self._store.read(session_id), self._clock(), ""
+        if found is not None and not found.is_fresh and found.state.worth(secret, at) != "present":
+            # Another replica may have replaced the secret meanwhile.
+            found = await self._store.read(session_id, fresh=True)
         # A cookie goes to every port of a host, so another user's server may have received it.
         if found is None or found.state.uid not in {None, uid}:
             return None
 
-        state, at, renewed = found.state, self._clock(), ""
+        state = found.state
         match state.worth(secret, at):
             case "present":
                 renewed = state.offered(secret, at)
@@ -174,18 +182,22 @@ class PageSessions:
 
     async def note_use(self, session_id: str) -> None:
         """Count a page that is open as a use of its session."""
-        if (found := await self._read(session_id)) is not None:
+        if (found := await self._store.read(session_id)) is not None:
             await self._note_use(found, self._clock())
 
     async def present(self, session_id: str) -> Caller | None:
         """The person of a session with their present rights; None where it has ended. This is no use of the session."""
-        found = await self._read(session_id)
+        found = await self._store.read(session_id, fresh=True)
         return found and found.caller
+
+    def forget(self) -> None:
+        """Read sessions anew at their next use: another process has changed some."""
+        self._store.forget()
 
     async def end(self, token: str) -> None:
         """Sign out."""
         parts = split_token(token)
-        found = parts and await self._read(parts[0])
+        found = parts and await self._store.read(parts[0], fresh=True)
         if parts and found and found.state.worth(parts[1], self._clock()) != "unknown":
             describe("session.end", found.caller, parts[0])
             await self._remove(parts[0])
@@ -196,7 +208,7 @@ class PageSessions:
         That of `session_id` is marked as `current`.
         """
         at = self._clock()
-        rows = await self._db.read(values.live, _OWNER, _SESSIONS, at)
+        rows = await self._db.read(values.live, SESSION_OWNER, SESSIONS, at)
         states = [(row, SessionState.parse(row["value"])) for row in rows]
         found = [
             PageSession(
@@ -219,14 +231,15 @@ class PageSessions:
         """End a session of this owner, or of this member only. Raises NotFound."""
 
         def end(connection: Connection) -> bool:
-            row = values.get(connection, _OWNER, _SESSIONS, session_id, at)
+            row = values.get(connection, SESSION_OWNER, SESSIONS, session_id, at)
             if row is None or not _is_of(SessionState.parse(row["value"]), owner, member):
                 return False
-            return values.remove(connection, _OWNER, _SESSIONS, session_id, at)
+            return values.remove(connection, SESSION_OWNER, SESSIONS, session_id, at)
 
         at = self._clock()
         if not await self._db.write(end):
             raise NotFound("You have no such session.", hint="It may have ended by itself.")
+        self._store.forget()
         self.on_change()
 
     # the workflows' own pages
@@ -259,9 +272,9 @@ class PageSessions:
             session_id = (await self._begin(opening.caller, uid, browser)).partition(".")[0]
 
         # Another request may note the session's use at the same moment.
-        while (found := await self._read(session_id)) is not None:
+        while (found := await self._store.read(session_id, fresh=True)) is not None:
             secret = found.state.open_page(service_id, self._clock())
-            if await self._swap(found):
+            if await self._store.swap(found):
                 self.on_change()
                 return f"{session_id}.{secret}", opening
 
@@ -270,7 +283,10 @@ class PageSessions:
     async def find_page(self, token: str, service_id: str, uid: int | None = None) -> SignedIn | None:
         """The session by which a browser uses a workflow's own page; None if it has ended or is for another workflow."""
         parts = split_token(token)
-        found = parts and await self._read(parts[0])
+        found = parts and await self._store.read(parts[0])
+        if parts and found and not found.is_fresh and found.state.page_of(service_id, parts[1]) is None:
+            # It may have been opened a moment ago.
+            found = await self._store.read(parts[0], fresh=True)
         if not parts or not found or found.state.uid not in {None, uid}:
             return None
 
@@ -293,41 +309,25 @@ class PageSessions:
         )
 
         def put(connection: Connection) -> None:
-            _make_room(connection, _SESSIONS, caller, at)
-            values.put(connection, _OWNER, _SESSIONS, session_id, state.text(), at + int(SESSION_TTL * 1e6))
+            _make_room(connection, SESSIONS, caller, at)
+            values.put(
+                connection, SESSION_OWNER, SESSIONS, session_id, state.text(), at + int(SESSION_TTL * 1e6)
+            )
 
         await self._db.write(put)
+        # It may have made room for itself.
+        self._store.forget()
         self.on_change()
         return f"{session_id}.{secret}"
 
-    async def _read(self, session_id: str) -> _Found | None:
-        row = await self._db.read(values.get, _OWNER, _SESSIONS, session_id, self._clock())
-        if row is None:
-            return None
-        state = SessionState.parse(row["value"])
-        if state.is_idle(self._clock()):
-            return None
-        # The key's present rights: a revoked key ends its sessions at the next request.
-        caller = await self._keyring.holder(state.key, state.owner)
-        if caller is None:  # the key was revoked, has expired or is not the home's any more
-            return None
-        return _Found(session_id, state, row["value"], row["expires_at"], caller)
-
-    async def _note_use(self, found: _Found, at: int) -> None:
+    async def _note_use(self, found: StoredSession, at: int) -> None:
         """Write what has changed. A request that loses against another one leaves it to that or the next."""
         if found.state.is_use_news(at):
             found.state.used = at
-        await self._swap(found)
-
-    async def _swap(self, found: _Found) -> bool:
-        text = found.state.text()
-        if text == found.text:
-            return True
-        # Only over what was read: a session that ended meanwhile does not come back.
-        return await self._db.write(values.replace, _OWNER, _SESSIONS, found.id, found.text, text)
+        await self._store.swap(found)
 
     async def _remove(self, session_id: str) -> None:
-        await self._db.write(values.remove, _OWNER, _SESSIONS, session_id, self._clock())
+        await self._store.remove(session_id)
         self.on_change()
 
     async def _store_once(self, space: str, caller: Caller, more: dict[str, str | None]) -> str:
@@ -337,7 +337,7 @@ class PageSessions:
 
         def put(connection: Connection) -> None:
             _make_room(connection, space, caller, at)
-            values.put(connection, _OWNER, space, _digest(token), data, at + int(SIGN_IN_TTL * 1e6))
+            values.put(connection, SESSION_OWNER, space, _digest(token), data, at + int(SIGN_IN_TTL * 1e6))
 
         await self._db.write(put)
         return token
@@ -348,7 +348,7 @@ class PageSessions:
         # A token of another form can't exist, and costs no query.
         if not _TOKEN.fullmatch(token):
             raise missing()
-        row = await self._db.read(values.get, _OWNER, space, _digest(token), self._clock())
+        row = await self._db.read(values.get, SESSION_OWNER, space, _digest(token), self._clock())
         if row is None:
             raise missing()
         data: dict[str, Any] = json.loads(row["value"])
@@ -359,19 +359,8 @@ class PageSessions:
 
     async def _spend(self, space: str, token: str, missing: Callable[[], NotFound]) -> None:
         # Removing decides: of two browsers with the same address one gets it.
-        if not await self._db.write(values.remove, _OWNER, space, _digest(token), self._clock()):
+        if not await self._db.write(values.remove, SESSION_OWNER, space, _digest(token), self._clock()):
             raise missing()
-
-
-@dataclass(slots=True)
-class _Found:
-    """A session that was read. `text` is what is stored."""
-
-    id: str
-    state: SessionState
-    text: str
-    expires_at: int
-    caller: Caller
 
 
 def _ignore_change() -> None:
@@ -392,7 +381,7 @@ def _make_room(connection: Connection, space: str, caller: Caller, at: int) -> N
     No session is refused: else a holder of a key could keep all others from signing in.
     """
     by_owner: dict[tuple[str, str], list[str]] = {}
-    for row in values.live(connection, _OWNER, space, at):
+    for row in values.live(connection, SESSION_OWNER, space, at):
         stored = json.loads(row["value"])
         by_owner.setdefault((stored["owner"], stored.get("member", "")), []).append(row["key"])
     own = by_owner.get((caller.owner, _member_of(caller)), [])
@@ -401,7 +390,7 @@ def _make_room(connection: Connection, space: str, caller: Caller, at: int) -> N
     if not surplus and sum(map(len, by_owner.values())) >= MAX_SESSIONS:
         surplus = max(by_owner.values(), key=len)[:1]
     for key in surplus:
-        values.remove(connection, _OWNER, space, key, at)
+        values.remove(connection, SESSION_OWNER, space, key, at)
 
 
 def require_person(caller: Caller) -> None:
