@@ -225,8 +225,11 @@ def replica(tmp_path: Path, sessions: PageSessions, clock: Clock) -> Generator[P
 def reads_of(sessions: PageSessions) -> list[str]:
     """The statements that the store of these sessions gets from now on."""
     seen: list[str] = []
-    engine = sessions._db.engine  # pyright: ignore[reportPrivateUsage]
-    event.listen(engine, "before_cursor_execute", lambda _c, _cur, statement, *_: seen.append(statement))
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(sessions._db.engine, "before_cursor_execute", note)  # pyright: ignore[reportPrivateUsage]
     return seen
 
 

@@ -45,6 +45,7 @@ def doctor(as_json: AsJson = False) -> int:
 
 def _examine() -> tuple[Json | None, list[Finding]]:
     """The runtime's status, if it answers, and all findings. Another machine's facts are its runtime's to tell."""
+    from codewords_mcp.cli.doctor.configured import configured_findings
     from codewords_mcp.cli.doctor.findings import (
         Finding,
         failed_schedules,
@@ -85,6 +86,7 @@ def _examine() -> tuple[Json | None, list[Finding]]:
 
     return status, [
         *runtime_findings(status),
+        *configured_findings(status),
         *conflicts,
         *schedules,
         *readable_secrets(secrets),

@@ -1,4 +1,6 @@
-"""States of a home that are alerts while they last: budgets, the disk, memory, and keys and secrets that expire."""
+"""States of a home that are alerts while they last: budgets, the disk, memory, receivers of the audit trail that stay away,
+and keys and secrets that expire.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.runtime.alerts.audit_receivers import AWAY_AFTER, update_receivers
 from codewords_mcp.runtime.alerts.expiring import update_expiring
 from codewords_mcp.runtime.alerts.notify import notify_raised, notify_resolved
 from codewords_mcp.runtime.gateway.budgets import BudgetLevel, Budgets
@@ -39,7 +42,13 @@ class Conditions:
     """Checks of states. `interval`: seconds until the next check is due."""
 
     def __init__(
-        self, database: Database, budgets: Budgets, disk: DiskSpace, memory_reserve: int | None
+        self,
+        database: Database,
+        budgets: Budgets,
+        disk: DiskSpace,
+        memory_reserve: int | None,
+        audit_receivers: Sequence[str] = (),
+        audit_away_after: float = AWAY_AFTER,
     ) -> None:
         self._db = database
         self._budgets = budgets
@@ -49,6 +58,8 @@ class Conditions:
         self._disk_is_low: bool | None = None
         self._memory_reserve = memory.reserve_of(memory_reserve)
         self._memory_is_low: bool | None = None
+        self._audit_receivers = audit_receivers
+        self._audit_away_after = audit_away_after
         self._keys_checked = -KEYS_INTERVAL
         self._levels: list[BudgetLevel] = []
         self.interval = IDLE_INTERVAL
@@ -60,6 +71,10 @@ class Conditions:
             self._disk_checked = time.monotonic()
             changed = await self._check_disk() or changed
             changed = await self._check_memory() or changed
+            changed = (
+                await self._db.write(update_receivers, self._audit_receivers, self._audit_away_after)
+                or changed
+            )
         if time.monotonic() >= self._keys_checked + KEYS_INTERVAL:
             self._keys_checked = time.monotonic()
             changed = await self._db.write(update_expiring) or changed

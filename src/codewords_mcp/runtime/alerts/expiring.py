@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from sqlalchemy import Connection, select
 
-from codewords_mcp.runtime.alerts.notify import notify_raised, notify_resolved
-from codewords_mcp.runtime.model.alert import AlertKind
-from codewords_mcp.runtime.store import alerts
+from codewords_mcp.runtime.alerts.lasting import update_lasting
 from codewords_mcp.runtime.store.alerts import Failure
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.tables import keys, secrets
@@ -27,23 +23,8 @@ def update_expiring(connection: Connection) -> bool:
 
     Returns whether any changed.
     """
-    keys_changed = _update(connection, "key_expiring", _keys(connection))
-    return _update(connection, "secret_expiring", _secrets(connection)) or keys_changed
-
-
-def _update(connection: Connection, kind: AlertKind, failures: Iterable[Failure]) -> bool:
-    expiring = {(failure.owner, failure.subject): failure for failure in failures}
-    known = {(row["owner"], row["subject"]) for row in alerts.unresolved_of(connection, (kind,))}
-    changed = False
-    for owner, subject in known - expiring.keys():
-        notify_resolved(connection, owner, alerts.resolve_subject(connection, owner, subject, now()))
-        changed = True
-    for place in expiring.keys() - known:
-        raised = alerts.hold(connection, expiring[place])
-        if raised is not None:
-            notify_raised(connection, [raised])
-            changed = True
-    return changed
+    keys_changed = update_lasting(connection, "key_expiring", _keys(connection))
+    return update_lasting(connection, "secret_expiring", _secrets(connection)) or keys_changed
 
 
 def _keys(connection: Connection) -> list[Failure]:

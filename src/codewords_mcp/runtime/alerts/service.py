@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from codewords_mcp.errors import CodewordsError
@@ -33,7 +33,7 @@ from codewords_mcp.settings import Settings
 class Alerts:
     """`watcher` makes alerts, `delivery` sends their messages by `channels`, `questions` are sent by the same channels.
 
-    `address` gives the URL by which people reach the runtime.
+    `address` gives the URL by which people reach the runtime. `audit_receivers` are the names of those that may stay away.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Alerts:
         keys: Keys,
         webhooks: WebhookService,
         socket_mode: SocketMode,
+        audit_receivers: Sequence[str],
     ) -> None:
         self.channels = AlertChannels(secret_service, web, settings.slack_base_url, address)
         self.questions = Questions(
@@ -60,9 +61,8 @@ class Alerts:
         self._address = address
         self._events = events
         self._starts: FailureWorkflows | None = None
-        self.watcher = AlertWatcher(
-            database, Conditions(database, budgets, disk, settings.memory_reserve), self._changed
-        )
+        conditions = Conditions(database, budgets, disk, settings.memory_reserve, audit_receivers)
+        self.watcher = AlertWatcher(database, conditions, self._changed)
         self.openings = AlertOpenings(database, events)
         events.subscribe(RunLeft, lambda event: self.watcher.run_ended(event.run_id))
 

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
-from codewords_mcp.runtime.audit.receivers import make_forwarders
+from codewords_mcp.runtime.audit.receivers import make_forwarders, receiver_names
 from codewords_mcp.runtime.audit.trail import AuditTrail, SealLoop
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
@@ -305,6 +305,7 @@ class Container:
         self.alerts = Alerts(
             database, self.gateway.budgets, self.disk, self.secrets, self.web, settings,
             self.address_for_others, self.events, self.waits.answers, self.keys, self.webhooks, self.socket_mode,
+            receiver_names(settings),
         )  # fmt: skip
         self.integrations = build_integrations(
             settings, database, self.web, self.secrets, self.files, Sealer(self._vault),

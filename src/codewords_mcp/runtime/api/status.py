@@ -13,11 +13,12 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.readiness import Problem
 from codewords_mcp.runtime.api.secrets import SecretApi
+from codewords_mcp.runtime.audit.receivers import receiver_names
 from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.store import access, recordings, retention
+from codewords_mcp.runtime.store import access, audit_cursors, recordings, retention
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
@@ -142,9 +143,27 @@ class StatusApi:
             "providers": await container.gateway.keys.configured(),
             "prices": container.price_feed and asdict(container.price_feed.state),
             "store": await store_status(container),
+            "audit_receivers": await self._audit_receivers(),
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),
         }
+
+    async def _audit_receivers(self) -> list[dict[str, Any]]:
+        """The receivers of the audit trail: entries that wait, and what is wrong since when."""
+        found: list[dict[str, Any]] = []
+        for name in receiver_names(self._container.settings):
+            cursor = await self._container.database.read(audit_cursors.read, name)
+            since = cursor.failing_since
+            failing_since = None if since is None else to_text(since)
+            found.append(
+                {
+                    "name": name,
+                    "unsent": cursor.unsent,
+                    "problem": cursor.problem,
+                    "failing_since": failing_since,
+                }
+            )
+        return found
 
     async def _sandbox(self) -> dict[str, Any]:
         """Tier and capabilities; or why there are no sandboxes."""

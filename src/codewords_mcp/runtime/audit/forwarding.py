@@ -114,11 +114,11 @@ class AuditForwarder(PollLoop):
             await self.receiver.send(batch)
         except BatchTooLarge:
             if len(entries) == 1:
-                return self._failed("The receiver refuses an entry as too large.")
+                return await self._fail("The receiver refuses an entry as too large.")
             self._batch = max(1, len(entries) // 2)
             return 0.0
         except CodewordsError as error:
-            return self._failed(error.message)
+            return await self._fail(error.message)
 
         self._db.measures.audit_sent.add(name, "sent", amount=len(entries))
         if self._failures:
@@ -132,11 +132,13 @@ class AuditForwarder(PollLoop):
         # What came meanwhile is sent at once.
         return 0.0
 
-    def _failed(self, reason: str) -> float:
+    async def _fail(self, reason: str) -> float:
         name = self.receiver.name
         self._db.measures.audit_sent.add(name, "failed")
         self._failures += 1
         pause = min(LONGEST_PAUSE, self._first_pause * 2 ** (self._failures - 1))
         # The trail keeps them: nothing is lost, and the place says how far the receiver is.
         log.warning("audit entries are not sent on", receiver=name, tries=self._failures, reason=reason)
+        # For all replicas: any of them makes the alert, and `doctor` asks any.
+        await self._db.write(audit_cursors.fail, name, self._executor, reason)
         return pause

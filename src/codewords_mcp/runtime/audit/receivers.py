@@ -14,7 +14,7 @@ from codewords_mcp.settings import Settings
 def make_forwarders(
     settings: Settings, database: Database, executor: str, web: Web, secrets: SecretService
 ) -> list[AuditForwarder]:
-    """One loop for each receiver. Raises InvalidInput for an address that is none."""
+    """One loop for each receiver, in the order of `receiver_names`. Raises InvalidInput for an address that is none."""
     receivers: list[AuditReceiver] = []
     if settings.audit_webhook:
         secret = signing_secret(secrets, settings.audit_webhook_secret)
@@ -22,3 +22,9 @@ def make_forwarders(
     if settings.audit_syslog:
         receivers.append(AuditSyslog(parse_syslog(settings.audit_syslog), settings.audit_syslog_ca))
     return [AuditForwarder(database, executor, receiver) for receiver in receivers]
+
+
+def receiver_names(settings: Settings) -> tuple[str, ...]:
+    """The names of the receivers that the settings name."""
+    addresses = ((AuditWebhook.name, settings.audit_webhook), (AuditSyslog.name, settings.audit_syslog))
+    return tuple(name for name, address in addresses if address)

@@ -27,6 +27,7 @@ AlertKind = Literal[
     "memory_low",
     "key_expiring",
     "secret_expiring",
+    "audit_unsent",
 ]
 """The failure that an alert is about."""
 AlertStatus = Literal["open", "acknowledged", "dismissed", "resolved"]

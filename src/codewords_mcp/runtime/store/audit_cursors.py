@@ -13,15 +13,22 @@ from codewords_mcp.runtime.store.executors import clock
 from codewords_mcp.runtime.store.tables import audit_blocks, meta
 
 _PREFIX: Final = "audit_sent_"
-"""Of the names in the table `meta`. Values are JSON: `{"seq", "holder", "until"}`."""
+"""Of the names in the table `meta`. Values are JSON: `{"seq", "holder", "until", "problem", "failing_since"}`."""
+_MAX_PROBLEM: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class AuditCursor:
-    """`seq` is the place of the last entry that was sent on, `sealed` that of the last one there is."""
+    """`seq` is the place of the last entry that was sent on, `sealed` that of the last one there is.
+
+    `problem` says why the receiver takes nothing, "" while it does; `failing_since` is the time of the first failed try
+    since it took something, in µs.
+    """
 
     seq: int
     sealed: int
+    problem: str = ""
+    failing_since: int | None = None
 
     @property
     def unsent(self) -> int:
@@ -32,7 +39,10 @@ class AuditCursor:
 def read(connection: Connection, receiver: str) -> AuditCursor:
     """The place of a receiver; 0 before the first entry was sent."""
     sealed = connection.execute(select(func.coalesce(func.max(audit_blocks.c.last_seq), 0))).scalar_one()
-    return AuditCursor(int(_stored(connection, receiver).get("seq", 0)), sealed)
+    stored = _stored(connection, receiver)
+    return AuditCursor(
+        int(stored.get("seq", 0)), sealed, stored.get("problem", ""), stored.get("failing_since")
+    )
 
 
 def take(connection: Connection, receiver: str, holder: str, lease: float) -> int | None:
@@ -41,9 +51,8 @@ def take(connection: Connection, receiver: str, holder: str, lease: float) -> in
     stored, at = _stored(connection, receiver), clock(connection)
     if stored.get("holder") not in {None, holder} and stored.get("until", 0) > at:
         return None
-    seq = int(stored.get("seq", 0))
-    _store(connection, receiver, {"seq": seq, "holder": holder, "until": at + int(lease * 1e6)})
-    return seq
+    _store(connection, receiver, {**stored, "holder": holder, "until": at + int(lease * 1e6)})
+    return int(stored.get("seq", 0))
 
 
 def advance(connection: Connection, receiver: str, holder: str, seq: int) -> bool:
@@ -52,8 +61,18 @@ def advance(connection: Connection, receiver: str, holder: str, seq: int) -> boo
     stored = _stored(connection, receiver)
     if stored.get("holder") != holder:
         return False
-    _store(connection, receiver, {**stored, "seq": max(seq, int(stored.get("seq", 0)))})
+    lasting = {name: stored[name] for name in ("holder", "until")}
+    _store(connection, receiver, {**lasting, "seq": max(seq, int(stored.get("seq", 0)))})
     return True
+
+
+def fail(connection: Connection, receiver: str, holder: str, problem: str) -> None:
+    """Note that the receiver did not take what this replica sent."""
+    advisory_locks.lock(connection, [("audit_sent", receiver)])
+    stored = _stored(connection, receiver)
+    if stored.get("holder") == holder:
+        since = stored.get("failing_since") or clock(connection)
+        _store(connection, receiver, {**stored, "problem": problem[:_MAX_PROBLEM], "failing_since": since})
 
 
 def _stored(connection: Connection, receiver: str) -> dict[str, Any]:
