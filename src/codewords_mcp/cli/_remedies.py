@@ -15,6 +15,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.APPLY_DRY_RUN: "`codewords runs apply {run}` shows the list as it is now, and asks again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "Run `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "`codewords budgets` shows and changes budgets.",
+    RemedyAction.CHANGE_QUOTA: "`codewords quotas list` shows quotas, `codewords quotas set {owner}` raises one.",
     RemedyAction.CHANGE_MODELS: "`codewords keys create --models` and `models` under [tool.codewords] list them.",
     RemedyAction.CONNECT_INTEGRATION: "Connect it with `codewords integrations connect {app}`.",
     RemedyAction.CREATE_KEY: "`codewords keys create` makes one.",

@@ -34,6 +34,7 @@ from codewords_mcp.cli import (
     projects,
     providers,
     publish,
+    quotas,
     recordings,
     replay,
     runs,
@@ -148,6 +149,7 @@ _PANELS = {
         "usage": usage.usage,
         "costs": costs.costs,
         "budgets": budgets.app,
+        "quotas": quotas.app,
         "providers": providers.providers,
     },
     "Keep the runtime": {

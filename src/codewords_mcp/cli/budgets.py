@@ -28,6 +28,7 @@ class BudgetScope(StrEnum):
     run = "run"
     workflow = "workflow"
     key = "key"
+    owner = "owner"
     day = "day"
     home = "home"
 
@@ -44,12 +45,13 @@ ScopeArgument = Annotated[
     BudgetScope,
     typer.Argument(
         metavar="SCOPE",
-        help="Each `call`, `run`, `workflow` or `key`; all of this `home`; `day` is the home's for each day.",
+        help="Each `call`, `run`, `workflow`, `key` or `owner`; all of this `home`; `day` is the home's for each day.",
         show_default=False,
     ),
 ]
 Of = Annotated[
-    str | None, typer.Option("--of", metavar="ID", help="One workflow or key only.", show_default=False)
+    str | None,
+    typer.Option("--of", metavar="ID", help="One workflow, key or owner only.", show_default=False),
 ]
 Per = Annotated[Period, typer.Option("--per", help="For ever, each month or each day.")]
 

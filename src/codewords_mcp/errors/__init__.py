@@ -280,6 +280,19 @@ class TooBusy(CodewordsError):
         self.limit = limit
 
 
+class StorageQuotaExceeded(CodewordsError):
+    """The owner's quota of stored bytes leaves no room for a file."""
+
+    code = "storage_quota_exceeded"
+    status = 413
+
+
+class QuotaExceeded(TooBusy):
+    """A quota of the owner is used up. `retry_after` is when there is room again."""
+
+    code = "quota_exceeded"
+
+
 class RunTimedOut(CodewordsError):
     """A run exceeded its time limit; its sandbox was destroyed."""
 

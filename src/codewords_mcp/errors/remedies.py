@@ -21,6 +21,7 @@ class RemedyAction(StrEnum):
     BUILD_E2B_TEMPLATE = "build_e2b_template"
     CHANGE_BUDGETS = "change_budgets"
     CHANGE_MODELS = "change_models"
+    CHANGE_QUOTA = "change_quota"
     CONNECT_INTEGRATION = "connect_integration"
     CREATE_KEY = "create_key"
     CREATE_ONE_TIME_KEY = "create_one_time_key"
@@ -73,6 +74,7 @@ NEUTRAL_WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.APPLY_DRY_RUN: "Apply the dry run {run} once more: it shows the list as it is now, and asks again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "Build the E2B template again.",
     RemedyAction.CHANGE_BUDGETS: "A person can raise the budget.",
+    RemedyAction.CHANGE_QUOTA: "An owner of the home can raise the quota of {owner}.",
     RemedyAction.CHANGE_MODELS: "The key and the header's `models` under [tool.codewords] list them.",
     RemedyAction.CONNECT_INTEGRATION: "Connect {app}.",
     RemedyAction.CREATE_KEY: "Make a new API key.",

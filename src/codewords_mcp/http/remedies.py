@@ -16,6 +16,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     "again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "The operator builds the E2B template: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "GET /budgets lists budgets, PUT /budgets/SCOPE changes one.",
+    RemedyAction.CHANGE_QUOTA: "GET /quotas shows it; an owner of the home raises it by PUT /quotas/{owner}.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",
     RemedyAction.CONNECT_INTEGRATION: "POST /integrations/{app}/connect gives the page to connect it.",
     RemedyAction.CREATE_KEY: "`codewords keys create` or POST /keys makes one.",

@@ -16,6 +16,7 @@ WORDS: Final[dict[RemedyAction, str]] = {
     "again.",
     RemedyAction.BUILD_E2B_TEMPLATE: "The user builds it in a terminal: `codewords e2b build-template`.",
     RemedyAction.CHANGE_BUDGETS: "The user can raise it in a terminal: `codewords budgets`.",
+    RemedyAction.CHANGE_QUOTA: "An owner of the home can raise it in a terminal: `codewords quotas set {owner}`.",
     RemedyAction.CHANGE_MODELS: "The key's list and `models` under [tool.codewords] in the header name them.",
     RemedyAction.CONNECT_INTEGRATION: 'connect_integration(app="{app}") lets the user connect it.',
     RemedyAction.CREATE_KEY: "The user makes one in a terminal: `codewords keys create`.",

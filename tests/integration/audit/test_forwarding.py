@@ -9,24 +9,18 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection, select, update
+from tests.integration.audit.helpers import SECRET, Receiver, add, forwarder, secret, served
 from tests.support.certificates import certificate
 from tests.support.postgres import Postgres
 from tests.support.runtime import ADMIN, make_home, open_runtime
 from tests.support.waiting import until, until_async
 
-from codewords_mcp.cli.doctor.configured import configured_findings
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.alerts.audit_receivers import update_receivers
-from codewords_mcp.runtime.alerts.conditions import DISK_INTERVAL
 from codewords_mcp.runtime.audit.forwarding import AuditBatch, AuditForwarder
 from codewords_mcp.runtime.audit.syslog_receiver import (
     MAX_DATAGRAM,
@@ -35,113 +29,18 @@ from codewords_mcp.runtime.audit.syslog_receiver import (
     format_entry,
     parse_syslog,
 )
-from codewords_mcp.runtime.audit.trail import AuditTrail
 from codewords_mcp.runtime.audit.webhook_receiver import AuditWebhook
-from codewords_mcp.runtime.model.audit import AuditedOperation, AuditEntry, AuditFilter
-from codewords_mcp.runtime.model.egress_policy import EgressPolicy
-from codewords_mcp.runtime.store import alerts, audit, audit_chain, audit_cursors, tables
-from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.model.audit import AuditEntry, AuditFilter
+from codewords_mcp.runtime.store import audit, audit_chain, audit_cursors
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.triggers.webhook_signatures import standard
 from codewords_mcp.runtime.web.client import Web
 
 pytestmark = pytest.mark.anyio
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _RFC5424 = re.compile(
     rb"<(?P<priority>\d+)>1 (?P<at>\S+) (?P<host>\S+) codewords-mcp (?P<pid>\d+) (?P<name>\S+)"
     rb' \[meta sequenceId="(?P<seq>\d+)"\] (?P<text>\{.*\})'
 )
-
-
-class Receiver(ThreadingHTTPServer):
-    """Takes webhooks. `answers` are the statuses of the next answers, 200 after them. `limit`: bytes of a body."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/audit"
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-        self.refused = 0
-        self.answers: list[int] = []
-        self.limit = 1 << 30
-
-    def seqs(self) -> list[int]:
-        return [entry["seq"] for _, body in self.taken for entry in json.loads(body)["data"]["entries"]]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        status = self.server.answers.pop(0) if self.server.answers else 200
-        if len(body) > self.server.limit:
-            status = 413
-        if status == 413:
-            self.server.refused += 1
-        else:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.server.taken.append((headers, body))
-        self.send_response(status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing."""
-
-
-@contextmanager
-def served(server: socketserver.BaseServer) -> Generator[None]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    with served(found):
-        yield found
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    opened = Web(EgressPolicy("internet"))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None
-    if request.param == "postgresql":
-        url = cast("Postgres", request.getfixturevalue("postgres")).migrated_url()
-    opened = Database.open(tmp_path, url)
-    yield opened
-    await opened.drained()
-    opened.close()
-
-
-async def secret() -> str:
-    return SECRET
-
-
-def forwarder(database: Database, web: Web, receiver: Receiver, **more: Any) -> AuditForwarder:
-    executor = more.pop("executor", "e1")
-    return AuditForwarder(database, executor, AuditWebhook(web, receiver.url, secret), **more)
-
-
-async def add(database: Database, count: int, *, agent: str = "a script") -> None:
-    """Entries, sealed."""
-    trail = AuditTrail(database)
-    for number in range(count):
-        trail.record(AuditedOperation("http", f"PUT /{number}", agent=agent, writes=True), "done")
-    await database.drained()
-    await database.write(audit_chain.seal)
 
 
 async def send_all(loop: AuditForwarder) -> None:
@@ -415,99 +314,3 @@ def test_a_long_entry_by_datagram_goes_without_its_fields() -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="CODEWORDS_AUDIT_SYSLOG"):
         parse_syslog(url)
-
-
-# a receiver that stays away
-
-
-@pytest.mark.requirement("audit:receiver-away")
-async def test_a_receiver_that_stays_away_is_an_alert_until_it_is_back(
-    database: Database, web: Web, receiver: Receiver
-) -> None:
-    receiver.answers = [503, 503]
-    sends = forwarder(database, web, receiver, first_pause=0.0)
-    await add(database, 3)
-    await sends.poll()
-
-    async def update(away_after: float) -> bool:
-        return await database.write(update_receivers, ("webhook",), away_after)
-
-    assert not await update(300.0), "it was reached a moment ago"
-    assert await update(0.0)
-    [alert] = await database.read(lambda connection: connection.execute(select(tables.alerts)).all())
-    assert (alert.owner, alert.kind) == ("local", "audit_unsent")
-    assert "3 entries wait" in alert.message
-    assert "answered 503" in alert.message
-    await sends.poll()
-    assert not await update(0.0), "a state is told once"
-
-    await sends.poll()
-    assert await database.read(audit_cursors.read, "webhook") == audit_cursors.AuditCursor(3, 3)
-    assert await update(0.0)
-    assert await database.read(alerts.unresolved_of, ("audit_unsent",)) == []
-
-
-@pytest.mark.requirement("audit:receiver-away")
-async def test_a_receiver_that_is_configured_no_more_has_no_alert(
-    database: Database, web: Web, receiver: Receiver
-) -> None:
-    receiver.answers = [503]
-    await add(database, 1)
-    await forwarder(database, web, receiver).poll()
-    assert await database.write(update_receivers, ("webhook",), 0.0)
-    assert await database.write(update_receivers, (), 0.0)
-    assert await database.read(alerts.unresolved_of, ("audit_unsent",)) == []
-
-
-@pytest.mark.requirement("audit:receiver-away")
-async def test_the_inbox_and_doctor_tell_of_a_receiver_that_stays_away(
-    tmp_path: Path, receiver: Receiver
-) -> None:
-    receiver.answers = [503] * 1000
-    home = make_home(tmp_path / "home")
-    async with open_runtime(home, audit_webhook=receiver.url) as runtime:
-        await runtime.secrets.set(ADMIN, "AUDIT_WEBHOOK_SECRET", SECRET)
-
-        async def problem() -> str:
-            [found] = (await runtime.status.describe())["audit_receivers"]
-            return found["problem"]
-
-        await until_async(problem, "a try")
-        [finding] = configured_findings(await runtime.status.describe())
-        assert (finding.id, finding.status) == ("audit", "warning")
-        assert "answered 503" in finding.detail
-
-        # As if it had been away for five minutes.
-        container = runtime._container  # pyright: ignore[reportPrivateUsage]
-        await container.database.write(_fail_since_yesterday, container.executor)
-        container.alerts.watcher._conditions._disk_checked -= DISK_INTERVAL  # pyright: ignore[reportPrivateUsage]
-        container.alerts.watcher.wake()
-
-        async def told() -> bool:
-            return [alert.kind for alert in await runtime.alerts.list(ADMIN)] == ["audit_unsent"]
-
-        await until_async(told, "the alert")
-        receiver.answers = []
-        for loop in container.audit_forwarders:
-            loop.wake()
-
-        async def sent() -> bool:
-            return not await problem()
-
-        await until_async(sent, "the receiver to take what waits")
-        [finding] = configured_findings(await runtime.status.describe())
-        assert finding.status == "ok"
-
-
-def _fail_since_yesterday(connection: Connection, executor: str) -> None:
-    """Note the receiver's failure as one that has lasted for a day."""
-    stored = {
-        "seq": 0,
-        "holder": executor,
-        "until": 0,
-        "problem": "answered 503",
-        "failing_since": now() - 86_400_000_000,
-    }
-    connection.execute(
-        update(tables.meta).where(tables.meta.c.name == "audit_sent_webhook").values(value=json.dumps(stored))
-    )

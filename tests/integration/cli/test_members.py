@@ -36,3 +36,18 @@ def test_members_are_invited_changed_and_removed_and_their_sessions_ended(shell:
     assert "1 keys" in shell("codewords", "members", "remove", "ci").out
     assert shell("codewords", "members", "remove", "grace", "--json").json["name"] == "grace"
     assert shell("codewords", "members", "remove", "grace").code == 2
+
+
+@pytest.mark.requirement("quotas:command")
+def test_quotas_are_set_listed_and_deleted(shell: Shell) -> None:
+    made = shell("codewords", "quotas", "set", "sales", "--concurrency", "5", "--storage", "20GB")
+    assert "sales: at most 5 at once, 20 GB of files" in made.out
+    assert shell("codewords", "quotas", "set", "*", "--runs-per-hour", "100").code == 0
+    listed = shell("codewords", "quotas", "list").out
+    assert "0 of 5" in listed
+    assert "each other owner" in listed
+    assert [one["owner"] for one in shell("codewords", "quotas", "list", "--json").json] == ["*", "sales"]
+    assert shell("codewords", "quotas", "set", "sales", "--memory", "much").code == 2
+    assert "is deleted" in shell("codewords", "quotas", "delete", "sales").out
+    assert shell("codewords", "quotas", "delete", "sales").code == 2
+    assert shell("codewords", "quotas", "delete", "*").code == 0

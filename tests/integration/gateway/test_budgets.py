@@ -308,3 +308,36 @@ def test_only_an_admin_manages_budgets(door: Door) -> None:
         assert client.get("/budgets").status_code == 403
         assert client.put("/budgets/home", json={"usd": 1.0}).status_code == 403
         assert client.delete("/budgets/home").status_code == 403
+
+
+@pytest.mark.requirement("quotas:spend")
+def test_a_budget_of_an_owner_bounds_all_keys_of_that_owner_and_nobody_else(
+    door: Door, http: httpx.Client, providers: LoopbackProviders
+) -> None:
+    keys = {
+        name: http.post("/keys", json={"owner": owner, "kind": "user"}).json()["key"]
+        for name, owner in (("one", "spenders"), ("two", "spenders"), ("other", "savers"))
+    }
+
+    def ask(name: str) -> httpx.Response:
+        with door.client(keys[name]) as client:
+            return client.post("/openai/chat/completions", json=CHAT)
+
+    for name in ("one", "other"):
+        with door.client(keys[name]) as client:
+            assert client.put("/secrets/OPENAI_API_KEY", json={"value": KEYS["openai"]}).is_success
+        assert ask(name).status_code == 200, ask(name).text
+
+    http.put("/budgets/owner", json={"usd": 1, "subject": "spenders"})
+    [budget] = [item for item in http.get("/budgets").json()["items"] if item["scope"] == "owner"]
+    assert budget["spent"] > 0, "what was spent before the budget was set counts"
+    http.put("/budgets/owner", json={"usd": budget["spent"], "subject": "spenders"})
+    asked = len(providers.requests)
+    for name in ("one", "two"):
+        refused = ask(name)
+        assert refused.status_code == 429
+        assert "The budget of this owner is" in refused.text
+    assert len(providers.requests) == asked
+    assert ask("other").status_code == 200
+    assert http.delete("/budgets/owner?subject=spenders").is_success
+    assert ask("two").status_code == 200

@@ -11,8 +11,32 @@ if TYPE_CHECKING:
 
 
 def configured_findings(status: Json) -> list[Finding]:
-    """Facts about receivers of the audit trail; none of an older runtime, or while its database is away."""
-    return _audit_receivers(status.get("audit_receivers") or [])
+    """Facts about receivers of the audit trail and quotas; none of an older runtime, or while its database is away."""
+    return [*_audit_receivers(status.get("audit_receivers") or []), *_quotas(status.get("quotas") or [])]
+
+
+def _quotas(quotas: list[Json]) -> list[Finding]:
+    """Report quotas of which nothing is left; empty without quotas."""
+    full = [
+        Finding(
+            "quotas",
+            "warning",
+            f"{quota['owner']} has used up its quota: {', '.join(names)}.",
+            f"`codewords quotas list` shows it, `codewords quotas set {quota['owner']}` raises it.",
+        )
+        for quota in quotas
+        if (names := _used_up(quota))
+    ]
+    if quotas and not full:
+        return [Finding("quotas", "ok", f"{len(quotas)}, none used up")]
+    return full
+
+
+def _used_up(quota: Json) -> list[str]:
+    limits, used = quota["limits"], quota["used"]
+    if used is None:
+        return []
+    return [name for name, most in limits.items() if most is not None and used[name] >= most]
 
 
 def _audit_receivers(receivers: list[Json]) -> list[Finding]:

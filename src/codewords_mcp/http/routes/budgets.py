@@ -18,7 +18,7 @@ _SCOPES, _PERIODS = get_args(BudgetScope), get_args(BudgetPeriod)
 
 
 class BudgetBody(Body):
-    """`usd` is the ceiling. `subject` is the id of one workflow or key; without it the budget holds for each alone."""
+    """`usd` is the ceiling. `subject` is the id of one workflow or key, or an owner; without it each has its own budget."""
 
     usd: float
     subject: str = ""
@@ -70,13 +70,13 @@ OPERATIONS = [
     ),
     HttpOperation(
         "PUT", "/budgets/{scope}", "Set a budget", set_budget, tag="costs", body=BudgetBody, reply=Budget,
-        description="`scope` is call, run, workflow, key or home.", parameters=(_SCOPE,),
+        description="`scope` is call, run, workflow, key, owner or home.", parameters=(_SCOPE,),
     ),
     HttpOperation(
         "DELETE", "/budgets/{scope}", "Remove a budget", remove_budget, tag="costs", status=204,
         parameters=(
             _SCOPE,
-            Parameter("subject", "Of one workflow or key.", {"type": "string"}),
+            Parameter("subject", "Of one workflow, key or owner.", {"type": "string"}),
             Parameter("period", "total, month or day.", {"type": "string", "enum": list(_PERIODS), "default": "total"}),
         ),
     ),

@@ -68,6 +68,7 @@ from codewords_mcp.runtime.runs.event_sources import EventSources
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.loop_lag import LagLoop
 from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.replay_verdicts import ReplayVerdicts
@@ -180,12 +181,14 @@ class Container:
         )
         self.agreements = Agreements(database, self.consents)
 
+        self.quotas = OwnerQuotas(database, settings.memory_limit)
         self.files = FileStore(
             database,
             open_blobs(settings.files or "", home, settings.s3_endpoint),
             self.keys.current.derive("files").hex(),
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
+            free_storage=self.quotas.free_storage,
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
 
@@ -256,6 +259,7 @@ class Container:
             run_journals=self.run_journals,
             dry_runs=dry_runs,
             export_trace=trace_exporter(self.gateway.telemetry),
+            quotas=self.quotas,
         )
         self.slots = self._runs.slots
         self.agree = self._runs.authorization.servable

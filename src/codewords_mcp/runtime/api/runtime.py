@@ -32,6 +32,7 @@ from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
+from codewords_mcp.runtime.api.quotas import QuotaApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
 from codewords_mcp.runtime.api.replays import ReplayApi
 from codewords_mcp.runtime.api.resumed_runs import ResumeApi
@@ -103,6 +104,7 @@ class Runtime:
         self.secrets = SecretApi(container)
         self.models = ModelApi(container)
         self.budgets = BudgetApi(container)
+        self.quotas = QuotaApi(container)
         self.webhooks = WebhookApi(container)
         self.triggers = TriggerApi(container, self.schedules, self.webhooks, self.runs)
         self.browsers = BrowserApi(container)
@@ -133,7 +135,7 @@ class Runtime:
 
     @property
     def open_requests(self) -> OpenRequests:
-        """What is open by keys and sessions that can end."""
+        """Requests that are open by keys and sessions that can end."""
         return self._container.open_requests
 
     @property

@@ -143,6 +143,7 @@ class StatusApi:
             "providers": await container.gateway.keys.configured(),
             "prices": container.price_feed and asdict(container.price_feed.state),
             "store": await store_status(container),
+            "quotas": [quota.model_dump() for quota in await container.quotas.list()],
             "audit_receivers": await self._audit_receivers(),
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),

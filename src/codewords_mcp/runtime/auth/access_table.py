@@ -111,7 +111,8 @@ HTTP: tuple[Rule, ...] = (
         "GET /workflows/{service_id}/deletion", "GET /drafts",
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /runs/{run_id}/diagnosis", "GET /runs/{run_id}/writes", "GET /runs/{run_id}/resume", "GET /runs/{run_id}/approvals",
-        "GET /usage", "GET /costs", "GET /providers", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
+        "GET /quotas", "GET /usage", "GET /costs", "GET /providers", "GET /schedules", "GET /schedules/{schedule_id}",
+        "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
         "GET /waiting", "GET /questions/{token}", "GET /agreements", "GET /alerts", "GET /alerts/settings",
         "GET /recordings", "GET /recordings/{run_id}",
@@ -179,7 +180,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /members", "POST /members", "PUT /members/{member_id}", "DELETE /members/{member_id}",
         "POST /members/{member_id}/invitation",
     ),
-    *_http("owner", ("admin",), "POST /secrets/rotate-key"),
+    *_http("owner", ("admin",), "POST /secrets/rotate-key", "PUT /quotas/{owner}", "DELETE /quotas/{owner}"),
     # The transport of MCP: each message has a rule of its own.
     *(
         Rule("http", name, "user", transport=True)

@@ -191,7 +191,7 @@ class LocalAccounts:
 
 def ledger_filters(key: AccountKey) -> dict[str, str]:
     """Columns of the ledger that select an account's rows."""
-    columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
+    columns = {"run": "run_id", "workflow": "service_id", "key": "key_id", "owner": "owner"}
     if key.scope in columns:
         return {columns[key.scope]: key.subject}
     return {}
@@ -214,16 +214,18 @@ def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
         service = ""
     for run_id in origin.runs:
         yield AccountKey("run", run_id, "")
-    yield from keys_in(today(), service, origin.key_id)
+    yield from keys_in(today(), origin.owner, service, origin.key_id)
 
 
 # Asked for every call, and the same all day.
 @lru_cache(maxsize=1024)
-def keys_in(day: str, service_id: str, key_id: str) -> tuple[AccountKey, ...]:
+def keys_in(day: str, owner: str, service_id: str, key_id: str) -> tuple[AccountKey, ...]:
     """Accounts that a call on this day counts on, without those of runs."""
     found: list[AccountKey] = []
     for first in {since(period, day) for period in PERIODS}:
         if service_id:
             found.append(AccountKey("workflow", service_id, first))
-        found += [AccountKey("key", key_id, first), AccountKey("home", "", first)]
+        found += [
+            AccountKey("key", key_id, first), AccountKey("owner", owner, first), AccountKey("home", "", first),
+        ]  # fmt: skip
     return tuple(found)

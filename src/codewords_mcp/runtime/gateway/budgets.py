@@ -93,7 +93,7 @@ class Budgets:
     async def list(self) -> list[Budget]:
         """All budgets.
 
-        `spent` and `reserved` are filled in for budgets of a single workflow, key or the home. They
+        `spent` and `reserved` are filled in for budgets of a single workflow, key or owner, or the home. They
         are None for per-call, per-run and default budgets.
         """
         found: list[Budget] = []
@@ -231,11 +231,11 @@ def _lacks(
 def from_settings(name: str, usd: float) -> Budget:
     """Read a budget of the settings:
 
-    `call`, `run`, `workflow`, `key`, `day` or `home`. Raises InvalidInput.
+    `call`, `run`, `workflow`, `key`, `owner`, `day` or `home`. Raises InvalidInput.
     """
     known: dict[str, tuple[BudgetScope, BudgetPeriod]] = {
         "call": ("call", "total"), "run": ("run", "total"), "workflow": ("workflow", "total"), "key": ("key", "total"),
-        "day": ("home", "day"), "home": ("home", "total"),
+        "owner": ("owner", "total"), "day": ("home", "day"), "home": ("home", "total"),
     }  # fmt: skip
     if name not in known:
         raise InvalidInput(f"CODEWORDS_BUDGETS knows {', '.join(known)}, and nothing else.")
@@ -276,6 +276,8 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
         subjects = origin.services[:1]
     elif scope == "key":
         subjects = (origin.key_id,)
+    elif scope == "owner":
+        subjects = (origin.owner,)
     else:
         subjects = ("",)
 

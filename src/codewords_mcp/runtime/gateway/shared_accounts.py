@@ -128,7 +128,7 @@ def counted_on(account: model_usage.UsageAccount) -> Iterable[str]:
         yield AccountKey("run", account.run_id, "").id
     # A nested run's row repeats a call that its own row has counted.
     if not account.nested:
-        for key in keys_in(account.day, account.service_id, account.key_id):
+        for key in keys_in(account.day, account.owner, account.service_id, account.key_id):
             yield key.id
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.settings import Settings
 
 Scope = Literal["key", "caller", "workflow", "home"]
@@ -36,12 +37,16 @@ _SUBJECT: dict[Scope, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `runs` at once and `waiting` in the queue, for one subject. None is unlimited."""
+    """At most `runs` at once and `waiting` in the queue, for one subject. None is unlimited.
+
+    `by_quota`: the quota of the owner says so, not a setting for every caller.
+    """
 
     scope: Scope
     subject: str
     runs: int | None
     waiting: int | None
+    by_quota: bool = False
 
     @property
     def name(self) -> tuple[Scope, str]:
@@ -58,6 +63,15 @@ class Limit:
 
     def refusal(self, waiting: int) -> TooBusy:
         """The error for a run that would exceed the queue limit."""
+        if self.by_quota:
+            return TooBusy(
+                f"{waiting} runs of {self.subject} are waiting, which is its quota.",
+                retry_after=RETRY_AFTER,
+                limit="owner",
+                hint="Try again in some seconds.",
+                remedy=Remedy(RemedyAction.CHANGE_QUOTA, {"owner": self.subject}),
+            )
+
         setting = _SETTING[self.scope]
         if self.scope == "workflow":
             own = " or the header's `concurrency` and `queue_limit`"
@@ -82,9 +96,9 @@ class Limit:
 
     def waited(self, timeout: float) -> TooBusy:
         """The error for a run that got no slot within its caller's timeout."""
+        of = f"of {self.subject}, its quota," if self.by_quota else _SUBJECT[self.scope]
         return TooBusy(
-            f"Timed out after {timeout:g} s in the queue: the limit of {self.runs} concurrent runs {_SUBJECT[self.scope]} "
-            "is in use.",
+            f"Timed out after {timeout:g} s in the queue: the limit of {self.runs} concurrent runs {of} is in use.",
             retry_after=RETRY_AFTER,
             limit=self.scope,
             hint="Run it in the background (run_async): there it may wait without a timeout.",
@@ -122,8 +136,9 @@ def limit_scope(
     own: tuple[int | None, int | None],
     *,
     nested: bool,
+    quota: tuple[int | None, int | None] = (None, None),
 ) -> LimitScope:
-    """The limits of a run. `own` are those of the workflow's header: (runs, waiting)."""
+    """The limits of a run. `own` are those of the workflow's header, `quota` those of its owner: (runs, waiting)."""
     key = key_id or ""
     runs, waiting = own
     if runs is None:
@@ -134,8 +149,20 @@ def limit_scope(
     limits = (
         Limit("key", f"{owner}/{key}", settings.key_concurrency, settings.key_queue_limit),
         Limit("workflow", service_id, runs, waiting),
-        Limit("caller", owner, settings.concurrency, settings.queue_limit),
+        _of_caller(settings, owner, quota),
         Limit("home", "", settings.home_concurrency, settings.home_queue_limit),
     )
     bounded = tuple(limit for limit in limits if (limit.runs, limit.waiting) != (None, None))
     return LimitScope(owner, key, service_id, bounded, nested)
+
+
+def _of_caller(settings: Settings, owner: str, quota: tuple[int | None, int | None]) -> Limit:
+    """The lower one of the limits of every caller and the quota of this one."""
+    runs, waiting = _lower(settings.concurrency, quota[0]), _lower(settings.queue_limit, quota[1])
+    by_quota = (runs, waiting) != (settings.concurrency, settings.queue_limit)
+    return Limit("caller", owner, runs, waiting, by_quota)
+
+
+def _lower(one: int | None, other: int | None) -> int | None:
+    """The lower one of two limits; None is unlimited."""
+    return min((limit for limit in (one, other) if limit is not None), default=None)

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.runs.events import RunEvents
 from codewords_mcp.runtime.runs.killed_attempts import KilledAttempts
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
 from codewords_mcp.runtime.runs.records import RunRecords
 from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.runs.result_files import ResponseFiles
@@ -78,6 +79,7 @@ def assemble(
     run_journals: RunJournals,
     dry_runs: DryRuns,
     export_trace: ExportTrace | None,
+    quotas: OwnerQuotas,
 ) -> RunDependencies:
     """Make the parts of runs that depend on each other. `executor` names this process start."""
     slots = SlotManager(admission, database, executor)
@@ -117,7 +119,7 @@ def assemble(
         registry=registry,
         authorization=authorization,
         ancestry=ancestry,
-        records=RunRecords(database, settings, executor),
+        records=RunRecords(database, settings, executor, quotas),
         recordings=recordings,
         run_journals=run_journals,
         killed_attempts=KilledAttempts(database, run_journals, recordings, authorization, launcher),

@@ -53,8 +53,10 @@ class AwaitedRuns:
     async def record(self, submission: Submission, *, claimed: bool) -> Recorded:
         """Write the run's row: soon, where nothing has to be known of others for it."""
         request, scope, started = submission.request, submission.scope, False
-        # Only the store knows whether an id or a key is in use.
-        if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
+        # Only the store knows whether an id or a key is in use, and how many runs a quota has left.
+        of_store = request.request_id is not None or request.idempotency_key is not None
+        of_store = of_store or self._context.records.quotas.bounds_runs(request.caller.owner)
+        if claimed and not self._db.shared and not of_store:
             return Recorded(written=self._db.write_soon(rows.add, submission.row))
 
         if not claimed:

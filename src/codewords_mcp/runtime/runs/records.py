@@ -16,6 +16,7 @@ from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import open_attempt, to_starting
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -44,8 +45,9 @@ Target = Servable | CalledService
 class RunRecords:
     """Makes and writes the rows of new runs; `executor` is this process."""
 
-    def __init__(self, database: Database, settings: Settings, executor: str) -> None:
+    def __init__(self, database: Database, settings: Settings, executor: str, quotas: OwnerQuotas) -> None:
         self._db = database
+        self.quotas = quotas
         self._settings = settings
         self._executor = executor
 
@@ -58,6 +60,7 @@ class RunRecords:
         return limit_scope(
             self._settings, caller.owner, caller.key_id, target.service_id, target.limits,
             nested=caller.kind == "run",
+            quota=(self.quotas.concurrency(caller.owner), self.quotas.of(caller.owner).queue_limit),
         )  # fmt: skip
 
     def new_row(self, request: RunRequest, target: Target, run_id: str, ancestry: RunAncestry) -> RunColumns:
@@ -96,10 +99,10 @@ class RunRecords:
         """Write the row that `decide` returns, and `more` in the same transaction.
 
         Returns the id of the run that first used the idempotency key, if there is one: then nothing is
-        written. Raises the errors of `decide`; NotFound or Conflict for an unknown or used provisioned id.
+        written. Raises the errors of `decide`; QuotaExceeded; NotFound or Conflict for an unknown or used provisioned id.
         """
         try:
-            return await self._db.write(_record, request, row, decide, more)
+            return await self._db.write(_record, request, row, decide, more, self.quotas)
         except IntegrityError:
             if not request.idempotency_key:
                 raise
@@ -130,9 +133,14 @@ def _record(
     row: RunColumns,
     decide: Decide | None,
     more: More | None,
+    quotas: OwnerQuotas,
 ) -> str | None:
     if first := _first(connection, request):
         return first
+
+    counts = row.get("version") is not None and row.get("mode") != "replay"
+    if counts and (refused := quotas.runs_refusal(connection, request.caller.owner)):
+        raise refused
 
     if decide is not None:
         row = decide(connection, row)

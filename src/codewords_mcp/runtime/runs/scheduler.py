@@ -120,6 +120,7 @@ class Scheduler(PollLoop):
 
     async def fire(self) -> None:
         """Start everything that is due."""
+        await self._context.records.quotas.refresh()
         while True:
             done = await self._context.database.write(self._round)
             if self._noted:
@@ -165,6 +166,9 @@ class Scheduler(PollLoop):
         if first_dry:
             # One is enough to be looked at.
             starting = starting[:1]
+        if starting and (refused := self._context.records.quotas.runs_refusal(connection, row["owner"])):
+            note = f"Skipped {to_text(to_micros(starting[-1]))}: {refused.message}"
+            starting = []
         ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
         values: ScheduleChange = {
             "next_at": None if what.next_at is None else to_micros(what.next_at),

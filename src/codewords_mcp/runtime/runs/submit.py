@@ -204,6 +204,7 @@ class Submitter:
         elif isinstance(target, Servable):
             config = await context.launcher.launch_config(request, target)
 
+        await context.records.quotas.refresh()
         scope = context.records.limit_scope(request, target)
         row = context.records.new_row(request, target, run_id, ancestry)
         return Submission(request, body, run_id, target, service, ancestry, scope, config, row, plan)

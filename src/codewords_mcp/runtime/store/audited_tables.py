@@ -81,6 +81,10 @@ AUDITED: Final = {
         _audited(
             "secret", tables.secrets, "owner name rule source expires_at", "ciphertext", state="key_id created_at updated_at"
         ),
+        _audited(
+            "quota", tables.owner_quotas,
+            "owner concurrency queue_limit runs_per_hour runs_per_day memory storage", state="updated_at",
+        ),
         _audited("budget", tables.budgets, "scope subject period amount", state="updated_at"),
         _audited(
             "schedule", tables.schedules,

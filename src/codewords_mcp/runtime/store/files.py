@@ -6,12 +6,20 @@ Their bytes are in a folder or a bucket, their rows in the store.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
-from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
+from codewords_mcp.errors import (
+    BodyTooLarge,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    StorageQuotaExceeded,
+    Unauthenticated,
+)
+from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.file import FileLinks, StoredFile
 from codewords_mcp.runtime.store import access
@@ -25,16 +33,32 @@ EXPIRED_AT_ONCE = 500
 """Expired files that are removed in one transaction at the most."""
 
 
+FreeStorage = Callable[[str], Awaitable[int | None]]
+"""Gives the bytes that an owner may still store; None for no quota."""
+
+
+async def _unlimited(_owner: str) -> int | None:
+    return None
+
+
 class FileStore:
     """Uploads and downloads. A link carries its right: file id, use, and time, signed."""
 
     def __init__(
-        self, database: Database, blobs: Blobs, signing_key: str, *, ttl: float, max_bytes: int
+        self,
+        database: Database,
+        blobs: Blobs,
+        signing_key: str,
+        *,
+        ttl: float,
+        max_bytes: int,
+        free_storage: FreeStorage | None = None,
     ) -> None:
         self._db = database
         self.blobs = blobs
         self._ttl = ttl
         self._max = max_bytes
+        self._free_storage = free_storage or _unlimited
         self._signer = URLSafeTimedSerializer(signing_key, salt="files")
 
     async def create(self, caller: Caller, filename: str, *, maker: str | None = None) -> FileLinks:
@@ -76,9 +100,9 @@ class FileStore:
     ) -> None:
         """Store a file that the platform makes, whole or not at all, under a new id.
 
-        Raises BodyTooLarge, StorageFailed.
+        Raises BodyTooLarge, StorageQuotaExceeded, StorageFailed.
         """
-        name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        name, counted = f"{file_id}.{secrets.token_hex(4)}", await self._counted(owner, chunks)
         # The bytes before the row: a row without them would be a link that leads nowhere.
         await self.blobs.put(name, counted.chunks())
         at = now()
@@ -159,7 +183,7 @@ class FileStore:
     async def write(self, token: str, chunks: AsyncIterator[bytes], content_type: str) -> int:
         """Store an upload, once, whole or not at all; its size in bytes.
 
-        Raises Unauthenticated, Conflict (already uploaded), BodyTooLarge, StorageFailed.
+        Raises Unauthenticated, Conflict (already uploaded), BodyTooLarge, StorageQuotaExceeded, StorageFailed.
         """
         file_id = self._open(token, "put")
         row = await self._db.read(access.get_file, file_id)
@@ -168,7 +192,7 @@ class FileStore:
         if row["size"] is not None:
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
 
-        name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        name, counted = f"{file_id}.{secrets.token_hex(4)}", await self._counted(row["owner"], chunks)
         # A name of its own: of two uploads by one link the row keeps one, and the other one's bytes go.
         await self.blobs.put(name, counted.chunks())  # before the row says so
         if not await self._db.write(access.complete_file, file_id, name, counted.size, content_type[:255]):
@@ -176,6 +200,10 @@ class FileStore:
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
 
         return counted.size
+
+    async def _counted(self, owner: str, chunks: AsyncIterator[bytes]) -> _Counted:
+        """Bound an upload by the size of files, and by what the owner may still store."""
+        return _Counted(chunks, self._max, owner, await self._free_storage(owner))
 
     async def find(self, token: str) -> StoredFile:
         """Return the file that a download link leads to.
@@ -228,17 +256,25 @@ def is_plain_name(name: str) -> bool:
 
 
 class _Counted:
-    """Chunks whose bytes are counted on their way."""
+    """Chunks whose bytes are counted on their way. `free`: bytes that the owner may still store, None for no quota."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], most: int) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], most: int, owner: str, free: int | None) -> None:
         self._chunks = chunks
         self._most = most
+        self._owner = owner
+        self._free = free
         self.size = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises BodyTooLarge."""
+        """Raises BodyTooLarge, StorageQuotaExceeded."""
         async for chunk in self._chunks:
             self.size += len(chunk)
+            if self._free is not None and self.size > self._free:
+                raise StorageQuotaExceeded(
+                    f"{self._owner} may store {self._free} bytes more by its quota, and this file is larger.",
+                    hint="Delete files that are not needed.",
+                    remedy=Remedy(RemedyAction.CHANGE_QUOTA, {"owner": self._owner}),
+                )
             if self.size > self._most:
                 raise BodyTooLarge(
                     f"The file is larger than {self._most} bytes.",

@@ -146,7 +146,7 @@ def of_days(connection: Connection, owner: str | None, *, by: str, since: str) -
 def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
     """Return the picodollars of all calls that match the column, from the day `since` on.
 
-    The column is `run_id` (with the runs that it started), `service_id`, `key_id`, or none.
+    The column is `run_id` (with the runs that it started), `service_id`, `key_id`, `owner`, or none.
     """
     # Sums by day have no runs, so the accounts of a run are added up.
     if "run_id" in matching:
@@ -155,7 +155,10 @@ def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
         )
     else:
         name, subject = next(iter(matching.items()), ("", ""))
-        rows = _of_days(_MATCHED.get(name, "day"), None, since, subject)
+        owner = None
+        if name == "owner":
+            owner, subject = subject, ""
+        rows = _of_days(_MATCHED.get(name, "day"), owner, since, subject)
         query = select(func.sum(rows.c.cost))
 
     return int(connection.execute(query).scalar() or 0)

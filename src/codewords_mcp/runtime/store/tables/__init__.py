@@ -20,7 +20,12 @@ from codewords_mcp.runtime.store.tables.alerts import (
 )
 from codewords_mcp.runtime.store.tables.audit import audit_blocks, audit_entries
 from codewords_mcp.runtime.store.tables.base import metadata
-from codewords_mcp.runtime.store.tables.budgets import budget_accounts, budgets, model_reservations
+from codewords_mcp.runtime.store.tables.budgets import (
+    budget_accounts,
+    budgets,
+    model_reservations,
+    owner_quotas,
+)
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
 from codewords_mcp.runtime.store.tables.recordings import (
     held_writes,
@@ -86,6 +91,7 @@ __all__ = [
     "metadata",
     "model_reservations",
     "outbox",
+    "owner_quotas",
     "published",
     "question_messages",
     "recorded_bodies",

@@ -1,8 +1,8 @@
-"""Budgets for model calls, and reservations of calls in flight."""
+"""Budgets for model calls, reservations of calls in flight, and quotas of owners."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Integer, String, Table
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
@@ -33,5 +33,18 @@ budgets = Table(
     Column("subject", String(80), primary_key=True),
     Column("period", String(8), primary_key=True),
     Column("amount", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+owner_quotas = Table(
+    "owner_quotas",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("concurrency", Integer),
+    Column("queue_limit", Integer),
+    Column("runs_per_hour", Integer),
+    Column("runs_per_day", Integer),
+    Column("memory", BigInteger),
+    Column("storage", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
 )
