@@ -19,7 +19,13 @@ from codewords_mcp.common.frozen_imports import loading
 from tests.support.paths import SHARED
 from tests.support.postgres import Postgres, serving_postgres
 
-pytest_plugins = ["tests.support.scheduling", "tests.support.costs", "tests.support.driver_session"]
+pytest_plugins = [
+    "tests.support.scheduling",
+    "tests.support.costs",
+    "tests.support.driver_session",
+    "codewords_testing.fidelity.plugin",
+    "tests.fidelity.provided",
+]
 
 os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
 """No test opens the browser of whoever runs it."""

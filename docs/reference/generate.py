@@ -553,6 +553,18 @@ def schemas() -> dict[Path, str]:
     return found
 
 
+def stand_ins() -> str:
+    """How the fidelity of each stand-in is known."""
+    from codewords_testing.fidelity.services import SERVICES
+
+    rows: list[list[str]] = []
+    for service in SERVICES.values():
+        source = service.source
+        described = f"{source.text} ({source.licence})" if source else "none"
+        rows.append([service.title, described, service.checked, str(service.described), service.open])
+    return _table(["service", "description", "what is compared", "operations", "what is not known"], rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "access": access,
     "cli": cli,
@@ -567,6 +579,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "compatibility": compatibility,
     "modules": modules,
     "numbers": numbers,
+    "stand-ins": stand_ins,
 }
 
 

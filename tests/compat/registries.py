@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,12 @@ def pipedream_sdk() -> Path:
     """A Python that has Pipedream's own SDK: an oracle of the tests, whose licence keeps it out of anything else."""
     name = f"pipedream-{PIPEDREAM}-py{sys.version_info[0]}{sys.version_info[1]}"
     return _made(name, lambda at: _venv(at, f"pipedream=={PIPEDREAM}")) / "bin" / "python"
+
+
+def packages_of(*requirements: str) -> Path:
+    """An environment with these packages of PyPI."""
+    name = re.sub(r"[^\w.]+", "-", "-".join(requirements))
+    return _made(f"{name}-py{sys.version_info[0]}{sys.version_info[1]}", lambda at: _venv(at, *requirements))
 
 
 def deployment_validators() -> Path:

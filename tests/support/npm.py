@@ -48,9 +48,19 @@ def locked(source: Path) -> Path:
     return folder
 
 
+def packed(package: str) -> Path:
+    """The archive of a package, for one that is too large to be unpacked. Skips or fails as `installed` does."""
+    folder = _FOLDER / ("packed-" + re.sub(r"\W+", "_", package))
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _install(folder, "pack", (package,))
+    [archive] = folder.glob("*.tgz")
+    return archive
+
+
 def _install(folder: Path, command_name: str, packages: tuple[str, ...]) -> None:
     npm = shutil.which("npm")
-    wanted = packages if command_name == "install" else ()
+    wanted = () if command_name == "ci" else packages
     command = [npm or "npm", command_name, "--ignore-scripts", "--no-audit", "--no-fund", *wanted]
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from tests.support.mcp_clients import data_of, in_process, text_of
 from tests.support.runtime import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
+from codewords_testing.app_records import airtable_record
 from codewords_testing.apps import LoopbackApps, StubReply
 
 pytestmark = [pytest.mark.requirement("integrations:native")]
 TOKENS = ("SLACK_BOT_TOKEN", "GITHUB_TOKEN", "AIRTABLE_API_KEY", "NOTION_TOKEN", "HUBSPOT_ACCESS_TOKEN")
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 PIPEDREAM = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")
 
 
@@ -117,7 +120,7 @@ def test_an_issue_a_page_a_contact_and_an_event_are_made(http: httpx.Client, app
         "attendees": ["ann@example.org"],
     }
     made = done(run(http, "google_calendar", "create-event", event))
-    assert made["start"] == {"dateTime": "2026-12-01T09:00:00", "timeZone": "Europe/Berlin"}
+    assert made["start"] == {"dateTime": "2026-12-01T09:00:00+01:00", "timeZone": "Europe/Berlin"}
     assert made["attendees"] == [{"email": "ann@example.org"}]
 
 
@@ -141,7 +144,7 @@ def test_the_seeds_pattern_of_a_sheet_reads_appends_and_updates(
 def test_the_seeds_pattern_of_a_table_reads_all_pages_and_updates_ten_at_once(
     http: httpx.Client, apps: LoopbackApps
 ) -> None:
-    apps.records[:] = [{"id": f"rec{n}", "fields": {"n": n}} for n in range(13)]
+    apps.records[:] = [airtable_record(f"rec{n}", NOW, {"n": n}) for n in range(13)]
     table = {"base_id": "app1", "table": "Orders & more"}
     records = done(run(http, "airtable", "list-records", table))["records"]
     assert [one["id"] for one in records] == [f"rec{n}" for n in range(13)]

@@ -48,7 +48,11 @@ def built(folder: Path, source: Path) -> set[str]:
 
 def test_the_stand_ins_declare_each_distribution_that_they_import() -> None:
     project = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {Requirement(text).name.lower() for text in project["dependencies"]}
+    texts = [
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+    ]
+    declared = {Requirement(text).name.lower() for text in texts}
     distributions = metadata.packages_distributions()
     missing = {
         module

@@ -15,6 +15,7 @@ from codewords_mcp.errors import Forbidden, MissingCredential
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.trigger import Trigger, TriggerRequest
+from codewords_testing.app_records import github_event
 from codewords_testing.apps import LoopbackApps, StubReply, loopback_apps
 from codewords_testing.imap import LoopbackImap, loopback_imap
 
@@ -153,8 +154,6 @@ async def test_a_rate_limit_is_a_pause_and_no_failure(
     assert found.polled_at is not None
     assert (found.next_at - found.polled_at).total_seconds() > 1000
 
-    apps.events = [
-        {"id": "7", "type": "IssuesEvent", "payload": {"action": "opened", "issue": {"html_url": "u"}}}
-    ]
+    apps.events = [github_event(7)]
     await look(runtime, trigger, state={})
-    assert (await got(runtime, trigger))["url"] == "u"
+    assert (await got(runtime, trigger))["url"] == "https://github.com/ann/tools/issues/7"

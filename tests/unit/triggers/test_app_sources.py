@@ -21,6 +21,7 @@ from codewords_mcp.runtime.triggers.sources.github import GitHubSource
 from codewords_mcp.runtime.triggers.sources.hubspot import HubSpotSource
 from codewords_mcp.runtime.triggers.sources.notion import NotionSource
 from codewords_mcp.runtime.triggers.sources.sheets import SheetsSource
+from codewords_testing.app_records import airtable_record, github_event, hubspot_record, notion_page
 from codewords_testing.apps import LoopbackApps, StubReply, loopback_apps
 
 pytestmark = pytest.mark.anyio
@@ -91,16 +92,6 @@ async def watching(
         yield Watch(kind, tools, **changes)
 
 
-def github_event(number: int, kind: str = "IssuesEvent", **payload: Any) -> dict[str, Any]:
-    return {
-        "id": str(number),
-        "type": kind,
-        "actor": {"login": "bob"},
-        "created_at": NOW.isoformat(),
-        "payload": {"action": "opened", "issue": {"html_url": f"https://github.com/{number}"}} | payload,
-    }
-
-
 @pytest.mark.requirement("triggers:github")
 async def test_events_of_a_repository_are_told_once_and_asked_for_by_their_etag(apps: LoopbackApps) -> None:
     apps.events = [github_event(1)]
@@ -126,7 +117,7 @@ async def test_events_of_a_repository_are_told_once_and_asked_for_by_their_etag(
         assert await watch.keys() == []
         sample = await watch.source.sample(watch.options, watch.tools)
     assert (event["event"], event["action"], event["actor"]) == ("releases", "opened", "bob")
-    assert event["url"] == "https://github.com/2"
+    assert event["url"] == "https://github.com/ann/tools/releases/tag/v2"
     assert sample is not None
     assert sample.key == "2"
 
@@ -182,13 +173,6 @@ async def test_a_wrong_token_a_limit_and_what_is_not_there_are_said(apps: Loopba
                 await watch.look()
 
 
-def notion_page(name: str, at: datetime) -> dict[str, Any]:
-    title = {"type": "title", "title": [{"plain_text": name}]}
-    minute = at.replace(second=0).strftime("%Y-%m-%dT%H:%M:00.000Z")
-    return {"id": name, "url": f"https://notion.so/{name}", "created_time": minute, "last_edited_time": minute,
-            "properties": {"Name": title}}  # fmt: skip
-
-
 @pytest.mark.requirement("triggers:notion")
 async def test_a_page_is_told_for_each_minute_of_its_changes_once_that_is_over(apps: LoopbackApps) -> None:
     apps.date = NOW
@@ -205,11 +189,11 @@ async def test_a_page_is_told_for_each_minute_of_its_changes_once_that_is_over(a
         assert await watch.keys() == []
         apps.pages[0] = notion_page("old", NOW + timedelta(minutes=2))
         apps.date = NOW + timedelta(minutes=4)
-        assert await watch.keys() == [f"old:{(NOW + timedelta(minutes=2)).isoformat()}"]
+        assert await watch.keys() == [f"{apps.pages[0]['id']}:{(NOW + timedelta(minutes=2)).isoformat()}"]
         sample = await watch.source.sample(watch.options, watch.tools)
-    assert (event["title"], event["url"]) == ("new", "https://notion.so/new")
+    assert (event["title"], event["url"]) == ("new", apps.pages[-1]["url"])
     assert sample is not None
-    assert cast("Any", sample.data)["id"] == "old"
+    assert cast("Any", sample.data)["title"] == "old"
 
 
 @pytest.mark.requirement("triggers:notion")
@@ -221,7 +205,7 @@ async def test_times_are_the_apps_whatever_the_clock_here_says(apps: LoopbackApp
         assert await watch.keys() == []
         apps.pages.append(notion_page("new", NOW + skew))
         apps.date += timedelta(minutes=1)
-        assert await watch.keys() == [f"new:{(NOW + skew).isoformat()}"]
+        assert await watch.keys() == [f"{apps.pages[-1]['id']}:{(NOW + skew).isoformat()}"]
 
 
 @pytest.mark.requirement("triggers:notion")
@@ -238,11 +222,7 @@ async def test_hundreds_of_pages_of_one_minute_come_once_each(apps: LoopbackApps
 
 def contact(number: int, at: datetime) -> dict[str, Any]:
     text = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {
-        "id": str(number),
-        "createdAt": text,
-        "properties": {"createdate": text, "lastmodifieddate": text},
-    }
+    return hubspot_record(str(number), at, {"createdate": text, "lastmodifieddate": text})
 
 
 @pytest.mark.requirement("triggers:hubspot")
@@ -291,11 +271,7 @@ async def test_a_record_that_is_dated_to_the_future_hides_none(apps: LoopbackApp
 
 
 def record(number: int, at: datetime) -> dict[str, Any]:
-    return {
-        "id": f"rec{number}",
-        "createdTime": at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        "fields": {"n": number},
-    }
+    return airtable_record(f"rec{number}", at, {"n": number})
 
 
 @pytest.mark.requirement("triggers:airtable")

@@ -18,18 +18,36 @@ import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
+from zoneinfo import ZoneInfo
 
-from codewords_testing.providers.model import Request, StubReply
+from codewords_testing.app_records import github_issue, hubspot_record, notion_page, slack_message
+from codewords_testing.providers.model import Request, StubReply, report_reply
 from codewords_testing.providers.server import ServerConnection
 
 __all__ = ["LoopbackApps", "Request", "StubReply", "loopback_apps"]
 
 Json = dict[str, Any]
+_NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+_GITHUB_HELP = "https://docs.github.com/rest"
+_CORRELATION = "aeb5f871-7f07-4993-9211-075dc63e7cbf"
+_GOOGLE_REFUSAL = {"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}
+_UNAUTHORISED: dict[str, Json] = {
+    "github": {"message": "Bad credentials", "documentation_url": _GITHUB_HELP, "status": "401"},
+    "google_sheets": _GOOGLE_REFUSAL,
+    "google_calendar": _GOOGLE_REFUSAL,
+    "airtable": {"error": {"type": "AUTHENTICATION_REQUIRED", "message": "Authentication required"}},
+    "notion": {"object": "error", "status": 401, "code": "unauthorized", "message": "API token is invalid."},
+    "hubspot": {
+        "message": "Authentication credentials not found.",
+        "category": "INVALID_AUTHENTICATION",
+        "correlationId": _CORRELATION,
+    },
+}
 # Records that Airtable's stand-in gives at once.
 PAGE = 2
 
@@ -87,16 +105,21 @@ class LoopbackApps:
                 return self._scripted.popleft()
 
             _, app, *rest = request.path.split("/")
-            path = "/" + "/".join(rest)
-            if app == "google_token":
-                return self._google_token(request)
-            if request.headers.get("authorization") != f"Bearer {self.token}":
-                return _unauthorised(app)
-
-            reply = getattr(self, f"_{app}")(request, path)
-            if self.date is not None:
-                reply.headers.append(("Date", format_datetime(self.date, usegmt=True)))
+            reply = self._reply(request, app, "/" + "/".join(rest))
+            service = "google" if app in {"google_sheets", "google_calendar"} else app
+            report_reply(service, request, reply)
             return reply
+
+    def _reply(self, request: Request, app: str, path: str) -> StubReply:
+        if app == "google_token":
+            return self._google_token(request)
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return _unauthorised(app)
+
+        reply = getattr(self, f"_{app}")(request, path)
+        if self.date is not None:
+            reply.headers.append(("Date", format_datetime(self.date, usegmt=True)))
+        return reply
 
     def _slack(self, request: Request, path: str) -> StubReply:
         body = request.json
@@ -105,26 +128,22 @@ class LoopbackApps:
             return _json({"ok": False, "error": "unknown_method"})
         if not str(body.get("channel", "")).startswith(("#", "C")):
             return _json({"ok": False, "error": "channel_not_found"})
-        return _json(
-            {"ok": True, "channel": "C1", "ts": "1700000000.000100", "message": {"text": body.get("text")}}
-        )
+        message = slack_message(str(body.get("text", "")))
+        return _json({"ok": True, "channel": "C1", "ts": message["ts"], "message": message})
 
     def _github(self, request: Request, path: str) -> StubReply:
         if re.fullmatch(r"/repos/[^/]+/[^/]+/events", path):
             return self._github_events(request)
-        if re.fullmatch(r"/repos/[^/]+/[^/]+/issues", path) is None:
-            return _json({"message": "Not Found"}, 404)
-        if not request.json.get("title"):
-            return _json({"message": "Validation Failed", "errors": [{"field": "title"}]}, 422)
-
-        return _json(
-            {
-                "number": 7,
-                "title": request.json["title"],
-                "html_url": "https://github.com/ann/tools/issues/7",
-            },
-            201,
-        )
+        found = re.fullmatch(r"/repos/([^/]+/[^/]+)/issues", path)
+        if found is None:
+            return _json({"message": "Not Found", "documentation_url": _GITHUB_HELP, "status": "404"}, 404)
+        body = request.json
+        if not body.get("title"):
+            error = {"resource": "Issue", "code": "missing_field", "field": "title"}
+            refusal = {"message": "Validation Failed", "errors": [error], "documentation_url": _GITHUB_HELP}
+            return _json(refusal, 422)
+        labels = [{"name": name} for name in body.get("labels", [])]
+        return _json(github_issue(found[1], 7, body["title"], body=body.get("body"), labels=labels), 201)
 
     def _github_events(self, request: Request) -> StubReply:
         query = parse_qs(request.query)
@@ -148,7 +167,8 @@ class LoopbackApps:
         match found[3]:
             case ":append":
                 rows.extend(body["values"])
-                return _json({"spreadsheetId": found[1], "updates": {"updatedRows": len(body["values"])}})
+                updates = {"spreadsheetId": found[1], "updatedRows": len(body["values"])}
+                return _json({"spreadsheetId": found[1], "updates": updates})
             case ":batchUpdate":
                 for update in body["data"]:
                     rows[: len(update["values"])] = update["values"]
@@ -162,7 +182,8 @@ class LoopbackApps:
                 return _json({"range": unquote(found[2] or ""), "majorDimension": "ROWS", "values": rows})
 
     def _google_calendar(self, request: Request, _path: str) -> StubReply:
-        return _json({"id": "evt1", "status": "confirmed"} | request.json)
+        times = {name: _with_offset(request.json[name]) for name in ("start", "end")}
+        return _json({"kind": "calendar#event", "id": "evt1", "status": "confirmed"} | request.json | times)
 
     def _google_token(self, request: Request) -> StubReply:
         from cryptography.exceptions import InvalidSignature
@@ -219,7 +240,7 @@ class LoopbackApps:
             return _json(
                 {"object": "error", "status": 400, "code": "missing_version", "message": "no version"}, 400
             )
-        return _json({"object": "page", "id": "page1", "properties": request.json["properties"]})
+        return _json(_page_made(request.json))
 
     def _notion_pages(self, body: Json) -> StubReply:
         order = body["sorts"][0]
@@ -231,7 +252,8 @@ class LoopbackApps:
             key=lambda page: page[field],
             reverse=order["direction"] == "descending",
         )
-        return _json(_part_of(found, int(body.get("start_cursor", "0")), size))
+        whole: Json = {"object": "list", "type": "page_or_database", "page_or_database": {}}
+        return _json(whole | _part_of(found, int(body.get("start_cursor", "0")), size))
 
     def _hubspot_search(self, body: Json) -> StubReply:
         field, size, start = body["sorts"][0]["propertyName"], body["limit"], int(body.get("after", "0"))
@@ -261,28 +283,49 @@ class LoopbackApps:
         properties = cast("Json", request.json.get("properties") or {})
         # HubSpot takes every property as text.
         if not all(isinstance(value, str) for value in properties.values()):
-            return _json({"status": "error", "message": "values are strings"}, 400)
-        return _json(
-            {"id": path.rpartition("/")[2], "properties": properties},
-            200 if request.method == "PATCH" else 201,
-        )
+            refusal = {
+                "message": "values are strings",
+                "category": "VALIDATION_ERROR",
+                "correlationId": _CORRELATION,
+            }
+            return _json(refusal, 400)
+        if request.method == "PATCH":
+            return _json(hubspot_record(path.rpartition("/")[2], _NOW, properties))
+        return _json(hubspot_record("1", _NOW, properties), 201)
 
 
 def _unauthorised(app: str) -> StubReply:
     # Slack refuses in an answer of 200.
     if app == "slack":
         return _json({"ok": False, "error": "invalid_auth"})
-    return _json({"message": "Bad credentials"}, 401)
+    return _json(_UNAUTHORISED[app], 401)
 
 
 def _part_of(found: list[Json], start: int, size: int) -> Json:
     more = start + size < len(found)
     return {
-        "object": "list",
         "results": found[start : start + size],
         "has_more": more,
         "next_cursor": str(start + size) if more else None,
     }
+
+
+def _with_offset(time: Json) -> Json:
+    """The time of an event as Google gives it back: with the offset of its zone."""
+    at = datetime.fromisoformat(time.get("dateTime", "2026-02-01T00:00:00Z"))
+    if at.tzinfo is not None:
+        return time
+    return time | {"dateTime": at.replace(tzinfo=ZoneInfo(time["timeZone"])).isoformat()}
+
+
+def _page_made(body: Json) -> Json:
+    """The page of a request that makes one, its properties as the service gives them back."""
+    title = next(value["title"] for value in body["properties"].values() if "title" in value)
+    [(kind, parent)] = body["parent"].items()
+    page = notion_page(
+        "".join(part["text"]["content"] for part in title), _NOW, parent={"type": kind, kind: parent}
+    )
+    return page | {"id": "page1"}
 
 
 def _ms(text: str) -> int:

@@ -81,7 +81,7 @@ async def listing(request: Request, cloud: Cloud) -> Response:
     else:
         more = {}
 
-    page = [sandbox.detail(cloud.options.domain) for sandbox in found[start : start + limit]]
+    page = [sandbox.listed() for sandbox in found[start : start + limit]]
     return JSONResponse(page, headers=more)
 
 

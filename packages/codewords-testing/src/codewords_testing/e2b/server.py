@@ -29,6 +29,7 @@ from codewords_testing.e2b.faults import Dropped, Fault, Faults
 from codewords_testing.e2b.internet import Internet
 from codewords_testing.e2b.machine import Layers, Machine
 from codewords_testing.e2b.state import CloudTemplate, Options, new_id
+from codewords_testing.fidelity.asgi import ReportedReply
 
 _KEY = "e2b_" + "0" * 40
 _STARTED = 10.0
@@ -114,12 +115,16 @@ class _Application:
 
     async def _answer(self, request: Request, send: Send, target: str, fault: Fault | None) -> None:
         if fault is not None and fault.status:
-            response: ASGIApp = JSONResponse(fault.body, fault.status, headers=fault.headers)
-        elif target == "api":
-            response = self._api
-        else:
-            response = await self._envd(request, target)
-        await response(request.scope, request.receive, send)
+            response = JSONResponse(fault.body, fault.status, headers=fault.headers)
+            await response(request.scope, request.receive, send)
+            return
+
+        reply = ReportedReply("e2b" if target == "api" else "envd", request, send)
+        try:
+            answer = self._api if target == "api" else await self._envd(request, target)
+            await answer(request.scope, request.receive, reply.send)
+        finally:
+            reply.close()
 
     async def _envd(self, request: Request, target: str) -> ASGIApp:
         sandbox = self._cloud.sandboxes[target]

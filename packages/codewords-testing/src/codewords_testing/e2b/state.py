@@ -91,8 +91,8 @@ class CloudSandbox:
         }
         return body | ({"trafficAccessToken": self.traffic_token} if self.traffic_token else {})
 
-    def detail(self, domain: str) -> dict[str, Any]:
-        """The reply to get and list."""
+    def listed(self) -> dict[str, Any]:
+        """One of the reply to list."""
         return {
             "templateID": self.template.id,
             "sandboxID": self.id,
@@ -106,6 +106,11 @@ class CloudSandbox:
             "state": self.state,
             "envdVersion": ENVD_VERSION,
             "metadata": self.metadata,
+        }
+
+    def detail(self, domain: str) -> dict[str, Any]:
+        """The reply to get."""
+        return self.listed() | {
             "domain": domain,
             "lifecycle": {
                 "autoResume": self.auto_resume,

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS, DYNAMIC, OPTIONS
 from codewords_testing.pipedream.event_endpoints import EventEndpoints
 from codewords_testing.pipedream.responses import ConnectRefusal, app_of, iso, json_reply, paged
-from codewords_testing.providers.model import Request, StubReply
+from codewords_testing.providers.model import Request, StubReply, report_reply
 
 Json = dict[str, Any]
 _TOKEN_SECONDS = 3600
@@ -130,9 +130,11 @@ class LoopbackConnect(EventEndpoints):
                 if replies and request.path.endswith(path):
                     return replies.popleft()
             try:
-                return self._route(request)
+                reply = self._route(request)
             except ConnectRefusal as refused:
-                return refused.reply
+                reply = refused.reply
+            report_reply("pipedream", request, reply)
+            return reply
 
     def _route(self, request: Request) -> StubReply:
         path = re.sub(r"/+", "/", request.path)
@@ -325,6 +327,8 @@ class LoopbackConnect(EventEndpoints):
             answer = succeeded(f"Ran {action['key']}", _plain(configured))
 
         if isinstance(answer, StubReply):
+            # The test's own, such as one that breaks off.
+            answer.is_faulty = True
             return answer
 
         return json_reply(answer)

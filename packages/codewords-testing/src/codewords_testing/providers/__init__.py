@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 
 from codewords_testing.providers import anthropic, clouds, gemini, openai
-from codewords_testing.providers.model import Json, Request, Steering, StubReply, steer
+from codewords_testing.providers.model import Json, Request, Steering, StubReply, report_reply, steer
 from codewords_testing.providers.server import ENCODINGS, ServerConnection, compressed
 
 __all__ = ["LoopbackProviders", "Request", "Steering", "StubReply", "key_of", "loopback_providers"]
@@ -57,7 +57,7 @@ class LoopbackProviders:
     async def start(self, port: int = 0) -> asyncio.Server:
         """Listen on the running loop."""
         loop = asyncio.get_running_loop()
-        connection = partial(ServerConnection, self._answer, self._on_abort)
+        connection = partial(ServerConnection, self.answer, self._on_abort)
         server = await loop.create_server(connection, "127.0.0.1", port, backlog=1024)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
@@ -67,10 +67,14 @@ class LoopbackProviders:
             self.aborted.append(request)
             self._changed.notify_all()
 
-    def _answer(self, request: Request) -> StubReply:
+    def answer(self, request: Request) -> StubReply:
+        """Serve one request."""
         provider = provider_of(request)
         request = replace(request, provider=provider)
-        reply = self._script(request) or self._refusal(request) or self._reply(request)
+        reply = self._script(request)
+        if reply is None:
+            reply = self._refusal(request) or self._reply(request)
+            report_reply(_service_of(request), request, reply)
         if encoding := next((name for name in ENCODINGS if name in _flags(request)), ""):
             reply = compressed(reply, encoding)
         with self._changed:
@@ -110,6 +114,17 @@ class LoopbackProviders:
         if request.provider == "anthropic":
             return anthropic.answer(request)
         return openai.answer(request)
+
+
+def _service_of(request: Request) -> str:
+    """Name of the service whose description the reply has to fit."""
+    if clouds.is_bedrock(request):
+        return "bedrock"
+    if request.provider == "gemini" and "/openai/" in request.path:
+        return "openai"
+    if "/publishers/google/" in request.path:
+        return "vertex"
+    return request.provider
 
 
 _MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}

@@ -80,6 +80,7 @@ def _routed(request: Request, body: Json, model: str, steering: Steering) -> Stu
             "id": "claude-sonnet-4-6",
             "display_name": "Claude",
             "created_at": "2026-02-01T00:00:00Z",
+            "lifecycle": "active",
         }
         return StubReply(body=dumped({"data": [known], "has_more": False, "first_id": "a", "last_id": "a"}))
 
@@ -99,7 +100,8 @@ def _messages(request: Request, body: Json, model: str, steering: Steering) -> S
     usage: Json = {
         "input_tokens": input_tokens(request), "cache_creation_input_tokens": 100, "cache_read_input_tokens": 200,
         "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
-        "output_tokens": steering.pieces, "service_tier": "standard", "server_tool_use": {"web_search_requests": 1},
+        "output_tokens": steering.pieces, "service_tier": "standard",
+        "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 0},
     }  # fmt: skip
     output_format = part(body, "output_config", "format") or part(body, "output_format")
     text = structured(request, output_format.get("schema"), steering)
@@ -121,9 +123,10 @@ def _messages(request: Request, body: Json, model: str, steering: Steering) -> S
     if body.get("stream"):
         return _stream(message, usage, steering)
 
-    if "nousage" in steering.flags:
+    without_usage = "nousage" in steering.flags
+    if without_usage:
         message.pop("usage")
-    return StubReply(body=dumped(message), usage=usage)
+    return StubReply(body=dumped(message), usage=usage, is_faulty=without_usage)
 
 
 def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:

@@ -70,6 +70,8 @@ def bedrock(request: Request) -> StubReply:
         events = [piece if piece is CUT else _data(piece) for piece in reply.stream]
         reply.stream = [event if event is CUT else _chunk(event) for event in events]
         reply.media = _STREAM
+        # Bedrock breaks off with a frame of an exception, which is not played.
+        reply.is_faulty = "midstream" in steer(model).flags
     return reply
 
 
@@ -95,7 +97,7 @@ def _converse(request: Request, model: str, *, streams: bool) -> StubReply:
         }
         if "nousage" in steering.flags:
             del whole["usage"]
-        return StubReply(body=dumped(whole), usage=billed)
+        return StubReply(body=dumped(whole), usage=billed, is_faulty="usage" not in whole)
 
     stream: list[Any] = [
         frame("messageStart", {"role": "assistant"}),

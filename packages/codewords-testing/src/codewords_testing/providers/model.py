@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from codewords_testing.fidelity.exchange import SentReply, is_observed, report
+
 Json = dict[str, Any]
 
 
@@ -67,6 +69,28 @@ class StubReply:
     hangs_up: bool = False
     usage: Json = field(default_factory=Json)
     """What this answer bills, in the provider's own names; tallied by the server."""
+    is_faulty: bool = False
+    """The reply is of no shape that the service has, as a test asked for."""
+
+
+def report_reply(service: str, request: Request, reply: StubReply) -> None:
+    """Give a reply to those who compare it with the service's description."""
+    if not is_observed() or reply.is_faulty or reply.hangs_up:
+        return
+    pieces = reply.stream or []
+    whole = b"".join(piece for piece in pieces if piece is not CUT) if pieces else reply.body
+    report(
+        SentReply(
+            service,
+            request.method,
+            request.path,
+            reply.status,
+            reply.media,
+            whole,
+            CUT in pieces,
+            request.body,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

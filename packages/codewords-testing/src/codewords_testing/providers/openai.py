@@ -193,7 +193,8 @@ def _completions(call: ModelCall) -> StubReply:
 def _responses(call: ModelCall) -> StubReply:
     prompt, out = input_tokens(call.request), call.steering.pieces
     usage: Json = {
-        "input_tokens": prompt, "input_tokens_details": {"cached_tokens": min(5, prompt)}, "output_tokens": out,
+        "input_tokens": prompt, "input_tokens_details": {"cached_tokens": min(5, prompt), "cache_write_tokens": 0},
+        "output_tokens": out,
         "output_tokens_details": {"reasoning_tokens": min(3, out)}, "total_tokens": prompt + out,
     }  # fmt: skip
     output_format = part(call.body, "text", "format")
@@ -210,7 +211,7 @@ def _responses(call: ModelCall) -> StubReply:
         "id": "resp_1", "object": "response", "created_at": _CREATED, "status": "completed", "error": None,
         "incomplete_details": None, "instructions": None, "max_output_tokens": None, "model": call.model, "output": [item],
         "parallel_tool_calls": True, "previous_response_id": None, "reasoning": {"effort": None, "summary": None},
-        "store": True, "temperature": 1.0, "text": {"format": output_format or {"type": "text"}}, "tool_choice": "auto",
+        "temperature": 1.0, "text": {"format": output_format or {"type": "text"}}, "tool_choice": "auto",
         "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": None, "metadata": {},
     }  # fmt: skip
     if not call.body.get("stream"):
@@ -249,7 +250,10 @@ def _responses(call: ModelCall) -> StubReply:
 def _compact(call: ModelCall) -> StubReply:
     """It tells no model, but what the pass over the conversation used."""
     prompt, out = input_tokens(call.request), call.steering.pieces
-    usage: Json = {"input_tokens": prompt, "output_tokens": out, "total_tokens": prompt + out}
+    usage: Json = {
+        "input_tokens": prompt, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": out, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": prompt + out,
+    }  # fmt: skip
     item = {"id": "cmp_1", "type": "compaction", "encrypted_content": "sealed"}
     whole = {
         "id": "resp_1",

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
+from codewords_testing.fidelity.exchange import SentReply, report
+
 Json = dict[str, Any]
 USAGE: Json = {
     "total_tokens": 300, "input_tokens": 200, "output_tokens": 100,
@@ -49,12 +51,12 @@ class LoopbackRealtime:
         model = parse_qs(urlsplit(request.path).query)["model"][0]
         self.sessions.append((model, headers))
         try:
-            connection.send(json.dumps(_created(model)))
+            _send(connection, _created(model))
             for message in connection:
                 event = json.loads(message)
                 self.events.append(event)
                 for answer in _answers(event):
-                    connection.send(json.dumps(answer))
+                    _send(connection, answer)
         except ConnectionClosed:
             return
         finally:
@@ -67,10 +69,14 @@ class LoopbackRealtime:
         return None
 
 
+def _send(connection: ServerConnection, event: Json) -> None:
+    text = json.dumps(event)
+    report(SentReply("realtime", "SEND", "/realtime", 200, "application/json", text.encode()))
+    connection.send(text)
+
+
 def _created(model: str) -> Json:
-    session = {
-        "type": "realtime", "object": "realtime.session", "id": "sess_1", "model": model, "output_modalities": ["audio"],
-    }  # fmt: skip
+    session = {"type": "realtime", "model": model, "output_modalities": ["audio"]}
     return {"type": "session.created", "event_id": "event_0", "session": session}
 
 

@@ -31,7 +31,8 @@ def response_reply(
     encoded_calls = [(name, json.dumps(arguments)) for name, arguments in calls]
     out = max(1, len(text + "".join(arguments for _, arguments in encoded_calls)) // 4)
     usage: Json = {
-        "input_tokens": _PROMPT, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": out,
+        "input_tokens": _PROMPT, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": out,
         "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": _PROMPT + out,
     }  # fmt: skip
     output: list[Json] = [

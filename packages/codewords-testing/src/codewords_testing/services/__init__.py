@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from codewords_testing.fidelity.asgi import ReportedReply
 from codewords_testing.services import hunter, reddit, search, slack, whatsapp
 from codewords_testing.services.model import ServiceRequest
 
@@ -107,8 +108,13 @@ class LoopbackServices:
                 )
             )
             self.notify()
-            answer = self._scripted_answer() or services
-            await answer(scope, _whole(body, receive), send)
+            scripted = self._scripted_answer()
+            if scripted is not None:
+                await scripted(scope, _whole(body, receive), send)
+                return
+            name = request.url.path.split("/")[1].partition("-")[0]
+            reply = ReportedReply(name, request, send, body)
+            await services(scope, _whole(body, receive), reply.send)
 
         return noting
 

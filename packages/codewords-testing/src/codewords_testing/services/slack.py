@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from codewords_testing.app_records import slack_message
+
 # Not secrets: they open the stand-in alone.
 BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105
 APP_TOKEN = "xapp-of-the-tests"  # noqa: S105
@@ -124,8 +126,19 @@ class Slack:
         if problem := block_problem(data.get("blocks", [])):
             return JSONResponse({"ok": False, "error": "invalid_blocks", "errors": [problem]})
 
-        answer: dict[str, Any] = {"ok": True, "channel": data["channel"], "ts": "1503435956.000247"}
-        return JSONResponse(answer | {"message": data})
+        message = slack_message(data.get("text", ""))
+        if name == "chat.postEphemeral":
+            return JSONResponse({"ok": True, "message_ts": message["ts"]})
+        answer: dict[str, Any] = {
+            "ok": True,
+            "channel": data["channel"],
+            "ts": message["ts"],
+            "message": message,
+        }
+        if name == "chat.update":
+            # The time of a changed message stands beside it alone.
+            answer |= {"text": message["text"], "ts": message.pop("ts")}
+        return JSONResponse(answer)
 
     async def link(self, socket: WebSocket) -> None:
         """A socket: hello, then whatever is pushed."""

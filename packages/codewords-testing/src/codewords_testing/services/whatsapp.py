@@ -97,7 +97,7 @@ async def messages(request: Request) -> JSONResponse:
     return JSONResponse(
         {
             "messaging_product": "whatsapp",
-            "contacts": [{"wa_id": data["to"]}],
+            "contacts": [{"input": data["to"], "wa_id": data["to"].removeprefix("+")}],
             "messages": [{"id": "wamid.sent"}],
         }
     )
