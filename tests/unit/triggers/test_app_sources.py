@@ -123,6 +123,19 @@ async def test_events_of_a_repository_are_told_once_and_asked_for_by_their_etag(
 
 
 @pytest.mark.requirement("triggers:github")
+async def test_pull_requests_and_pushes_lead_to_their_pages(apps: LoopbackApps) -> None:
+    async with watching(apps, "github") as watch:
+        await watch.keys()
+        apps.events = [github_event(6, "PushEvent"), github_event(5, "PullRequestEvent")]
+        watch.tools.now = lambda: NOW + timedelta(seconds=60)
+        found = await watch.data()
+    assert [(event["event"], event["url"]) for event in found] == [
+        ("pull_requests", "https://github.com/ann/tools/pull/5"),
+        ("pushes", f"https://github.com/ann/tools/compare/{'0' * 40}...{6:040x}"),
+    ]
+
+
+@pytest.mark.requirement("triggers:github")
 async def test_many_events_between_two_looks_are_read_over_their_pages_oldest_first(
     apps: LoopbackApps,
 ) -> None:

@@ -161,7 +161,7 @@ def _to_event(event: JsonObject) -> SourceEvent:
         "event": found.get(str(event.get("type")), str(event.get("type"))),
         "action": payload.get("action"),
         "actor": object_of(actor).get("login"),
-        "url": _url(payload),
+        "url": _url(payload) or _url_of_repository_event(event, payload),
         "created_at": event.get("created_at"),
         "payload": payload if fits else None,
         "truncated": not fits,
@@ -177,3 +177,19 @@ def _url(payload: JsonObject) -> JsonValue:
         if isinstance(subject, dict) and isinstance(subject.get("html_url"), str):
             return subject["html_url"]
     return None
+
+
+def _url_of_repository_event(event: JsonObject, payload: JsonObject) -> JsonValue:
+    """Return the page of a pull request or a push, whose events name only addresses of the API."""
+    address = object_of(event.get("repo")).get("url")
+    if not isinstance(address, str):
+        return None
+    # GitHub Enterprise Server has its API below a path of the same host.
+    page = address.replace("://api.github.com/repos/", "://github.com/").replace("/api/v3/repos/", "/")
+    match event.get("type"):
+        case "PullRequestEvent":
+            return f"{page}/pull/{payload.get('number')}"
+        case "PushEvent":
+            return f"{page}/compare/{payload.get('before')}...{payload.get('head')}"
+        case _:
+            return None

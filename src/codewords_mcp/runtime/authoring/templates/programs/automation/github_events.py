@@ -58,7 +58,8 @@ async def follow(event: Event) -> Report:
     if event.action not in TOLD.get(event.event, []):
         return Report(told=False)
     subject = next((event.payload[name] for name in ("issue", "pull_request", "release") if event.payload.get(name)), {})
-    title = subject.get("title") or subject.get("name") or ""
+    # An event has no more of a pull request than its number.
+    title = subject.get("title") or subject.get("name") or (f"#{subject['number']}" if "number" in subject else "")
     kind = await kind_of(title, subject.get("body") or "") if event.event == "issues" else None
     text = f"{event.actor or 'Somebody'} {event.action} {event.event.replace('_', ' ').rstrip('s')}: {title}" + (f" ({kind})" if kind else "")
     text = f"{text}\n{event.url or ''}".strip()
