@@ -84,6 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also check in E2B's machines what does not depend on the transport",
     )
     parser.addoption(
+        "--live",
+        action="store_true",
+        help="also call the services themselves, whose keys are in the environment",
+    )
+    parser.addoption(
         "--code-server", action="store_true", help="also try the extension for VS Code in a real editor"
     )
 

@@ -561,8 +561,19 @@ def stand_ins() -> str:
     for service in SERVICES.values():
         source = service.source
         described = f"{source.text} ({source.licence})" if source else "none"
-        rows.append([service.title, described, service.checked, str(service.described), service.open])
-    return _table(["service", "description", "what is compared", "operations", "what is not known"], rows)
+        days = HERE.parents[1] / "tests" / "live" / "recordings" / service.name / "recorded.json"
+        live = max(json.loads(days.read_text(encoding="utf-8")).values()) if days.is_file() else "never"
+        count = str(service.described)
+        rows.append([service.title, described, service.checked, count, service.open, live])
+    heads = [
+        "service",
+        "description",
+        "what is compared",
+        "operations",
+        "what is not known",
+        "compared with the service",
+    ]
+    return _table(heads, rows)
 
 
 PAGES: dict[str, Callable[[], str]] = {
