@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.ceph import serving_ceph
 from tests.support.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
@@ -99,6 +100,30 @@ async def test_only_names_of_ours_are_told_of_and_deleting_is_for_those_that_are
     await blobs.delete([NAME, f"{3:032x}"])
     assert await blobs.older(-60) == [OTHER]
     assert await got(blobs, "somebody-elses", 0, 1) == b"x"
+
+
+@pytest.mark.slow
+async def test_cephs_gateway_takes_lists_and_deletes_and_refuses_a_wrong_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading is left to the other server: the gateway's store in SQLite ignores where a range begins."""
+    with serving_ceph() as ceph:
+        for name, value in ceph.environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = ceph.bucket()
+        blobs = Bucket(f"s3://{bucket}/some/prefix", ceph.endpoint)
+        await blobs.put(NAME, chunks(b"x" * (2 * PART + 12345), 1 << 20))
+        await blobs.put(OTHER, chunks(b"y"))
+        with pytest.raises(KeyError):
+            await blobs.put(f"{3:032x}.{3:08x}", breaking_off(20))
+        assert "<Upload>" not in ceph.ask("GET", f"{bucket}?uploads")
+        assert f"<Size>{2 * PART + 12345}</Size>" in ceph.ask("GET", bucket)
+        assert sorted(await blobs.older(-60)) == [NAME, OTHER]
+        await blobs.delete([NAME, f"{3:032x}"])
+        assert await blobs.older(-60) == [OTHER]
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        with pytest.raises(StorageFailed, match="does not let this runtime"):
+            await Bucket(f"s3://{bucket}", ceph.endpoint).put(NAME, chunks(b"x"))
 
 
 async def test_a_caller_is_asked_for_no_more_than_some_parts_ahead_of_the_server(

@@ -9,6 +9,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
+from tests.support.ceph import serving_ceph
 from tests.support.loopback_site import Answer, Asked, StandIn, serving
 from tests.support.s3 import S3, serving_s3
 from tests.support.source_tools import Tools, source_tools
@@ -37,9 +38,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.requirement("triggers:bucket")]
 SOURCE = BucketSource()
 
 
-@pytest.fixture(scope="module")
-def s3() -> Generator[S3]:
-    with serving_s3() as server:
+@pytest.fixture(scope="module", params=["moto", pytest.param("ceph", marks=pytest.mark.slow)])
+def s3(request: pytest.FixtureRequest) -> Generator[S3]:
+    with serving_s3() if request.param == "moto" else serving_ceph() as server:
         yield server
 
 
