@@ -42,6 +42,7 @@ CHUNKS: Final[Mapping[str, tuple[str, ...]]] = {
         "pages/secrets.js",
     ),
     "audit": ("pages/audit.js",),
+    "members": ("pages/members.js",),
     "workflow": ("pages/workflow.js", "pages/templates.js", "parts/snippets.js"),
     "workflow_parts": (
         "parts/starts.js", "parts/trigger_form.js", "parts/versions.js", "parts/removal.js", "parts/history.js",

@@ -27,6 +27,7 @@ export const PAGES = [
   { id: "usage", pattern: /^\/console\/usage$/, load: () => import("./pages/usage.js") },
   { id: "schedules", pattern: /^\/console\/schedules$/, load: () => import("./pages/schedules.js") },
   { id: "secrets", pattern: /^\/console\/secrets$/, load: () => import("./pages/secrets.js") },
+  { id: "members", pattern: /^\/console\/members$/, load: () => import("./pages/members.js") },
   { id: "audit", pattern: /^\/console\/audit$/, load: () => import("./pages/audit.js") },
   { id: "settings", pattern: /^\/console\/settings$/, load: () => import("./pages/settings.js") },
 ];
@@ -38,7 +39,8 @@ export const NAVIGATION = [
     ["schedules", "/console/schedules", "s"]],
   [["templates", "/console/templates", "t"], ["services", "/console/services", "v"],
     ["integrations", "/console/integrations", "n"], ["api", "/console/api", "a"]],
-  [["secrets", "/console/secrets", "k"], ["usage", "/console/usage", "u"], ["settings", "/console/settings", "e"]],
+  [["secrets", "/console/secrets", "k"], ["usage", "/console/usage", "u"], ["members", "/console/members", "m"],
+    ["settings", "/console/settings", "e"]],
 ].map((group) => group.filter(([id]) => PAGES.some((page) => page.id === id)));
 
 const here = () => ({ path: location.pathname.replace(/(.)\/$/, "$1"), query: new URLSearchParams(location.search) });

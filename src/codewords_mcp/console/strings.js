@@ -5,7 +5,7 @@ export const PRODUCT = "codewords";
 
 export const PAGE_NAMES = /** @type {Record<string, string>} */ ({
   home: "Home", inbox: "Inbox", runs: "Runs", workflows: "Workflows", drafts: "Drafts", schedules: "Schedules",
-  templates: "Templates", services: "Services", integrations: "Integrations", api: "API", secrets: "Secrets", usage: "Usage",
+  templates: "Templates", services: "Services", integrations: "Integrations", api: "API", secrets: "Secrets", usage: "Usage", members: "Members",
   settings: "Settings",
 });
 

@@ -1,5 +1,5 @@
 // The English sentences of services, integrations and the API explorer, loaded with them.
-import { count, plural } from "./format.js";
+import { plural } from "./format.js";
 
 export const services = {
   headline: (/** @type {number} */ n) => (n ? `${plural(n, "service")} for workflows` : "No services"), search: "Search services", none: "No service has these words.", clear: "Show all services", toApi: "API explorer",
@@ -15,7 +15,7 @@ export const api = {
   example: "Fill in the example", file: "Or send a file",
   send: (/** @type {string} */ line) => `Send ${line}`, ask: (/** @type {string} */ summary) => `${summary}?`, asks: "This is sent now, for real:", keep: "Don't send it", sending: "Waiting for the answer", stop: "Stop", stopped: "Stopped: this is what came until then.",
   credential: (/** @type {string} */ names) => `It acts with ${names}, whose provider may charge for each call.`, models: "It asks a model, which costs what its provider charges; budgets in Usage bound it.", cost: "Cost", run: "Run", took: "Took",
-  headers: (/** @type {number} */ n) => plural(n, "header"), request: "The same request elsewhere", requestLead: "Programs need a key, made in Settings; its value stands in no snippet.", hidden: "THE_VALUE", size: "Size", again: "send it",
+  headers: (/** @type {number} */ n) => plural(n, "header"), request: "The same request elsewhere", requestLead: "Programs need a key, made in Members; its value stands in no snippet.", hidden: "THE_VALUE", size: "Size", again: "send it",
 };
 
 export const integrations = {
@@ -31,10 +31,4 @@ export const integrations = {
 export const triggers = {
   title: "Slack and WhatsApp", none: "Nothing listens. A workflow registers itself.", services: "See the trigger services", columns: { workflow: "Workflow", listens: "Listens to", last: "Last event", state: "State", actions: "" },
   every: "every event", channel: (/** @type {string} */ name) => `in ${name}`, never: "nothing yet", byAddress: "at its address", kinds: /** @type {Record<string, string>} */ ({ slack: "Slack", whatsapp: "WhatsApp" }),
-};
-
-export const members = {
-  title: "Members", columns: { owner: "Owner", role: "Role", keys: "Keys", used: "Last used", actions: "" }, admin: "admin", user: "user", keys: (/** @type {number} */ valid, /** @type {number} */ ended) => (ended ? `${count(valid)} valid, ${count(ended)} ended` : `${count(valid)} valid`), never: "never",
-  lead: "Everybody with a key of their own. Workflows, runs and secrets belong to their owner, and nobody else sees them.", revoke: (/** @type {string} */ owner) => `Revoke all keys of ${owner}`, revokeShort: "Revoke all", revokeTitle: (/** @type {string} */ owner) => `Revoke all keys of ${owner}?`,
-  revokeLead: (/** @type {number} */ n) => `${plural(n, "key")} ${n === 1 ? "is" : "are"} refused from now on. Workflows, runs and secrets stay.`, keep: "Keep them", none: "Only this home's own key exists. Make a key for whoever should use this runtime too.",
 };

@@ -48,13 +48,10 @@ export const secrets = {
 };
 
 export const settings = {
-  works: "Everything works", problems: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "needs" : "need"} attention`, health: "Health", isolation: "Isolation", hosts: "Chat hosts", keys: "Keys", agreements: "Agreements", chrome: "Your Chrome", session: "This browser", browsers: "Browsers signed in",
-  facts: { version: "Version", home: "Home", address: "Address", store: "Database", free: "Free on disk", workflows: "Workflows", runs: "Runs kept", recordings: "Recordings", providers: "Model providers", consent: "Agreed to by" }, noProviders: "none has a key", signOut: "Sign out",
-  sessionsLead: "A session ends 12 hours after its browser signed in, and two hours after its last use.", unknownBrowser: "A browser", began: "signed in", lastUsed: "last used", opened: "Pages open of", end: "End this session", endOf: (/** @type {string} */ name) => `End this session: ${name}`, endOthers: "End all others",
-  hostsLead: "Add this to a chat host; it then deploys and runs workflows here.", noKeys: "Keys are for programs that call this runtime. Browsers and chat hosts on this machine need none.", notAdmin: "Keys are made by an admin.", audit: "Audit trail: who did what, from where",
-  keyColumns: { prefix: "Key", owner: "Owner", kind: "Kind", scopes: "May", created: "Made", used: "Last used", actions: "" }, everything: "everything", never: "never", revoked: "revoked", revoke: (/** @type {string} */ prefix) => `Revoke ${prefix}…`, revokeShort: "Revoke", addKey: "Make a key", owner: "Owner", admin: "Admin key", readOnly: "Only read",
-  makeKey: (/** @type {string} */ owner) => `Make a key for ${owner}`, once: "Copy it now: it is shown once.", noAgreements: "You have agreed to no workflow of another owner.", withdraw: (/** @type {string} */ name) => `Withdraw the agreement to ${name}`, withdrawShort: "Withdraw", agreedAt: "agreed", pair: "Pair your Chrome", forget: "Forget this Chrome",
-  revokeTitle: "Revoke this key?", revokeLead: "Programs that use it are refused from now on.", keep: "Keep it",
+  works: "Everything works", problems: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "needs" : "need"} attention`, health: "Health", isolation: "Isolation", hosts: "Chat hosts", agreements: "Agreements", chrome: "Your Chrome",
+  facts: { version: "Version", home: "Home", address: "Address", store: "Database", free: "Free on disk", workflows: "Workflows", runs: "Runs kept", recordings: "Recordings", providers: "Model providers", consent: "Agreed to by" }, noProviders: "none has a key",
+  hostsLead: "Add this to a chat host; it then deploys and runs workflows here.", audit: "Audit trail: who did what, from where", access: "Members, keys and sessions",
+  noAgreements: "You have agreed to no workflow of another owner.", withdraw: (/** @type {string} */ name) => `Withdraw the agreement to ${name}`, withdrawShort: "Withdraw", agreedAt: "agreed", pair: "Pair your Chrome", forget: "Forget this Chrome",
   snippets: /** @type {[string, (url: string) => string][]} */ ([
     ["Claude Code", () => "claude mcp add --scope user codewords -- codewords-mcp"],
     ["Claude Desktop, Cursor and others", () => '{\n  "mcpServers": {\n    "codewords": { "command": "codewords-mcp" }\n  }\n}'],

@@ -57,7 +57,7 @@ export const reach = {
 };
 
 export const use = {
-  lead: "The same call from elsewhere. Programs need a key, made in Settings.", curl: "Terminal", python: "Python", chat: "In a chat", copy: (/** @type {string} */ of) => `Copy: ${of}`, fill: "With other input", sayRoute: (/** @type {string} */ route) => `, route ${route}`, say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
+  lead: "The same call from elsewhere. Programs need a key, made in Members.", curl: "Terminal", python: "Python", chat: "In a chat", copy: (/** @type {string} */ of) => `Copy: ${of}`, fill: "With other input", sayRoute: (/** @type {string} */ route) => `, route ${route}`, say: (/** @type {string} */ name, /** @type {string} */ id) => `Run the workflow “${name}” (${id})`, sayWith: (/** @type {string} */ input) => ` with this input: ${input}`,
 };
 
 export const templates = {

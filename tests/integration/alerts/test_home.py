@@ -129,7 +129,7 @@ async def test_a_key_that_expires_soon_is_told_until_it_is_revoked(tmp_path: Pat
         await runtime.keys.create(ADMIN, expires_in=3600)
     async with open_runtime(home) as runtime:
         alert = await alert_of(runtime, "key_expiring")
-        assert (soon.prefix in alert.title, alert.path) == (True, "/console/settings")
+        assert (soon.prefix in alert.title, alert.path) == (True, "/console/members")
         told = await runtime.alerts.list(ADMIN)
         assert [found.kind for found in told] == ["key_expiring"]
         await runtime.keys.revoke(ADMIN, soon.id)

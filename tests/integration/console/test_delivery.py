@@ -34,6 +34,7 @@ def test_all_pages_load_each_script_once_and_no_more_than_is_counted(console: Co
         "/console/drafts/new": ["draft.js", "draft_parts.js", "editor.js", "vendor/codemirror.js"],
         "/console/usage": ["charts.js"],
         "/console/audit": ["audit.js"],
+        "/console/members": ["members.js"],
     }
     assert {"app.js", *(name for wanted in visits.values() for name in wanted)} <= set(served())
     loaded: dict[str, int] = {}

@@ -46,10 +46,10 @@ def _runs(console: Console) -> int:
 def test_members_are_listed_and_all_keys_of_one_are_revoked(console: Console) -> None:
     for kind in ("admin", "user"):
         console.served.call("POST", "/keys", {"owner": "ann<i>", "kind": kind})
-    console.open("/console/settings")
+    console.open("/console/members")
     console.sees("main td", "ann<i>")
     console.sees("main td", "2 valid")
-    console.sees("main td[data-label=Role]", "admin")
+    console.sees("main td[data-label='Keys may']", "everything")
     console.click("main button[aria-label='Revoke all keys of ann<i>']")
     console.sees("dialog", "2 keys are refused from now on.")
     console.click("dialog button.danger", "Revoke all keys of ann<i>")

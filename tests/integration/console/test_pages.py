@@ -25,6 +25,7 @@ PAGES = (
     "/console/secrets",
     "/console/usage",
     "/console/settings",
+    "/console/members",
 )
 
 

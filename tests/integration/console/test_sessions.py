@@ -36,14 +36,14 @@ def test_one_browser_ends_the_session_of_another_whose_page_stays(console: Conso
         lost.value("document.querySelector('main textarea').focus()")
         lost.do("Input.insertText", text="half an input")
 
-        console.open("/console/settings")
+        console.open("/console/members")
         console.sees(".tag", "This browser")
         console.sees("main", "Chrome on Linux")
         run_id = console.run()
         console.open("/console/runs")
         console.waits(f"document.querySelector('[data-row=\"{run_id}\"]')")
 
-        console.open("/console/settings")
+        console.open("/console/members")
         console.click("main button", "End this session")
         other.sees(".banner", "You are signed out")
         assert "half an input" in lost.value("document.querySelector('main textarea').value")

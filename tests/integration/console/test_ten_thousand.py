@@ -24,7 +24,7 @@ ROWS = 100
 """Rows of one list in the document at first, at the most."""
 EMPTY = (
     "/console", "/console/runs", "/console/workflows", "/console/drafts", "/console/inbox", "/console/schedules",
-    "/console/secrets", "/console/usage", "/console/settings",
+    "/console/secrets", "/console/usage", "/console/settings", "/console/members",
 )  # fmt: skip
 FULL = {
     "/console": "h2",
@@ -32,7 +32,7 @@ FULL = {
     "/console/workflows": ".workflow-rows > li",
     "/console/schedules": ".table-box tbody tr",
     "/console/secrets": ".table-box tbody tr",
-    "/console/settings": ".table-box tbody tr",
+    "/console/members": ".table-box tbody tr",
     "/console/usage": "h2",
     "/console/inbox": "h1",
 }

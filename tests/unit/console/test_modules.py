@@ -23,9 +23,12 @@ from tests.unit.console.modules import (
 LINES = 200
 SHELL_BYTES = 43_000
 """Bytes that a browser loads for a run, each file compressed by itself as it is served."""
-ALL_BYTES = 125 * 1024
-"""All pages without the editor. 120 KB were full before the page of the audit trail (design note 088, 4 KB) and the charts of a workflow
-(1 KB), which are chunks of their own that only their readers load. Brotli would save 13 KB, and is a dependency that was given up."""
+EVERYDAY_BYTES = 120 * 1024
+"""All pages without the editor and without those that are opened rarely (design note 062)."""
+RARE = {"audit.js", "members.js"}
+"""Pages that are opened rarely, each a file of its own that no other page loads."""
+RARE_BYTES = 9_000
+"""What such a page adds."""
 WHEEL_BYTES = 500_000
 """What the console adds to the wheel, which holds each file compressed by itself."""
 MARKUP = re.compile(
@@ -93,8 +96,13 @@ def test_each_page_is_small_and_a_few_files() -> None:
 
 
 @pytest.mark.requirement("console:small")
-def test_all_of_the_console_without_the_editor_is_small() -> None:
-    assert _compressed(name for name in served() if not _is_of_editor(name)) <= ALL_BYTES
+def test_all_everyday_pages_are_small_and_those_opened_rarely_add_little() -> None:
+    rare = {name: served_bytes(name) for name in RARE}
+    assert {name: size for name, size in rare.items() if size > RARE_BYTES} == {}
+    everyday = {name for name in served() if not _is_of_editor(name)} - RARE
+    assert _compressed(everyday) <= EVERYDAY_BYTES
+    pages = (path for path in (CONSOLE / "pages").glob("*.js") if path.name not in RARE)
+    assert not RARE & served_with(*_SHELL, *pages)
 
 
 @pytest.mark.requirement("console:small", "console:editor-bundle")

@@ -1,12 +1,10 @@
-// Settings: whether everything works, chat hosts, keys, agreements, the person's Chrome, and the browsers that are signed in.
+// Settings: whether everything works, chat hosts, agreements, and the person's Chrome.
 import { get } from "../api.js";
 import { bytes, count } from "../format.js";
 import { PAGE_NAMES } from "../strings.js";
 import { settings as words } from "../strings_pages.js";
 import { html } from "../ui.js";
 import { AlertSettings } from "../parts/alert_settings.js";
-import { AccessKeys } from "../parts/access_keys.js";
-import { Browsers } from "../parts/browsers.js";
 import { Agreements, OwnChrome } from "../parts/personal.js";
 import { Problem, useResource } from "../parts/resource.js";
 import { Copy, Text, useTitle } from "../parts/text.js";
@@ -21,9 +19,8 @@ export default function Settings() {
     ${problems.map((/** @type {any} */ problem) => html`<${Problem} error=${typeof problem === "string" ? { message: problem } : { message: problem.sentence ?? problem.message, hint: problem.fix ?? problem.hint }} />`)}
     <div class="tiles">
       <div><${Health} status=${data} /><${Hosts} url=${data.base_url} /><${AlertSettings} /></div>
-      <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /><${Browsers} /></div>
-    </div>
-    <${AccessKeys} />`;
+      <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /></div>
+    </div>`;
 }
 
 /** @param {{status: any}} properties */
@@ -40,7 +37,7 @@ function Health({ status }) {
   return html`<section class="card"><header><h2>${words.health}</h2></header>
     <dl class="pairs">${facts.map(([name, value]) => html`<dt>${name}</dt><dd><${Text} of=${value} /></dd>`)}</dl>
     <p class="dim"><${Text} of=${status.availability?.sentence ?? ""} /></p>
-    <p><a href="/console/audit">${words.audit}</a></p></section>`;
+    <p><a href="/console/members">${words.access}</a></p><p><a href="/console/audit">${words.audit}</a></p></section>`;
 }
 
 /** @param {{sandbox: any}} properties */

@@ -255,7 +255,7 @@ _PAGES: Mapping[str, str] = {
     "budget_low": "/console/usage",
     "budget_spent": "/console/usage",
     "delivery_failed": "/console/schedules",
-    "key_expiring": "/console/settings",
+    "key_expiring": "/console/members",
     "secret_expiring": "/console/secrets",
 }
 
