@@ -1,4 +1,4 @@
-"""`codewords members list | invite | add-service | role | remove`, and `codewords sessions list | revoke`."""
+"""`codewords members list | invite | add-service | role | remove | passkeys`, and `codewords sessions list | revoke`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codewords_mcp.cli import _output
+from codewords_mcp.cli import _output, passkeys
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="People who share this home, and service accounts. A home without members is one person's, who signs in nowhere.",
 )
+app.add_typer(passkeys.app, name="passkeys")
 sessions_app = typer.Typer(no_args_is_help=True, help="Browsers that are signed in.")
 _ROLES = ", ".join(f"`{role}`" for role in ROLES)
 Name = Annotated[
@@ -111,8 +112,8 @@ def remove(name: Name, as_json: AsJson = False) -> int:
         _output.print_json(removed)
     else:
         _output.line(
-            f"{removed['name']} is removed. Ended: {removed['keys']} keys, {removed['sessions']} sessions, "
-            f"{removed['questions']} questions that waited for an agreement."
+            f"{removed['name']} is removed. Ended: {removed['keys']} keys, {removed['passkeys']} passkeys, "
+            f"{removed['sessions']} sessions, {removed['questions']} questions that waited for an agreement."
         )
     return OK
 

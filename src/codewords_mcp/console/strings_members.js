@@ -10,7 +10,7 @@ export const members = {
   newLink: (/** @type {string} */ name) => `Make a sign-in link for ${name}`, newLinkShort: "Sign-in link", newLinkLead: "It signs a browser in, once, and takes the place of an earlier link.",
   change: (/** @type {string} */ name) => `Change role of ${name}`, changeShort: "Change role", give: (/** @type {string} */ name, /** @type {string} */ role) => `Make ${name} ${role}`, changeLead: "It counts from the next request on, also for keys and sessions.", keepRole: "Keep the role",
   remove: (/** @type {string} */ name) => `Remove ${name}`, removeShort: "Remove", removeTitle: (/** @type {string} */ name) => `Remove ${name}?`, keep: "Keep the member", counting: "Looking for keys and sessions …",
-  ends: (/** @type {number} */ keys, /** @type {number} */ sessions) => `${plural(keys, "key")} and ${plural(sessions, "session")} end at once, and sign-in links.`, asked: "Questions that wait for an agreement are asked anew.", stays: "Workflows, runs, schedules, triggers and secrets stay and go on: they are the home's.", secrets: "Change the secrets that this member knew.",
+  ends: (/** @type {number} */ keys, /** @type {number} */ sessions) => `${plural(keys, "key")} and ${plural(sessions, "session")} end at once, with passkeys and sign-in links.`, asked: "Questions that wait for an agreement are asked anew.", stays: "Workflows, runs, schedules, triggers and secrets stay and go on: they are the home's.", secrets: "Change the secrets that this member knew.",
   roles: /** @type {[string, string][]} */ ([
     ["viewer", "Sees workflows, runs, logs and costs, and changes nothing."],
     ["runner", "Also runs and cancels workflows, and answers the questions that runs ask."],
@@ -23,6 +23,13 @@ export const members = {
 export const sessions = {
   title: "Browsers signed in", lead: "A session ends 12 hours after its browser signed in, and two hours after its last use.", here: "This browser", unknown: "A browser", began: "signed in", used: "last used", opened: "Pages open of", of: (/** @type {string} */ browser, /** @type {string} */ name) => `${browser} of ${name}`,
   end: "End this session", endOf: (/** @type {string} */ name) => `End this session: ${name}`, endOthers: "End my others", signOut: "Sign out",
+};
+
+export const passkeys = {
+  title: "Passkeys", lead: "A passkey signs you in by a fingerprint, a face or a PIN, where no assistant and no copy of a page can.", of: "of", at: (/** @type {string} */ site) => `at ${site}`, added: "added", used: "last used", unused: "never used",
+  add: "Add a passkey", addTitle: "Add a passkey", addLead: "Your browser or phone makes it next, and asks who you are.", name: "Name", example: "My laptop", make: "Make the passkey", renameShort: "Rename", rename: (/** @type {string} */ name) => `Rename ${name}`,
+  revokeShort: "Revoke", revoke: (/** @type {string} */ name) => `Revoke ${name}`, revokeTitle: (/** @type {string} */ name) => `Revoke ${name}?`, revokeLead: "Nobody signs in by it any more. Sessions go on.", keep: "Keep it",
+  old: "This browser is too old for passkeys.", known: "This device has a passkey of yours already.", failed: "The browser made no passkey. It was not confirmed, or took too long.",
 };
 
 export const keys = {

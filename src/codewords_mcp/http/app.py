@@ -24,7 +24,7 @@ from codewords_mcp.http.middleware.workflow_origins import OriginRouter, Workflo
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.openid import OpenIdIssuer
 from codewords_mcp.http.operations import HttpOperation
-from codewords_mcp.http.pages import answer, console, join, openid, sign_in
+from codewords_mcp.http.pages import answer, console, join, openid, passkey, sign_in
 from codewords_mcp.http.pages import consent as consent_page
 from codewords_mcp.http.pages import login as login_page
 from codewords_mcp.http.pages import question as question_page
@@ -52,6 +52,7 @@ from codewords_mcp.http.routes import (
     members,
     metrics,
     oauth,
+    passkeys,
     published,
     questions,
     quotas,
@@ -130,7 +131,8 @@ def operations() -> tuple[HttpOperation, ...]:
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *triggers.OPERATIONS,
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *join.OPERATIONS, *openid.OPERATIONS, *members.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
+        *passkey.OPERATIONS, *sign_in.OPERATIONS, *join.OPERATIONS, *openid.OPERATIONS, *members.OPERATIONS,
+        *passkeys.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *audit.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip

@@ -29,6 +29,7 @@ OPENED = "codewords.opened"
 SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
 HAS_ISSUER = "codewords.has_issuer"
+HAS_PASSKEYS = "codewords.has_passkeys"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
 SANDBOX = "sandbox"
@@ -40,9 +41,9 @@ the scope's `state`, the id of the sandbox that a connection comes from; `PERSON
 whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `OPENED` the
 OpenRequest that ends with its right, None where nobody can take that away; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
-runtime can open one on its desktop; `HAS_ISSUER` whether people sign in at an OpenID Connect issuer;
-`OPERATION` the AuditedOperation that the audit trail names; `WORKFLOW_LABEL` the name of the workflow whose own origin this is,
-None on the runtime's."""
+runtime can open one on its desktop; `HAS_ISSUER` whether people sign in at an OpenID Connect issuer; `HAS_PASSKEYS` whether by
+passkeys; `OPERATION` the AuditedOperation that the audit trail names; `WORKFLOW_LABEL` the name of the workflow whose own
+origin this is, None on the runtime's."""
 
 
 @dataclass(frozen=True, slots=True)

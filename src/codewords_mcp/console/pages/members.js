@@ -7,6 +7,7 @@ import { html } from "../ui.js";
 import { AccessKeys } from "../parts/access_keys.js";
 import { Browsers } from "../parts/browsers.js";
 import { MemberList } from "../parts/member_list.js";
+import { Passkeys } from "../parts/passkeys.js";
 import { changesOf, Problem, useResource } from "../parts/resource.js";
 import { useTitle } from "../parts/text.js";
 
@@ -27,6 +28,7 @@ export default function Members() {
     <${Problem} error=${error} retry=${reload} />
     ${members && html`<${MemberList} me=${me.member} members=${members} onChange=${reload} />`}
     <${Browsers} />
+    ${me.owner === "local" && (me.member || members) && html`<${Passkeys} me=${me.member} />`}
     ${me.kind === "admin" && html`<${AccessKeys} members=${members ?? []} />`}`;
 }
 

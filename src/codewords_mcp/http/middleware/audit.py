@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _NAMED: Final = frozenset(
     {
         "service_id", "run_id", "draft_id", "schedule_id", "trigger_id", "webhook_id", "delivery_id", "key_id", "alert_id",
-        "replay_id", "session_id", "member_id", "name", "app", "account", "scope", "tool",
+        "replay_id", "session_id", "member_id", "passkey_id", "name", "app", "account", "scope", "tool",
     }
 )  # fmt: skip
 """Parameters of paths that an entry names. Others can be secret: tokens, nonces and addresses of webhooks."""
-_SIGN_INS: Final = frozenset({"/sign-in", "/oidc/callback"})
+_SIGN_INS: Final = frozenset({"/sign-in", "/sign-in/passkey", "/oidc/callback"})
 
 
 class AuditedRequests:

@@ -16,7 +16,16 @@ from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.hosts import Trust
 from codewords_mcp.http.middleware.session_cookies import direct_peer, renewing, session_token
 from codewords_mcp.http.pages import sorry
-from codewords_mcp.http.state import CALLER, ERROR_PAGE, HAS_ISSUER, OPENS_PAGES, PERSON, SELF, SESSION
+from codewords_mcp.http.state import (
+    CALLER,
+    ERROR_PAGE,
+    HAS_ISSUER,
+    HAS_PASSKEYS,
+    OPENS_PAGES,
+    PERSON,
+    SELF,
+    SESSION,
+)
 from codewords_mcp.runtime.auth.sessions import SignedIn
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -45,8 +54,7 @@ class PageGuard:
         """Serve one request. Raises Forbidden for a form of another page, Unauthenticated where nobody is signed in."""
         if scope["type"] == "http" and is_form_page(scope["path"]):
             scope[SELF] = origin = self._trust.own_origin(scope)
-            scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
-            scope[HAS_ISSUER] = self._runtime.settings.oidc_issuer is not None
+            _name_sign_ins(scope, self._runtime)
             # A person looks at these routes, so errors are pages too, before a route sets its
             # own.
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
@@ -75,8 +83,7 @@ class PageSessionGuard:
         in on.
         """
         scope[SELF] = self._trust.own_origin(scope)
-        scope[OPENS_PAGES] = self._runtime.sessions.opens_pages
-        scope[HAS_ISSUER] = self._runtime.settings.oidc_issuer is not None
+        _name_sign_ins(scope, self._runtime)
 
         if scope["method"] in READING:
             found = await session_of(scope, self._runtime)
@@ -111,6 +118,13 @@ class PageSessionGuard:
 
         scope[CALLER] = found.caller
         return found
+
+
+def _name_sign_ins(scope: Scope, runtime: Runtime) -> None:
+    """Put the ways to sign in here into the scope, for the page that asks for one."""
+    scope[OPENS_PAGES] = runtime.sessions.opens_pages
+    scope[HAS_ISSUER] = runtime.settings.oidc_issuer is not None
+    scope[HAS_PASSKEYS] = runtime.passkeys.are_offered
 
 
 async def session_of(scope: Scope, runtime: Runtime) -> SignedIn | None:

@@ -15,6 +15,7 @@ from codewords_mcp.runtime.auth.sessions import SignedIn
 
 _COOKIE = "codewords_session"
 _PAGE_COOKIE = "codewords_page"
+_ATTEMPT_COOKIE = "codewords_passkey"
 _TIMELY = 30.0
 """Seconds in which an answer may begin that brings the next token: a later one could bring one that is spent."""
 
@@ -50,6 +51,16 @@ def set_cookie(origin: str, token: str, seconds: int) -> bytes:
 def set_page_cookie(origin: str, token: str, seconds: int) -> bytes:
     """The same for a workflow's own page, at its origin."""
     return _header(cookie_name(origin, _PAGE_COOKIE), origin, token, seconds)
+
+
+def set_attempt_cookie(origin: str, secret: str, seconds: int) -> bytes:
+    """The same for a browser that signs in by a passkey, until it has."""
+    return _header(cookie_name(origin, _ATTEMPT_COOKIE), origin, secret, seconds)
+
+
+def attempt_secret(scope: Scope) -> str:
+    """The secret of the sign-in by a passkey that a browser has begun; "" likewise."""
+    return only_value(scope, cookie_name(scope[SELF], _ATTEMPT_COOKIE))
 
 
 def _header(name: str, origin: str, token: str, seconds: int) -> bytes:

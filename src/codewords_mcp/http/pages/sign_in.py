@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,11 +14,10 @@ from codewords_mcp.errors import (
     BodyTooLarge,
     CodewordsError,
     Forbidden,
-    InvalidInput,
     TooBusy,
     Unauthenticated,
 )
-from codewords_mcp.http.bodies import Body, read_body, read_bytes
+from codewords_mcp.http.bodies import Body, read_body, read_bytes, read_form
 from codewords_mcp.http.middleware.session_cookies import (
     browser_of,
     direct_peer,
@@ -31,6 +30,7 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import (
     ERROR_PAGE,
     HAS_ISSUER,
+    HAS_PASSKEYS,
     OPENS_PAGES,
     PERSON,
     SELF,
@@ -123,7 +123,7 @@ async def redeem(request: Request) -> Response:
 
 async def type_key(request: Request) -> Response:
     """Sign in by a key."""
-    fields = await _fields(request)
+    fields = await read_form(request, _MAX_FORM, _too_large)
     path = checked_path(fields.get("to", "/"))
     request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
     key = fields.get("key", "").strip()
@@ -146,7 +146,7 @@ async def type_key(request: Request) -> Response:
 
 async def open_here(request: Request) -> Response:
     """Let the runtime open the page in the browser of its own desktop, signed in."""
-    fields = await _fields(request)
+    fields = await read_form(request, _MAX_FORM, _too_large)
     path = checked_path(fields.get("to", "/"))
     request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
     if not await runtime(request.scope).sessions.open_page(HOME_OWNER, path):
@@ -202,8 +202,10 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
                 "<p>The runtime opens this page again in the browser of its own desktop, signed in.</p>"
             )
 
+        query = urlencode({"to": to})
+        if scope.get(HAS_PASSKEYS):
+            here = f'<p><a class="button" href="/sign-in/passkey?{escape(query)}">Sign in by a passkey</a></p>{here}'
         if scope.get(HAS_ISSUER):
-            query = urlencode({"to": to})
             here = f'<p><a class="button" href="/oidc/sign-in?{escape(query)}">Sign in with your account</a></p>{here}'
 
         quiet = ' class="quiet"' if here else ""
@@ -277,15 +279,6 @@ async def with_session(request: Request, token: str, path: str) -> Response:
 
 def _set_cookie(reply: Response, scope: Scope, token: str, seconds: int) -> None:
     reply.raw_headers.append((b"set-cookie", set_cookie(scope[SELF], token, seconds)))
-
-
-async def _fields(request: Request) -> dict[str, str]:
-    data = await read_bytes(request, _MAX_FORM, _too_large)
-    try:
-        fields = parse_qs(data.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=3)
-    except ValueError:
-        raise InvalidInput("The form did not arrive whole.", hint="Open the page again.") from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _too_large(_limit: int) -> BodyTooLarge:

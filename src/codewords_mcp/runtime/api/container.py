@@ -24,6 +24,8 @@ from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.desktop import Desktop
 from codewords_mcp.runtime.auth.members import Members
 from codewords_mcp.runtime.auth.one_time_links import LIFETIME, Links
+from codewords_mcp.runtime.auth.passkey_ceremonies import Ceremonies
+from codewords_mcp.runtime.auth.passkeys import Passkeys
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.auth.sessions import PageSessions
 from codewords_mcp.runtime.authoring.drafts import Drafts
@@ -164,6 +166,7 @@ class Container:
         self.page_sessions = PageSessions(database, self.keyring)
         self.open_requests = OpenRequests(self.keyring, self.page_sessions, self.events)
         self.members = Members(database, self.keyring)
+        self.passkeys = Passkeys(database, Ceremonies(self.keys.current.derive("passkeys").hex()))
         self.desktop = Desktop(settings.open_browser)
 
         self._vault = Vault(self.keys.current, self.keys.older)

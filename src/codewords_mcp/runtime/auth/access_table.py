@@ -53,7 +53,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "open", (),
         "POST /sign-in", "POST /sign-in/here", "GET /sign-in/{token}", "POST /sign-in/{token}", "POST /sign-out",
-        "GET /oidc/sign-in", "GET /oidc/callback",
+        "GET /oidc/sign-in", "GET /oidc/callback", "GET /sign-in/passkey", "POST /sign-in/passkey",
     ),
     # Where something is agreed, typed or connected, by the owner whose page it is.
     Rule("http", "GET /approvals/{token}", "page", member_scopes=("run",)),
@@ -99,8 +99,16 @@ HTTP: tuple[Rule, ...] = (
     # A member's own account, whatever the role. A key that is no member's needs what it always needed.
     *(
         Rule("http", name, "user", ("write",), "writes", member_scopes=())
-        for name in ("POST /sign-ins", "DELETE /sessions/{session_id}")
+        for name in (
+            "POST /sign-ins", "DELETE /sessions/{session_id}", "PUT /passkeys/{passkey_id}", "DELETE /passkeys/{passkey_id}",
+        )
     ),
+    # The challenge is bound to a session of the console.
+    *(
+        Rule("http", name, "user", ("write",), "writes", by_person=True, member_scopes=())
+        for name in ("POST /passkeys/options", "POST /passkeys")
+    ),
+    Rule("http", "GET /passkeys", "user", ("read",), member_scopes=()),
     Rule("http", "GET /sessions", "user", ("read",), member_scopes=()),
     Rule("http", "GET /me", "user", ("read",), member_scopes=()),
     Rule("http", "POST /workflows/{service_id}/page", "user", ("write",), "writes", member_scopes=("run",)),

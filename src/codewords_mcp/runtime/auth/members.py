@@ -203,7 +203,11 @@ class Members:
         self._keyring.forget_member(row["id"])
         self.on_change()
         return RemovedMember(
-            name=row["name"], keys=ended.keys, sessions=ended.sessions, questions=ended.questions
+            name=row["name"],
+            keys=ended.keys,
+            sessions=ended.sessions,
+            passkeys=ended.passkeys,
+            questions=ended.questions,
         )
 
     def _info(self, row: MemberRow) -> MemberInfo:

@@ -30,11 +30,12 @@ class Invitation(Model):
 
 
 class RemovedMember(Model):
-    """Everything that ended with a member: `keys`, `sessions`, and `questions` that waited for an answer."""
+    """Everything that ended with a member: `keys`, `sessions`, `passkeys`, and `questions` that waited for an answer."""
 
     name: str
     keys: int
     sessions: int
+    passkeys: int
     questions: int
 
 

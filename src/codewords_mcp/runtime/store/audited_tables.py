@@ -79,6 +79,10 @@ AUDITED: Final = {
             state="created_at joined_at invite_hash invited_until",
         ),
         _audited(
+            "passkey", tables.passkeys, "id member name rp_id", "digest credential_id public_key",
+            state="sign_count created_at used_at",
+        ),
+        _audited(
             "secret", tables.secrets, "owner name rule source expires_at", "ciphertext", state="key_id created_at updated_at"
         ),
         _audited(

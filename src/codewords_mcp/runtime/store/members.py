@@ -11,7 +11,7 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER, HomeMember, Role
 from codewords_mcp.runtime.store import advisory_locks, service_values
 from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import MemberRow
-from codewords_mcp.runtime.store.tables import keys, links, members
+from codewords_mcp.runtime.store.tables import keys, links, members, passkeys
 
 
 class EndedAccess(NamedTuple):
@@ -19,6 +19,7 @@ class EndedAccess(NamedTuple):
 
     keys: int
     sessions: int
+    passkeys: int
     questions: int
 
 
@@ -102,12 +103,13 @@ def other_owners(connection: Connection, member_id: str) -> int:
 def remove(
     connection: Connection, member_id: str, session_space: tuple[str, str, str], at: int
 ) -> EndedAccess:
-    """Remove a member with keys, sessions, and every question that waits for a person's agreement.
+    """Remove a member with keys, passkeys, sessions, and every question that waits for a person's agreement.
 
     `session_space` names where sessions are stored, and the field of their JSON that holds the member's id.
     """
     live_keys = (keys.c.member == member_id) & keys.c.revoked.is_(False)
     ended_keys = connection.execute(update(keys).where(live_keys).values(revoked=True)).rowcount
+    ended_passkeys = connection.execute(delete(passkeys).where(passkeys.c.member == member_id)).rowcount
     owner, space, name = session_space
     ended = [
         row["key"]
@@ -121,7 +123,7 @@ def remove(
     open_ones = (links.c.kind == "consent") & (links.c.owner == HOME_OWNER)
     questions = connection.execute(delete(links).where(open_ones)).rowcount
     connection.execute(delete(members).where(members.c.id == member_id))
-    return EndedAccess(ended_keys, len(ended), questions)
+    return EndedAccess(ended_keys, len(ended), ended_passkeys, questions)
 
 
 def _one(connection: Connection, condition: ColumnElement[bool]) -> MemberRow | None:

@@ -50,6 +50,21 @@ class MemberRow(TypedDict):
     invited_until: int | None
 
 
+class PasskeyRow(TypedDict):
+    """A passkey of a member. `digest` is of the credential's id."""
+
+    id: str
+    member: str
+    name: str
+    rp_id: str
+    digest: str
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+    created_at: int
+    used_at: int | None
+
+
 class SecretRow(TypedDict):
     """A sealed secret. `rule` is a host rule, None for a plain one. With `source`, a reference, that is what is sealed.
 

@@ -10,6 +10,7 @@ from codewords_mcp.runtime.store.tables.access import (
     login_sessions,
     logins,
     members,
+    passkeys,
     secrets,
 )
 from codewords_mcp.runtime.store.tables.alerts import (
@@ -92,6 +93,7 @@ __all__ = [
     "model_reservations",
     "outbox",
     "owner_quotas",
+    "passkeys",
     "published",
     "question_messages",
     "recorded_bodies",

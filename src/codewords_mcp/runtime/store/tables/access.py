@@ -53,6 +53,23 @@ members = Table(
 )
 """Members of the home. `subject` is a digest of issuer and subject of who signs in elsewhere."""
 
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("member", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("rp_id", String(253), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index("ix_passkeys_member", "member"),
+)
+"""Passkeys of members. `digest` is of the credential's id, `rp_id` the host name that it is for, `public_key` a COSE key."""
+
 secrets = Table(
     "secrets",
     metadata,

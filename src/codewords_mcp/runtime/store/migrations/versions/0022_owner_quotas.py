@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0022_owner_quotas"
-down_revision = "0020_secret_ends"
+down_revision = "0021_passkeys"
 branch_labels = None
 depends_on = None
 
