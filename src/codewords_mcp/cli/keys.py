@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._times import to_minute
 from codewords_mcp.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Json
+
+Own = Annotated[bool, typer.Option("--own", help="Of your own account, as a member who is no admin.")]
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="API keys of this runtime.")
 
 
@@ -58,10 +62,14 @@ def create(
             show_default=False,
         ),
     ] = None,
+    own: Own = False,
     as_json: AsJson = False,
 ) -> int:
     """Make a key and print it, once: it is kept hashed. `codewords budgets set key` limits what it may spend."""
     kind, scopes = _scope(scope)
+    if own:
+        return _create_own(scopes, expires_in, as_json=as_json)
+
     body = {
         "kind": kind,
         "scopes": scopes,
@@ -78,6 +86,19 @@ def create(
             "POST", "/keys", body={key: value for key, value in body.items() if value is not None}
         )
 
+    return _show(made, as_json=as_json)
+
+
+def _create_own(scopes: list[str] | None, expires_in: float | None, *, as_json: bool) -> int:
+    body = {"scopes": scopes, "expires_in": expires_in}
+    with connect() as client:
+        made = client.record(
+            "POST", "/me/keys", body={key: value for key, value in body.items() if value is not None}
+        )
+    return _show(made, as_json=as_json)
+
+
+def _show(made: Json, *, as_json: bool) -> int:
     if as_json:
         _output.print_json(made)
     else:
@@ -88,10 +109,10 @@ def create(
 
 
 @app.command("list")
-def list_keys(as_json: AsJson = False) -> int:
+def list_keys(own: Own = False, as_json: AsJson = False) -> int:
     """List the keys, without their text."""
     with connect() as client:
-        items = client.items("/keys")
+        items = client.items("/me/keys" if own else "/keys")
     if as_json:
         _output.print_json(items)
         return OK
@@ -120,11 +141,12 @@ def revoke(
             metavar="ID", help="The key's id, as `codewords keys list` shows it.", show_default=False
         ),
     ],
+    own: Own = False,
     as_json: AsJson = False,
 ) -> int:
     """Make a key invalid from now on."""
     with connect() as client:
-        client.call("DELETE", f"/keys/{part(key_id)}")
+        client.call("DELETE", f"/me/keys/{part(key_id)}" if own else f"/keys/{part(key_id)}")
     if as_json:
         _output.print_json({"id": key_id, "revoked": True})
     else:

@@ -33,7 +33,7 @@ export const passkeys = {
 };
 
 export const keys = {
-  title: "Keys", none: "Keys are for programs that call this runtime. Browsers and chat hosts on this machine need none.",
+  title: "Keys", own: "Your keys", none: "Keys are for programs that call this runtime. Browsers and chat hosts on this machine need none.",
   columns: { prefix: "Key", owner: "Of", kind: "Kind", scopes: "May", created: "Made", used: "Last used", actions: "" }, everything: "everything", asMember: "what the role allows", never: "never", gone: "a member who is gone",
   revoked: "revoked", revoke: (/** @type {string} */ prefix) => `Revoke ${prefix}…`, revokeShort: "Revoke", add: "Make a key", owner: "Owner", member: "Member", noMember: "no member", admin: "Admin key", readOnly: "Only read",
   make: (/** @type {string} */ owner) => `Make a key for ${owner}`, once: "Copy it now: it is shown once.", revokeTitle: "Revoke this key?", revokeLead: "Programs that use it are refused from now on.", keep: "Keep it",

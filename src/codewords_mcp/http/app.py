@@ -52,6 +52,7 @@ from codewords_mcp.http.routes import (
     members,
     metrics,
     oauth,
+    own_keys,
     passkeys,
     published,
     questions,
@@ -132,7 +133,7 @@ def operations() -> tuple[HttpOperation, ...]:
         *webhooks.OPERATIONS, *triggers.OPERATIONS,
         *login_page.OPERATIONS, *question_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *passkey.OPERATIONS, *sign_in.OPERATIONS, *join.OPERATIONS, *openid.OPERATIONS, *members.OPERATIONS,
-        *passkeys.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
+        *passkeys.OPERATIONS, *own_keys.OPERATIONS, *oauth.OPERATIONS, *discovery.OPERATIONS,
         *answer.OPERATIONS, *console.OPERATIONS, *events.OPERATIONS, *published.OPERATIONS,
         *workflow_pages.OPERATIONS, *agreements.OPERATIONS, *alerts.OPERATIONS, *audit.OPERATIONS, *questions.OPERATIONS, *_MCP,
     )  # fmt: skip

@@ -51,3 +51,21 @@ def test_quotas_are_set_listed_and_deleted(shell: Shell) -> None:
     assert "is deleted" in shell("codewords", "quotas", "delete", "sales").out
     assert shell("codewords", "quotas", "delete", "sales").code == 2
     assert shell("codewords", "quotas", "delete", "*").code == 0
+
+
+def test_a_member_makes_lists_and_revokes_own_keys_and_sees_own_passkeys(shell: Shell) -> None:
+    assert shell("codewords", "members", "invite", "ada", "--role", "runner").code == 0
+    first = shell("codewords", "keys", "create", "--member", "ada").out.strip()
+    url = shell("codewords", "endpoint", "--json").json["url"]
+    ada = Shell(shell.home, {"CODEWORDS_RUNTIME_URL": url, "CODEWORDS_API_KEY": first})
+    made = ada("codewords", "keys", "create", "--own", "--scope", "read", "--json").json
+    assert made["scopes"] == ["read"]
+    assert ada("codewords", "keys", "create", "--own", "--scope", "write").code != 0
+    listed = ada("codewords", "keys", "list", "--own", "--json").json
+    assert [key["scopes"] for key in listed] == [None, ["read"]]
+    assert ada("codewords", "keys", "revoke", "--own", made["id"]).code == 0
+    assert ada("codewords", "keys", "list").code != 0
+    assert ada("codewords", "members", "passkeys", "list", "--json").json == []
+    assert ada("codewords", "members", "passkeys", "rename", "none", "Phone").code == 2
+    assert ada("codewords", "members", "passkeys", "revoke", "none").code == 2
+    assert shell("codewords", "members", "remove", "ada").code == 0

@@ -184,6 +184,14 @@ def test_who_is_no_admin_sees_the_own_account_only(console: Console, tmp_path: P
         assert "Invite" not in shown
         assert "Owners" not in shown
         vera.waits("document.querySelectorAll('main .rows > li').length === 1")
+        vera.click("main button", "Make a key")
+        vera.click("dialog button.primary", "Make a key for vera")
+        key = vera.sees("dialog pre")
+        assert replace(console.served, key=key).call("GET", "/me")["member"]["role"] == role
+        vera.tab.press("Escape")
+        vera.click("main button", "Revoke")
+        vera.click("dialog button.danger")
+        vera.sees("main .tag", "revoked")
         asks = "fetch('/members', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.status)"
         assert vera.tab.value(asks) == 403
 

@@ -11,20 +11,21 @@ import { Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
 import { Copy, now, Text, When } from "./text.js";
 
-/** @param {{members: any[]}} properties  `members`: those of the home, whom a key can belong to. */
-export function AccessKeys({ members }) {
-  const { data, error, reload } = useResource((signal) => allOf("/keys", {}, { signal }), [members]);
+/** @param {{members?: any[], own?: any}} properties  `members`: those of the home, whom a key can belong to. `own`: the member whose keys alone these are. */
+export function AccessKeys({ members = [], own }) {
+  const path = own ? "/me/keys" : "/keys";
+  const { data, error, reload } = useResource((signal) => allOf(path, {}, { signal }), [members.length]);
   const [making, setMaking] = useState(false);
   const [revoking, setRevoking] = useState(/** @type {any} */ (null));
   return html`<section class="card">
-    <header><h2>${words.title}</h2>${data && html`<button onClick=${() => setMaking(true)}>${words.add}</button>`}</header>
+    <header><h2>${own ? words.own : words.title}</h2>${data && html`<button onClick=${() => setMaking(true)}>${words.add}</button>`}</header>
     <${Problem} error=${error} retry=${reload} />
     ${data?.length === 0 && html`<p class="dim">${words.none}</p>`}
-    ${data && data.length > 0 && html`<${Table} label=${words.title} rows=${data} id=${(/** @type {any} */ key) => key.id} columns=${columns(members, setRevoking)} />`}
-    ${making && html`<${MakeKey} members=${members} onClose=${() => setMaking(false)} onMade=${reload} />`}
+    ${data && data.length > 0 && html`<${Table} label=${words.title} rows=${data} id=${(/** @type {any} */ key) => key.id} columns=${columns(own ? [own] : members, setRevoking)} />`}
+    ${making && html`<${MakeKey} members=${members} own=${own} onClose=${() => setMaking(false)} onMade=${reload} />`}
     ${revoking && html`<${Confirm} title=${words.revokeTitle} lead=${words.revokeLead} action=${words.revoke(revoking.prefix)} keep=${words.keep}
-      act=${async () => { await send("DELETE", `/keys/${revoking.id}`); reload(); }} onClose=${() => setRevoking(null)} />`}
-  </section>${data && html`<${Owners} keys=${data} onChange=${reload} />`}`;
+      act=${async () => { await send("DELETE", `${path}/${revoking.id}`); reload(); }} onClose=${() => setRevoking(null)} />`}
+  </section>${data && !own && html`<${Owners} keys=${data} onChange=${reload} />`}`;
 }
 
 /** @param {any[]} members @param {(key: any) => void} revoke */
@@ -41,8 +42,8 @@ const columns = (members, revoke) => [
 /** @param {any} key @param {any[]} members */
 const holderOf = (key, members) => (key.member ? members.find((one) => one.id === key.member)?.name ?? words.gone : key.owner);
 
-/** @param {{members: any[], onClose: () => void, onMade: () => void}} properties */
-function MakeKey({ members, onClose, onMade }) {
+/** @param {{members: any[], own: any, onClose: () => void, onMade: () => void}} properties */
+function MakeKey({ members, own, onClose, onMade }) {
   const [member, setMember] = useState("");
   const [owner, setOwner] = useState("local");
   const [kind, setKind] = useState("user");
@@ -52,7 +53,8 @@ function MakeKey({ members, onClose, onMade }) {
   const make = (/** @type {Event} */ event) => {
     event.preventDefault();
     action.run(async () => {
-      const created = await post("/keys", { ...(member ? { member } : { owner }), kind, scopes: readOnly ? ["read"] : null });
+      const scopes = readOnly ? ["read"] : null;
+      const created = await (own ? post("/me/keys", { scopes }) : post("/keys", { ...(member ? { member } : { owner }), kind, scopes }));
       setMade(created.key);
       onMade();
     });
@@ -62,11 +64,11 @@ function MakeKey({ members, onClose, onMade }) {
     <form class="fields" onSubmit=${make}>
       ${members.length > 0 && html`<label>${words.member}<select value=${member} onChange=${(/** @type {any} */ event) => setMember(event.target.value)}>
         <option value="">${words.noMember}</option>${members.map((one) => html`<option value=${one.name}>${one.name}, ${one.role}</option>`)}</select></label>`}
-      ${!member && html`<label>${words.owner}<input required value=${owner} onInput=${(/** @type {any} */ event) => setOwner(event.target.value)} /></label>`}
-      <label class="check"><input type="checkbox" checked=${kind === "admin"} onChange=${() => setKind(kind === "admin" ? "user" : "admin")} />${words.admin}</label>
+      ${!member && !own && html`<label>${words.owner}<input required value=${owner} onInput=${(/** @type {any} */ event) => setOwner(event.target.value)} /></label>`}
+      ${!own && html`<label class="check"><input type="checkbox" checked=${kind === "admin"} onChange=${() => setKind(kind === "admin" ? "user" : "admin")} />${words.admin}</label>`}
       <label class="check"><input type="checkbox" checked=${readOnly} onChange=${() => setReadOnly(!readOnly)} />${words.readOnly}</label>
       <${Problem} error=${action.error} />
-      <div class="actions"><button class="primary" disabled=${action.working}>${words.make(visible(member || owner))}</button></div>
+      <div class="actions"><button class="primary" disabled=${action.working}>${words.make(visible(own?.name ?? (member || owner)))}</button></div>
     </form><//>`;
 }
 

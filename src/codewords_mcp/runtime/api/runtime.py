@@ -30,6 +30,7 @@ from codewords_mcp.runtime.api.members import MemberApi
 from codewords_mcp.runtime.api.metrics import MetricsApi
 from codewords_mcp.runtime.api.models import BudgetApi, ModelApi
 from codewords_mcp.runtime.api.open_requests import OpenRequests
+from codewords_mcp.runtime.api.own_keys import OwnKeyApi
 from codewords_mcp.runtime.api.passkeys import PasskeyApi
 from codewords_mcp.runtime.api.published import PublishedApi
 from codewords_mcp.runtime.api.queries import QueryApi
@@ -102,6 +103,7 @@ class Runtime:
         self.keys = KeyApi(container)
         self.members = MemberApi(container)
         self.passkeys = PasskeyApi(container)
+        self.own_keys = OwnKeyApi(container)
         self.schedules = ScheduleApi(container)
         self.secrets = SecretApi(container)
         self.models = ModelApi(container)

@@ -101,6 +101,7 @@ HTTP: tuple[Rule, ...] = (
         Rule("http", name, "user", ("write",), "writes", member_scopes=())
         for name in (
             "POST /sign-ins", "DELETE /sessions/{session_id}", "PUT /passkeys/{passkey_id}", "DELETE /passkeys/{passkey_id}",
+            "POST /me/keys", "DELETE /me/keys/{key_id}",
         )
     ),
     # The challenge is bound to a session of the console.
@@ -110,7 +111,7 @@ HTTP: tuple[Rule, ...] = (
     ),
     Rule("http", "GET /passkeys", "user", ("read",), member_scopes=()),
     Rule("http", "GET /sessions", "user", ("read",), member_scopes=()),
-    Rule("http", "GET /me", "user", ("read",), member_scopes=()),
+    *(Rule("http", name, "user", ("read",), member_scopes=()) for name in ("GET /me", "GET /me/keys")),
     Rule("http", "POST /workflows/{service_id}/page", "user", ("write",), "writes", member_scopes=("run",)),
     # Reads by a person.
     *_http(

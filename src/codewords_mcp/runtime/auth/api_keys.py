@@ -369,11 +369,18 @@ class ApiKeys:
 
         return key, _key_info(values)
 
-    async def list(self, *, limit: int | None = None, after: tuple[int, str] | None = None) -> list[KeyInfo]:
+    async def list(
+        self, *, limit: int | None = None, after: tuple[int, str] | None = None, member: str | None = None
+    ) -> list[KeyInfo]:
         """Keys without their text, oldest first; `after` is the time in µs and the id of the last one
-        of the page before.
+        of the page before. `member` is the id of the one whose keys alone are listed.
         """
-        return [_key_info(row) for row in await self._db.read(access.list_keys, limit, after)]
+        return [_key_info(row) for row in await self._db.read(access.list_keys, limit, after, member)]
+
+    async def find(self, key_id: str) -> KeyInfo | None:
+        """The key of an id, also a revoked one."""
+        found = await self._db.read(access.key_by_id, key_id)
+        return found and _key_info(found.row)
 
     async def is_known(self, key_id: str) -> bool:
         """Whether there is a key of this id, also a revoked one, or a member."""

@@ -78,10 +78,15 @@ def revoke_key(connection: Connection, key_id: str) -> bool:
 
 
 def list_keys(
-    connection: Connection, limit: int | None = None, after: tuple[int, str] | None = None
+    connection: Connection,
+    limit: int | None = None,
+    after: tuple[int, str] | None = None,
+    member: str | None = None,
 ) -> list[KeyRow]:
-    """Keys, oldest first. `after` is the time and id of the last one of the page before."""
+    """Keys, of all or of a member, oldest first. `after` is the time and id of the last one of the page before."""
     query = select(keys).order_by(keys.c.created_at, keys.c.id).limit(limit)
+    if member is not None:
+        query = query.where(keys.c.member == member)
     if after is not None:
         same_time = (keys.c.created_at == after[0]) & (keys.c.id > after[1])
         query = query.where(or_(keys.c.created_at > after[0], same_time))

@@ -1,0 +1,44 @@
+"""People who are members of a home, at browsers of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from tests.support.browser_client import Browser
+from tests.support.http_runtime import Door
+
+HOME_KEY = "cwk-home"
+"""The home's own key, in the settings of the door of a `Site`."""
+
+
+class Site:
+    """A runtime, as browsers reach it at `localhost`."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.url = f"http://localhost:{door.port}"
+        self.home = door.client(HOME_KEY)
+
+
+class Person:
+    """A member who followed the link of an invitation."""
+
+    def __init__(self, site: Site, name: str, role: str = "author") -> None:
+        self.site, self.name = site, name
+        invited = site.home.post("/members", json={"name": name, "role": role})
+        assert invited.status_code == 201, invited.text
+        self.id = invited.json()["member"]["id"]
+        self.browser = Browser(base_url=site.url)
+        joined = self.browser.submit(invited.json()["url"].replace("127.0.0.1", "localhost"))
+        assert joined.status_code == 303, joined.text
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """As the console asks."""
+        own = {"Origin": self.site.url, "Sec-Fetch-Site": "same-origin", "X-Codewords-Console": "1"}
+        return self.browser.request(method, path, json=body, headers=own | headers)
+
+    def leave(self) -> None:
+        """Be removed."""
+        self.site.home.delete(f"/members/{self.id}")
+        self.browser.close()
