@@ -89,6 +89,10 @@ def test_only_a_key_without_limits_of_its_own_makes_another(site: Site, people: 
     ]
     for key in limited:
         assert _status(site, key, "POST", "/me/keys", {}) == 403
+    # Nor does it end others.
+    kept = grace.ask("GET", "/me/keys").json()["items"][0]["id"]
+    assert _status(site, limited[0], "DELETE", f"/me/keys/{kept}") == 403
+    assert _status(site, whole, "DELETE", f"/me/keys/{kept}") == 204
     assert admin.ask("POST", "/me/keys", {}).json()["kind"] == "admin"
 
 

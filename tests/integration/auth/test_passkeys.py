@@ -20,8 +20,9 @@ from tests.support.http_runtime import Door
 from tests.support.runtime import make_home
 from tests.support.waiting import until
 
-from codewords_mcp.errors import Conflict
+from codewords_mcp.errors import Conflict, Unauthenticated
 from codewords_mcp.runtime.auth import passkey_ceremonies
+from codewords_mcp.runtime.auth.passkey_ceremonies import Ceremonies
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -185,14 +186,20 @@ def test_a_challenge_counts_once_for_its_own_browser_and_its_own_ceremony(
 
 
 @pytest.mark.requirement("passkeys:forged")
-def test_a_challenge_is_over_after_five_minutes(
-    site: Site, grace: Person, stranger: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passkey = authenticator(site)
-    assert add(grace, passkey).status_code == 201
-    shown = passkey.get(begin(site, stranger))
-    monkeypatch.setattr(passkey_ceremonies, "CHALLENGE_TTL", -1)
-    assert answer(site, stranger, shown).status_code == 401
+def test_a_challenge_is_over_after_its_time() -> None:
+    passkey = Authenticator("http://localhost", "localhost")
+    site = passkey_ceremonies.Site("localhost", passkey.origin)
+    ceremonies, later = Ceremonies("a key"), Ceremonies("a key", ttl=-1)
+    made = passkey.create(ceremonies.registration_options(site, "m_1", "grace", [], "session"))
+    with pytest.raises(Unauthenticated):
+        later.check_registration(site, made, "session")
+    key = ceremonies.check_registration(site, made, "session").public_key
+    shown = passkey.get(ceremonies.sign_in_options(site, "cookie"))
+    with pytest.raises(Unauthenticated):
+        later.check_sign_in(site, shown, "cookie", key)
+    with pytest.raises(Unauthenticated):
+        Ceremonies("another key").check_sign_in(site, shown, "cookie", key)
+    assert ceremonies.check_sign_in(site, shown, "cookie", key).user == "m_1"
 
 
 @pytest.mark.requirement("passkeys:copied")
@@ -424,3 +431,17 @@ def test_beside_an_issuer_there_are_none(tmp_path: Path) -> None:
 def test_the_page_that_asks_who_one_is_leads_to_passkeys(site: Site, stranger: Browser) -> None:
     shown = stranger.look(f"{site.url}/console/runs")
     assert 'href="/sign-in/passkey?to=%2Fconsole%2Fruns"' in shown.text
+
+
+@pytest.mark.requirement("passkeys:register")
+def test_a_session_by_a_limited_key_adds_and_revokes_none(site: Site, grace: Person) -> None:
+    """It would else have all rights of the member at the next sign-in."""
+    passkey = add(grace, authenticator(site)).json()["id"]
+    limited = site.home.post("/keys", json={"member": "grace", "scopes": ["read"]}).json()["key"]
+    typed = grace.browser.submit(f"{site.url}/sign-in", {"key": limited, "to": "/console"})
+    assert typed.status_code == 303, typed.text
+    assert grace.ask("GET", "/me").json()["scopes"] == ["read"]
+    assert grace.ask("POST", "/passkeys/options", {}).status_code == 403
+    assert grace.ask("POST", "/passkeys", {"name": "x", "credential": {}}).status_code == 403
+    assert grace.ask("DELETE", f"/passkeys/{passkey}").status_code == 403
+    assert grace.ask("POST", "/me/keys", {}).status_code == 403

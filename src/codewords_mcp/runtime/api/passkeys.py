@@ -6,6 +6,7 @@ from typing import Any
 
 from codewords_mcp.errors import Conflict, Forbidden
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.own_account import person_of, require_unlimited
 from codewords_mcp.runtime.auth.passkey_ceremonies import Credential, Site, is_installed, site_of
 from codewords_mcp.runtime.auth.peers import Peer, uid_of
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, HomeMember
@@ -28,26 +29,28 @@ class PasskeyApi:
         """The caller's own, and for an admin of the home all. Raises Forbidden for who is neither."""
         if caller.kind == "admin" and caller.owner == HOME_OWNER:
             return await self._passkeys.list(None)
-        return await self._passkeys.list(_member_of(caller).id)
+        return await self._passkeys.list(person_of(caller).id)
 
     async def begin(self, caller: Caller, origin: str, session_id: str) -> dict[str, Any]:
         """Options for the browser of this session to make a passkey. Raises Forbidden, Conflict, ServiceNotAvailable."""
-        return await self._passkeys.begin(_member_of(caller), self._site(origin), session_id)
+        member = await self._whole(caller)
+        return await self._passkeys.begin(member, self._site(origin), session_id)
 
     async def add(
         self, caller: Caller, origin: str, session_id: str, name: str, credential: Credential
     ) -> PasskeyInfo:
         """Keep the passkey that this session's browser made. Raises InvalidInput, Unauthenticated, Forbidden, Conflict."""
-        return await self._passkeys.add(_member_of(caller), self._site(origin), session_id, name, credential)
+        member = await self._whole(caller)
+        return await self._passkeys.add(member, self._site(origin), session_id, name, credential)
 
     async def rename(self, caller: Caller, passkey_id: str, name: str) -> PasskeyInfo:
         """See `Passkeys.rename`."""
-        _require_home(caller)
+        await self._require_home(caller)
         return await self._passkeys.rename(caller, passkey_id, name)
 
     async def revoke(self, caller: Caller, passkey_id: str) -> None:
         """See `Passkeys.revoke`."""
-        _require_home(caller)
+        await self._require_home(caller)
         await self._passkeys.revoke(caller, passkey_id)
 
     def begin_sign_in(self, origin: str, secret: str) -> dict[str, Any]:
@@ -63,6 +66,16 @@ class PasskeyApi:
             caller, peer and uid_of(peer), browser=browser
         )
 
+    async def _whole(self, caller: Caller) -> HomeMember:
+        """The member who asks with all of the own rights. Raises Forbidden."""
+        await require_unlimited(self._container.keyring, caller)
+        return person_of(caller)
+
+    async def _require_home(self, caller: Caller) -> None:
+        if caller.owner != HOME_OWNER:
+            raise Forbidden("Passkeys are of members of the home.")
+        await require_unlimited(self._container.keyring, caller)
+
     def _site(self, origin: str) -> Site:
         if self._container.settings.oidc_issuer is not None:
             raise Conflict(
@@ -70,17 +83,3 @@ class PasskeyApi:
                 hint="Sign in with your account; the issuer may have passkeys of its own.",
             )
         return site_of(origin, self._container.settings.public_url)
-
-
-def _require_home(caller: Caller) -> None:
-    if caller.owner != HOME_OWNER:
-        raise Forbidden("Passkeys are of members of the home.")
-
-
-def _member_of(caller: Caller) -> HomeMember:
-    if caller.member is None or caller.member.kind != "person":
-        raise Forbidden(
-            "Passkeys are of people who are members of the home.",
-            hint="`codewords members invite` makes a link for one.",
-        )
-    return caller.member

@@ -85,13 +85,14 @@ def credential_id_of(credential: Credential) -> bytes:
 
 
 class Ceremonies:
-    """Challenges, and the checks of what answers them. `signing_key` is the same for all replicas.
+    """Challenges, and the checks of what answers them. `signing_key` is the same for all replicas; `ttl` is in seconds.
 
     All methods raise ServiceNotAvailable without the package. `browser` is what a challenge is bound to: the id of the
     session, or the secret of a cookie.
     """
 
-    def __init__(self, signing_key: str) -> None:
+    def __init__(self, signing_key: str, *, ttl: int = CHALLENGE_TTL) -> None:
+        self._ttl = ttl
         self._signer = URLSafeTimedSerializer(signing_key, salt="passkeys")
 
     def registration_options(
@@ -114,7 +115,7 @@ class Ceremonies:
             user_id=member_id.encode(),
             user_name=name,
             challenge=self._challenge("register", browser),
-            timeout=CHALLENGE_TTL * 1000,
+            timeout=self._ttl * 1000,
             authenticator_selection=AuthenticatorSelectionCriteria(
                 resident_key=ResidentKeyRequirement.REQUIRED,
                 user_verification=UserVerificationRequirement.REQUIRED,
@@ -133,7 +134,7 @@ class Ceremonies:
         options = generate_authentication_options(
             rp_id=site.rp_id,
             challenge=self._challenge("sign-in", browser),
-            timeout=CHALLENGE_TTL * 1000,
+            timeout=self._ttl * 1000,
             user_verification=UserVerificationRequirement.REQUIRED,
         )
         return options_to_json_dict(options)
@@ -187,7 +188,7 @@ class Ceremonies:
             raise _refused()
         try:
             made_for, browser_digest, nonce = self._signer.loads(
-                client.challenge.decode("ascii"), max_age=CHALLENGE_TTL
+                client.challenge.decode("ascii"), max_age=self._ttl
             )
         except BadSignature:
             raise _refused() from None
