@@ -11,8 +11,28 @@ if TYPE_CHECKING:
 
 
 def configured_findings(status: Json) -> list[Finding]:
-    """Facts about receivers of the audit trail and quotas; none of an older runtime, or while its database is away."""
-    return [*_audit_receivers(status.get("audit_receivers") or []), *_quotas(status.get("quotas") or [])]
+    """Facts about providers, receivers of the audit trail and quotas.
+
+    There are none of an older runtime, or while its database is away.
+    """
+    return [
+        *_keyless_providers(status.get("keyless_providers") or {}),
+        *_audit_receivers(status.get("audit_receivers") or []),
+        *_quotas(status.get("quotas") or []),
+    ]
+
+
+def _keyless_providers(providers: dict[str, str]) -> list[Finding]:
+    """Report model providers of the settings that have no key; empty where all have one."""
+    return [
+        Finding(
+            "providers",
+            "warning",
+            f"The model provider {name} is in CODEWORDS_PROVIDERS and has no key: its calls are refused.",
+            f"`codewords secrets set {secret}` sets it.",
+        )
+        for name, secret in providers.items()
+    ]
 
 
 def _quotas(quotas: list[Json]) -> list[Finding]:

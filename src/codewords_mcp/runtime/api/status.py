@@ -14,6 +14,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.readiness import Problem
 from codewords_mcp.runtime.api.secrets import SecretApi
 from codewords_mcp.runtime.audit.receivers import receiver_names
+from codewords_mcp.runtime.gateway.keys import key_name
 from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
@@ -143,10 +144,22 @@ class StatusApi:
             "providers": await container.gateway.keys.configured(),
             "prices": container.price_feed and asdict(container.price_feed.state),
             "store": await store_status(container),
+            "keyless_providers": await self._keyless_providers(),
             "quotas": [quota.model_dump() for quota in await container.quotas.list()],
             "audit_receivers": await self._audit_receivers(),
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),
+        }
+
+    async def _keyless_providers(self) -> dict[str, str]:
+        """Providers of the settings whose key is missing, with the name of the secret that it is."""
+        gateway, chosen = self._container.gateway, self._container.settings.providers
+        return {
+            named.name: key_name(named.name)
+            for named in gateway.named
+            if named.name in chosen
+            and named.needs_key
+            and not await gateway.keys.exists(HOME_OWNER, named.name)
         }
 
     async def _audit_receivers(self) -> list[dict[str, Any]]:
