@@ -9,13 +9,27 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.otlp_collector import Collector, attributes
-from tests.support.runtime import ECHO, make_home
-from tests.support.served_runtime import start_runtime
+from tests.support.runtime import ECHO, make_home, workflow
+from tests.support.served_runtime import ServedRuntime, start_runtime
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.slow
 TRACES = [f"{number:032x}" for number in range(0xA0, 0xB0)]
 CALLER = "b7ad6b7169203331"
 TOKEN = "a-one-time-token-that-nobody-else-may-see"
+TALK = workflow(
+    """
+from fastapi import WebSocket
+
+@app.websocket("/ws")
+async def talk(socket: WebSocket):
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+""",
+    title="Talking",
+)
 _NUMBERS = itertools.count(1)
 _META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -37,6 +51,15 @@ def call_tool(http: httpx.Client, name: str, arguments: dict[str, Any], **meta: 
         "Mcp-Name": name,
     }  # fmt: skip
     return http.post("/mcp", json=message, headers=headers)
+
+
+def talk(served: ServedRuntime, service_id: str, trace: str) -> None:
+    """Send a message to a workflow's websocket, and get it back."""
+    url = f"{served.url.replace('http', 'ws', 1)}/run/{service_id}/ws"
+    headers = {"Authorization": served.key, "traceparent": parent(trace)}
+    with connect(url, additional_headers=headers, proxy=None) as socket:
+        socket.send("hello")
+        assert socket.recv(60) == "hello"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +91,12 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collector:
         arguments = {"workflow_id": service_id, "input": {"a": 4}}
         call_tool(http, "run_workflow", arguments, traceparent=parent(TRACES[3])).raise_for_status()
         call_tool(http, "run_workflow", arguments).raise_for_status()
+        talking = http.post("/deploy", json={"code": TALK, "name": "Talking", "allow": True}).json()[
+            "service_id"
+        ]
+        talk(served, talking, TRACES[4])
+        with pytest.raises(InvalidStatus):
+            talk(served, "nothing_00000000", TRACES[5])
         http.get(f"/login/{TOKEN}")
         http.get("/runs", headers={"Authorization": "Bearer wrong"})
         http.get("/healthz").raise_for_status()
@@ -114,6 +143,21 @@ def test_a_run_is_below_its_request_in_the_callers_trace_or_one_of_its_own(colle
     ]
     assert len(own) == 1
     assert spans[own[0].parent_span_id].trace_id == own[0].trace_id
+
+
+@pytest.mark.requirement("trace:requests")
+def test_a_websocket_is_a_span_of_its_handshake_with_its_run_below_it(collected: Collector) -> None:
+    [accepted] = in_trace(collected, "codewords_mcp.http", TRACES[4])
+    assert (accepted.name, accepted.parent_span_id.hex()) == ("GET /run/{service_id}/{path}", CALLER)
+    assert attributes(accepted)["http.response.status_code"] == 101
+    [run] = [
+        span
+        for span in in_trace(collected, "codewords_mcp.runs", TRACES[4])
+        if attributes(span)["codewords.kind"] == "run"
+    ]
+    assert run.parent_span_id == accepted.span_id
+    [refused] = in_trace(collected, "codewords_mcp.http", TRACES[5])
+    assert attributes(refused)["http.response.status_code"] == 404
 
 
 @pytest.mark.requirement("trace:requests")

@@ -1,4 +1,4 @@
-"""A span for each request, where spans are exported: named by its route, with its status, in its caller's trace."""
+"""A span for each request and websocket, where spans are exported: named by its route, with its status, in its caller's trace."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _UNTRACED: Final = ("/healthz", "/readyz", "/metrics", "/events", "/console/assets/")
 """Beginnings of paths whose requests come all the time, or last as long as a page is open."""
 
+_RESPONSES: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+_SWITCHED: Final = 101
+"""The status of an accepted handshake (RFC 6455, 4.2.2)."""
+
 
 class TracedRequests:
     """Stands around everything else, so that a span sees refusals and errors as the client does."""
@@ -24,7 +28,7 @@ class TracedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
+        if scope["type"] == "lifespan" or scope["path"].startswith(_UNTRACED):
             await self.app(scope, receive, send)
             return
         spans = await self._runtime.tracing.request_spans()
@@ -36,11 +40,14 @@ class TracedRequests:
 
         async def sending(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] in _RESPONSES:
                 status = message["status"]
+            elif message["type"] == "websocket.accept":
+                status = _SWITCHED
             await send(message)
 
-        with spans.request(scope["method"], scope["headers"]) as span:
+        # The span of a websocket is that of its handshake, and lasts as long as the connection.
+        with spans.request(scope.get("method", "GET"), scope["headers"]) as span:
             try:
                 await self.app(scope, receive, sending)
             finally:
