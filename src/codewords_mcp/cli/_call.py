@@ -213,6 +213,7 @@ def _print_answer(answer: CallResponse) -> None:
     if "json" in answer.content_type:
         try:
             _output.print_json(parse(answer.content))
+        # A workflow may call anything JSON: what is none is shown as it came.
         except ValueError:
             pass
         else:

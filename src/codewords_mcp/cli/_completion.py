@@ -60,5 +60,6 @@ def _items(path: str, params: Json) -> list[Json]:
         with RuntimeClient(endpoint) as client:
             items: list[Json] = client.record("GET", path, params=params, timeout=_ANSWER_TIMEOUT)["items"]
             return items
+    # A shell that completes a line has no place for an error.
     except (CodewordsError, KeyError):
         return []

@@ -125,6 +125,7 @@ class PostgresHome:
                 hint="Install PostgreSQL's client of the server's version or newer (Debian: postgresql-client).",
             )
 
+        # By the environment: arguments of a process can be read by every user of the machine.
         password = {"PGPASSWORD": str(self._url.password)} if self._url.password else {}
         target = [f"--dbname={self._address()}"] if connects else []
         done = subprocess.run(

@@ -126,6 +126,7 @@ def _ask(*, yes: bool) -> RuntimeChoice:
 def _key_of(url: str) -> str:
     key = os.environ.get("CODEWORDS_API_KEY", "")
     if not key and sys.stdin.isatty() and sys.stderr.isatty():
+        # Typed without an echo, and never an argument, which the shell's history would keep.
         key = typer.prompt(
             f"A key of {url} (`codewords keys create` there makes one)", hide_input=True, err=True
         )

@@ -86,6 +86,7 @@ class ModuleLinks:
 
     def _follow(self, code: str, title: str) -> None:
         """Find what the code imports. Code that is no Python has no imports; the checks tell its fault."""
+        # A list in place of recursion: modules may import each other in a long chain.
         todo = [(code, "", title)]
         while todo:
             text, inside, name = todo.pop()

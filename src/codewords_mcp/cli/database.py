@@ -108,6 +108,7 @@ def _export(client: RuntimeClient, workflow: str, file: Path) -> int:
     tables = _call(client, "/tables", {"workflow": workflow})["tables"]
     count = 0
     try:
+        # "x": a file that is there is refused in the same step in which it would be made.
         with file.open("x", encoding="utf-8") as out:
             for table in tables:
                 for row in _rows(client, workflow, table["name"]):

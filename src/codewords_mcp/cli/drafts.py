@@ -291,6 +291,7 @@ def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bo
 
         summary: list[Any] = error.details().get("asks") or []
         asks = [str(line) for line in summary]
+        # A program reads the question as JSON and cannot answer a prompt.
         if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConsentNeeded(
                 error.message,

@@ -33,6 +33,7 @@ def build_template(as_json: AsJson = False) -> int:
 
     settings = read_settings()
     _hush()
+    # The last lines of a build say why it failed; all of them would fill the terminal.
     heard: deque[str] = deque(maxlen=_LAST_LINES)
 
     try:

@@ -145,6 +145,7 @@ def _get(client: RuntimeClient, address: str, target: Path) -> int:
             sys.stdout.buffer.flush()
             return size
         try:
+            # "x": a file that is there is refused in the same step in which it would be made.
             with target.open("xb") as file:
                 for piece in response.iter_bytes():
                     size += file.write(piece)

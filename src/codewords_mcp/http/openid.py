@@ -244,11 +244,13 @@ async def _request(
 
     try:
         async with (
+            # A redirect would take the code and the client's secret to another place.
             httpx2.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as http,
             http.stream(method, url, data=form, headers=headers) as response,
         ):
             if response.status_code != 200:
                 log.warning("the issuer refused a request", status=response.status_code)
+                # These are about the sign-in that was tried; everything else is about the issuer.
                 if 400 <= response.status_code < 500:
                     raise _refused("the issuer refused the code")
                 raise _unavailable()

@@ -84,6 +84,7 @@ def audited(ctx: RequestContext) -> Generator[CallRecord]:
     failure: BaseException | None = None
     try:
         yield record
+    # A call that is cancelled has an entry too.
     except BaseException as error:
         failure = error
         raise

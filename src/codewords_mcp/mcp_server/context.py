@@ -48,6 +48,7 @@ def caller_of(ctx: RequestContext) -> Caller:
     Raises Unauthenticated if the request carries none.
     """
     if ctx.request is None:
+        # Over stdio there are no requests with keys: whoever started the process is the caller.
         caller = ctx.lifespan_context.caller
     else:
         caller = ctx.request.scope.get(CALLER_KEY)

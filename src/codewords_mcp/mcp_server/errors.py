@@ -30,6 +30,7 @@ def to_codewords_error(error: BaseException, what: str) -> CodewordsError:
     if isinstance(error, CodewordsError):
         error.word_remedy(WORDS)
         return error
+    # The text of an unexpected error may hold a value; only the log has it.
     error_id = secrets.token_hex(4)
     log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)
     return McpInternalError(

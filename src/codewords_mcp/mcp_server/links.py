@@ -17,6 +17,7 @@ def with_run_links(result: CallToolResult, base_url: str, ctx: RequestContext) -
     """The result with links to its run, for clients that know links. A result without a run stays as it is."""
     data: dict[str, Any] = result.structured_content or {}
     run_id = data.get("run_id")
+    # Clients of earlier versions reject a kind of content that they do not know.
     if result.is_error or not isinstance(run_id, str) or str(ctx.protocol_version) < _FIRST_WITH_LINKS:
         return result
 

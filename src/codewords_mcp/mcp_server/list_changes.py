@@ -72,6 +72,7 @@ class ListChangeNotifier:
 
     def tell(self, owner: str, change: Change) -> None:
         """Notify all clients of the owner; a slow one delays no other."""
+        # Copies: sessions end while others are told.
         for subscriber, listener in list(self._streams.values()):
             if subscriber == owner:
                 listener(_EVENTS[change]())
@@ -91,6 +92,7 @@ class ListChangeNotifier:
             "message": one_line(alert.message, _MAX_MESSAGE),
             "run_id": alert.run_id,
         }
+        # A copy: sessions end while others are told.
         for subscriber, connection, session in list(self._alerted.values()):
             level = connection.state.get(LEVEL_KEY, ALERT_LEVEL)
             if subscriber == owner and LEVELS.index(level) <= LEVELS.index(ALERT_LEVEL):

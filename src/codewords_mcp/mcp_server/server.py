@@ -299,6 +299,7 @@ def _required_scopes(body: bytes) -> list[Scope]:
             rule = TABLE.find("tool", name)
             if rule:
                 return list(rule.scopes)
+            # A tool without a row is one that an owner published.
             return ["run"]
         case {"method": str() as method, "params": {**params}}:
             arguments = cast("dict[str, Any]", params)
@@ -318,6 +319,7 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     """
     key = (settings.master_key or os.urandom(32).hex()).encode()
     return RequestStateSecurity(
+        # A key of its own is derived: one key is not used for two purposes.
         keys=[hashlib.sha256(b"codewords mcp request state\0" + key).digest()],
         bind_principal=_principal_of_request,
     )

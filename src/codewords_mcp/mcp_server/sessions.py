@@ -121,6 +121,7 @@ class SseSessions:
             evicted = asyncio.ensure_future(ended.wait())
             try:
                 await asyncio.wait({received, evicted}, return_when=asyncio.FIRST_COMPLETED)
+                # A message that came together with the eviction is not lost.
                 if received.done():
                     return received.result()
                 return {"type": "http.disconnect"}

@@ -146,11 +146,13 @@ class Tasks(Extension):
         declared = _declares_tasks(ctx)
         if tool.task == "required" and not declared:
             require_client_extension(ctx, TASKS)
+        # Beyond the limit a call still works: its client waits for it.
         if tool.task == "never" or not declared or len(self._running) >= self._limits.max_tasks:
             return await self._call(ctx, params, tool)
 
         running = self._start(ctx, params, tool, self._store(ctx).new_id())
         try:
+            # `wait` leaves the work running where its time is over, which `wait_for` would cancel.
             await asyncio.wait({running.work}, timeout=self._limits.immediate_timeout)
         except asyncio.CancelledError:
             running.work.cancel()
@@ -247,6 +249,7 @@ class Tasks(Extension):
         running.input_requests = {name: _dump(requests[key]) for name, key in names.items()}
         running.all_answered.clear()
         task_id = running.session.task_id
+        # On record before the wait: the responses may come to another replica.
         await running.store.change(task_id, "input_required", asks=running.input_requests)
         if running.input_requests:
             await running.all_answered.wait()

@@ -226,6 +226,8 @@ def tool(
 
     made.task, made.retryable, made.confirm, made.about_secrets = task, retryable, confirm, about_secrets
     made.card, made.for_cards, made.listed = card, for_cards, listed
+    # A misspelled argument is an error that the model can mend, and not a default that it did not
+    # mean.
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:
         made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA

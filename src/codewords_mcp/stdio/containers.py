@@ -222,6 +222,7 @@ def _wait_until_ready(engine: ContainerEngine, name: str, port: int, say: Say, d
                 f"The runtime in the container {name} did not become ready in time.",
                 hint=f"`{' '.join(engine.words)} logs {name}` says more.",
             )
+        # Asking the engine starts a program, so it is done less often than asking the port.
         if now - looked > _LOOK_EVERY:
             looked = now
             state = engine.state(name)
@@ -246,6 +247,7 @@ def _is_ready(port: int) -> bool:
 
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
     try:
+        # The engine's own proxy accepts connections before anything listens in the container.
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):

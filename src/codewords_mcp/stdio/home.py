@@ -117,6 +117,7 @@ def _user_folder(env: Mapping[str, str]) -> str:
         return os.path.expanduser("~")
     import pwd
 
+    # A chat host may start this without HOME.
     return pwd.getpwuid(os.getuid()).pw_dir
 
 

@@ -19,6 +19,8 @@ if sys.platform == "win32":
 
     def try_lock(fd: int) -> bool:
         """Lock an open file for this descriptor alone. False where another holds it."""
+        # Windows locks ranges of bytes from the file's position on, also beyond its end; others
+        # could not read a locked range.
         os.lseek(fd, _BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)

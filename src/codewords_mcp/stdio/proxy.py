@@ -62,6 +62,7 @@ class StdioProxy:
         """Dispatch messages in the main thread, which a signal can wake. Returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        # A read of stdin cannot be ended from outside; a daemon thread does not keep the process.
         Thread(target=self._read, daemon=True, name="stdin").start()
         while not self._output.gone:
             event = self._events.get()

@@ -45,6 +45,7 @@ def read(home: str, env: Mapping[str, str] = os.environ) -> RuntimeChoice:
         with open(os.path.join(home, FILE), encoding="utf-8") as file:
             stored = json.load(file)
         kind, url, key = str(stored["runtime"]), str(stored.get("url") or ""), str(stored.get("key") or "")
+    # A file that is damaged counts as none: the proxy must come up all the same.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return RuntimeChoice(LOCAL)
 

@@ -185,6 +185,7 @@ def start_lock(home: str, deadline: float) -> Generator[None]:
         )
         yield
     finally:
+        # Closing gives the lock back, as the end of the process would.
         os.close(fd)
 
 
@@ -320,6 +321,7 @@ def _reap(pid: int) -> str:
 def _last_line(log: str) -> str:
     try:
         with open(log, "rb") as file:
+            # A log may be long, and only its last line is shown.
             file.seek(max(0, os.path.getsize(log) - 4096))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
     except OSError:

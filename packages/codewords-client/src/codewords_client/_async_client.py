@@ -198,6 +198,8 @@ class AsyncCodewordsClient:
                     async for line in response.aiter_lines():
                         if entry := cursor.read(line):
                             yield entry
+            # The log goes on at the runtime: the next request asks for what comes after the last
+            # entry.
             except httpx.TransportError as error:
                 await asyncio.sleep(cursor.pause(error))
             else:
@@ -249,6 +251,7 @@ class AsyncCodewordsClient:
                 return await answer.aread()
 
             path = Path(file_path)
+            # A disk may be slow, and the program's loop serves other requests meanwhile.
             file = await asyncio.to_thread(path.open, "wb")
             with file:
                 async for chunk in answer.aiter_bytes():
@@ -363,6 +366,7 @@ class AsyncCodewordsClient:
         response = await http.send(self._request(http, call), stream=True)
         try:
             if response.is_error:
+                # A streamed response has no body before it is read, and the error is in it.
                 await response.aread()
                 raise_for_status(response)
             yield response

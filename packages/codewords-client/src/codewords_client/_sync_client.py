@@ -184,6 +184,8 @@ class CodewordsClient:
                 for line in self._lines(cursor.call()):
                     if entry := cursor.read(line):
                         yield entry
+            # The log goes on at the runtime: the next request asks for what comes after the last
+            # entry.
             except httpx.TransportError as error:
                 time.sleep(cursor.pause(error))
             else:

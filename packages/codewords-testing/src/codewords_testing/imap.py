@@ -142,6 +142,7 @@ class _ImapConnection:
         line = (await self._reader.readuntil(b"\r\n")).decode().strip()
         tag, _, text = line.partition(" ")
         verb = text.upper().split(" ", 1)[0]
+        # Without its arguments, which are a password.
         self._server.commands.append("LOGIN" if verb == "LOGIN" else text)
         if await self._faulty(text):
             return False

@@ -82,6 +82,7 @@ async def _serve(
         if debugging is not None:
             debugging.cancel()
             await asyncio.gather(debugging, return_exceptions=True)
+        # Asked to end and not cancelled, so that answers under way are sent whole.
         server.should_exit = True
         await serving
 

@@ -74,6 +74,7 @@ async def _carry(
 
     tasks = {asyncio.create_task(outward()), asyncio.create_task(inward())}
     try:
+        # Either end may close first, and the other task would wait for ever.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:

@@ -105,6 +105,7 @@ def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
     if host.shape == "yaml":
         return yaml_block.put(text, (host.path[0], host.path[1]), entry)
 
+    # tomlkit keeps the comments and the layout of the person's file; tomllib only reads.
     import tomlkit
 
     document: Any = tomlkit.parse(text)

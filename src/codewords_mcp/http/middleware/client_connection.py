@@ -157,6 +157,7 @@ class ClientConnection:
             while self._chunks:
                 chunk = self._chunks.popleft()
                 self._held -= len(chunk)
+                # There is room again for what the client sends, of which only so much is held.
                 self._roomy.set()
                 yield chunk
 

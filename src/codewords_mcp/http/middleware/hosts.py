@@ -149,6 +149,7 @@ class HostGuard:
     def _check_extension(self, headers: Headers, authority: str) -> None:
         """Admit only the extension, over a connection that nobody can read on the way."""
         origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
+        # Pages cannot choose this header, so it tells an extension from a page.
         if len(origins) != 1 or not self._trust.is_extension(origins[0]):
             raise Forbidden("Only the CodeWords extension of Chrome connects here.")
         if not self._trust.is_private(authority):

@@ -167,6 +167,8 @@ class BoundedProtocol(HttpToolsProtocol):
             elif self.scope["method"] == "CONNECT":
                 self.send_400_response("This is no proxy.")
             else:
+                # RFC 9110, 7.8: a server may ignore an offer to upgrade, and answers the request
+                # itself.
                 self._parse_without_offer(data[offer.args[0] :])
 
     def _parse_without_offer(self, rest: bytes) -> None:

@@ -39,6 +39,7 @@ async def begin(request: Request) -> Response:
     issuer = app_state(scope).issuer
     if not issuer.is_set:
         raise NotFound("Nobody signs in at an issuer here.", hint="CODEWORDS_OIDC_ISSUER names one.")
+    # A path of this runtime only: else the link could lead a signed-in person anywhere.
     to = checked_path(request.query_params.get("to", "/console"))
     url, attempt = await issuer.begin(f"{scope[SELF]}{CALLBACK}", to)
     reply = RedirectResponse(url, 303, headers=HEADERS)
@@ -57,6 +58,8 @@ async def finish(request: Request) -> Response:
     answer = {
         name: values[0]
         for name in ("state", "code", "iss", "error")
+        # A parameter that comes twice is read differently by different programs, so it counts as
+        # none.
         if len(values := request.query_params.getlist(name)) == 1 and len(values[0]) <= _MAX_VALUE
     }
     identity = await parts.issuer.finish(attempt, answer, f"{scope[SELF]}{CALLBACK}")

@@ -99,6 +99,7 @@ async def pass_on(response: RunResponse, headers: Headers, connection: ClientCon
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         async for chunk in response.body:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        # Before the last part: a client that hangs up as soon as it has the answer cancels nothing.
         connection.answered()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:

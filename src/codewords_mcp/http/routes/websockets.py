@@ -115,6 +115,7 @@ async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+        # Both are over before the session is closed, which they still use.
         await asyncio.wait(tasks)
 
 

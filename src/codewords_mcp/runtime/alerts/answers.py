@@ -44,6 +44,7 @@ class QuestionAnswers:
         `by` names the person where more is known than whom it was sent to. Raises InvalidInput for fields that do not fit.
         """
         message, wait, _, option = await self._db.read(self._read, token)
+        # A link in a message stands for one of the answers; a form could name another one.
         if option is not None and option != answer:
             raise InvalidInput(
                 "This link is for another answer.", hint="Use the link of the one that you mean."

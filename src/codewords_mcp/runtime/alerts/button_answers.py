@@ -146,6 +146,7 @@ class ButtonAnswers:
             token = await self._webhooks.own_secret(owner, VERIFY_TOKEN)
         if token is None or query.get("hub.mode") != "subscribe":
             return None
+        # In constant time, so that the token cannot be found out character by character.
         if not hmac.compare_digest(query.get("hub.verify_token", "").encode(), token.encode()):
             return None
         return WebhookResponse(query.get("hub.challenge", "")[:500])

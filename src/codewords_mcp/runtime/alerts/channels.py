@@ -92,6 +92,7 @@ class AlertChannels:
             method="POST",
             content=text,
             headers=headers,
+            # Nothing of the answer is used but its status.
             max_bytes=1 << 16,
             seconds=WEBHOOK_TIMEOUT,
         )

@@ -67,6 +67,7 @@ class AlertDelivery(MessageLoop[AlertMessage]):
 
         async with asyncio.TaskGroup() as group:
             for place, some in by_place.items():
+                # Each place by itself, so that one that does not answer holds up no other.
                 group.create_task(self._send(place, some, alerts))
 
     async def _send(self, place: _Place, messages: list[AlertMessage], alerts: dict[str, Alert]) -> None:

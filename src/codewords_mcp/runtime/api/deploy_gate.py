@@ -55,6 +55,8 @@ class DeployGate:
 
         try:
             behaviour = await self._behaviour(caller, review, service_id, infos, progress)
+        # A replay is evidence and no condition: what keeps it from running must not keep a version
+        # back.
         except CodewordsError as error:
             note = Check(
                 id=CHECK_ID, status="note", message=f"Recorded runs were not replayed: {error.message}"

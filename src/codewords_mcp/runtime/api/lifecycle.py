@@ -32,6 +32,7 @@ async def open_container(
         try:
             await container.secrets.join(container.keys, container.executor, settings.replica_ttl)
             await container.replica.open()
+        # Also where the start is cancelled: its connections would stay open at the server.
         except BaseException:
             database = container.database
             await database.drained()

@@ -195,6 +195,8 @@ class ApiKeys:
         Raises Unauthenticated, also for one-time keys and keys of runs.
         """
         digest = hash_key(key)
+        # Compared in constant time; other keys are found by their digest, which tells nothing of
+        # the key.
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
 
@@ -233,6 +235,7 @@ class ApiKeys:
 
         if is_member_id(reference):
             member = await self._db.read(members.present, reference)
+            # Members act in the home's own name.
             if member is None or owner != HOME_OWNER:
                 return None
             return caller_of(member)

@@ -172,6 +172,7 @@ class Members:
             rows.lock(connection)
             row = _found(connection, reference)
             _require_manager(caller, row["role"])
+            # Both the role that is taken and the one that is given must be within the caller's.
             _require_manager(caller, role)
             if row["kind"] == "service" and role == "owner":
                 raise InvalidInput("A service account is no owner.", hint="Its highest role is admin.")
@@ -181,6 +182,8 @@ class Members:
             return MemberRow({**row, "role": role})
 
         changed = await self._db.write(change)
+        # After the write: before it, a request in between would put the former role back into the
+        # cache.
         self._keyring.forget_member(changed["id"])
         return self._info(changed)
 
@@ -200,6 +203,7 @@ class Members:
             return row, rows.remove(connection, row["id"], SESSION_SPACE, at)
 
         row, ended = await self._db.write(remove)
+        # After the write: before it, a request in between would put the member back into the cache.
         self._keyring.forget_member(row["id"])
         self.on_change()
         return RemovedMember(

@@ -287,6 +287,7 @@ class PageSessions:
         if parts and found and not found.is_fresh and found.state.page_of(service_id, parts[1]) is None:
             # It may have been opened a moment ago.
             found = await self._store.read(parts[0], fresh=True)
+        # A session that began as a user of this machine is good for that user's processes only.
         if not parts or not found or found.state.uid not in {None, uid}:
             return None
 

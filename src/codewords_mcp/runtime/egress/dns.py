@@ -78,6 +78,7 @@ def respond(query: bytes, names: FakeNames) -> bytes | None:
     if message.opcode() != dns.opcode.QUERY:
         response.set_rcode(dns.rcode.NOTIMP)
     elif message.edns > 0:
+        # RFC 6891, 6.1.3: only version 0 exists, and a newer one is answered so.
         response.set_rcode(dns.rcode.BADVERS)
     elif message.question[0].rdclass != dns.rdataclass.IN:
         return None

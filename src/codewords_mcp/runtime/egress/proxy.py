@@ -68,6 +68,7 @@ class ProxyRequestParser:
         if event.http_version not in {b"1.0", b"1.1"}:
             raise BadRequest(400, "This proxy speaks HTTP/1.1.")
 
+        # A client may send its TLS hello without waiting for the response to CONNECT.
         early_bytes, _ = self._http.trailing_data
         return _proxy_request(event, early_bytes)
 

@@ -79,6 +79,7 @@ class Attempts:
         while True:
             outcome = await self._try_keys(call, keys, send, last_round=last_round)
             if not outcome.verdict.other_model or not call.use_fallback():
+                # The next round begins with the model that was asked for.
                 if outcome.verdict.retryable and not last_round:
                     call.use_original()
                 return outcome

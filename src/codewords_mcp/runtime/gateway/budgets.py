@@ -186,6 +186,7 @@ class Budgets:
         """Return the spent part of each budget that may have changed; None if no call was made for some seconds."""
         if not self._touched and time.monotonic() < self._levels_as_of + LEVELS_INTERVAL:
             return None
+        # Taken before the first wait: calls that are settled meanwhile count in the next round.
         touched, self._touched = self._touched, {}
         self._levels_as_of = time.monotonic()
 
@@ -271,6 +272,7 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
         return (budget,)
 
     if scope == "run":
+        # What a run calls counts on its own budget too: else it could split itself.
         subjects = origin.runs
     elif scope == "workflow":
         subjects = origin.services[:1]

@@ -159,6 +159,7 @@ def _form(facts: RequestFacts, content_type: bytes) -> RequestFacts:
             raise _unread("a part of the form is not plain")
 
         name = fitting[1].decode()
+        # Readers disagree on which of two fields counts.
         if plain(name) in {plain(known) for known in fields} and name not in _MANY:
             raise _unread("a field of the form is named twice")
 

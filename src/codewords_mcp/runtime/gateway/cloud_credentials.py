@@ -68,6 +68,7 @@ class CloudCredentials:
             return [*forwarded, await self._google_header(provider, key)]
 
         match = _ACCESS_KEY.fullmatch(key.decode("ascii", "replace"))
+        # A text that is no access key is one of Bedrock's own API keys, which are sent as they are.
         if key and match is None:
             return [*forwarded, (b"authorization", b"Bearer " + key)]
         if match is not None:
@@ -78,6 +79,7 @@ class CloudCredentials:
 
     async def _aws_environment(self) -> object:
         """The machine's own credentials, frozen: a role's are renewed in between."""
+        # One look-up for all calls that come meanwhile.
         async with self._lock:
             if self._aws is None:
                 session = _package("botocore.session", "aws")
@@ -116,6 +118,7 @@ def _signature(provider: NamedProvider, credentials: object, request: OutgoingRe
     return [
         (name.lower().encode(), value.encode())
         for name, value in made.headers.items()
+        # It is among the forwarded headers already.
         if name.lower() != "content-type"
     ]
 

@@ -184,6 +184,7 @@ def _joined(flavor: Flavor, stream: bytes) -> Json:
     events = [object_of(_parsed(row[5:])) for row in stream.splitlines() if row.startswith(b"data:")]
     if flavor == "responses":
         responses = [object_of(event["response"]) for event in events if "response" in event]
+        # The last event of this interface holds the whole response.
         if responses:
             return responses[-1]
         return {}
@@ -230,6 +231,7 @@ def _joined_blocks(events: Iterable[Json]) -> Json:
             blocks[at] = object_of(event.get("content_block")) | {"json": ""}
         elif event.get("type") == "content_block_delta" and at in blocks:
             block = blocks[at]
+            # Arguments of a tool come as pieces of JSON text, which is whole at the end only.
             block["json"] += delta.get("partial_json") or ""
             for name in ("text", "thinking"):
                 if name in delta:

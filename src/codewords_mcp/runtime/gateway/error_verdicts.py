@@ -119,11 +119,13 @@ def _lacks_model(route: ProviderRoute, error: Json) -> bool:
 
 def when_to_return(response: ProviderResponse, error: Json) -> float | None:
     """Seconds until the provider accepts the next call, by its headers or, for Gemini, its error."""
+    # OpenAI's header is finer than the standard's whole seconds.
     for header, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
         value = response.header(header)
         seconds = _number(value)
         if seconds is not None:
             return seconds / unit
+        # RFC 9110, 10.2.3: seconds, or a date.
         if value and header == b"retry-after":
             return _until(value)
 

@@ -89,6 +89,7 @@ class ProviderKeys:
     async def _load(self, owner: str, provider: Provider) -> tuple[list[ProviderKey], bool]:
         """The keys, and whether they stay what they are until a secret is set or deleted here."""
         names = names_of(provider)
+        # An owner's own keys count before the home's.
         for owner_id in dict.fromkeys((owner, HOME_OWNER)):
             secrets = await self._secrets.open(owner_id, names)
             values = {name: secret.value for name, secret in secrets.items()}

@@ -186,6 +186,7 @@ def _check_name(name: str) -> None:
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        # The port is checked when it is read, not when the address is split.
         port = parts.port
     except ValueError:
         return False

@@ -71,6 +71,7 @@ class PriceFeed:
         """Take the feed's prices, if it is time, and they can be true."""
         if self._clock() < self._due:
             return
+        # Set before the wait: a feed that hangs or fails is not asked again by each call.
         self._due = self._clock() + RETRY_INTERVAL
         try:
             providers = await asyncio.to_thread(read_feed, await self._fetch())

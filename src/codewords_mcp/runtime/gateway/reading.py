@@ -71,6 +71,7 @@ def is_finished(event: Json) -> bool:
 
 def usage_at_the_end(data: bytes) -> Json:
     """The last usage object in the end of a long response."""
+    # The end of a response may begin within a character.
     text = data.decode("utf-8", "replace")
     found = list(_USAGE.finditer(text))
     if not found:
@@ -79,6 +80,7 @@ def usage_at_the_end(data: bytes) -> Json:
     import json
 
     try:
+        # Text follows the object, at which `loads` would fail.
         usage, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
     except ValueError:
         return {}

@@ -124,6 +124,7 @@ async def _connect(request: RealtimeRequest, upstream: RealtimeUpstream, health:
             )
         except InvalidStatus as error:
             status = error.response.status_code
+            # Any other refusal is of the request, and another key would get it too.
             if status not in {401, 402, 403, 429}:
                 break
             health.rest(key.health, _KEY_REST)
@@ -178,6 +179,8 @@ class RealtimeSession:
         except ConnectionClosed as error:
             if self._refusal is not None:
                 return await self._end(self._refusal)
+            # Without a close frame the connection broke; 1006, which says so, must not be sent on
+            # (RFC 6455, 7.4.1).
             received = error.rcvd
             self.close_code = received.code if received is not None else 1011
             return None

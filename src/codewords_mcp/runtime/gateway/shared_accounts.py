@@ -44,6 +44,7 @@ class SharedAccounts:
 
     async def read(self, key: AccountKey) -> BudgetAccount:
         """See `BudgetAccounts`."""
+        # What this process has not written yet would be missing in the sum.
         self._ledger.flush()
 
         def opened(connection: Connection) -> tuple[int, int]:

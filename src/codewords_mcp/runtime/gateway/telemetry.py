@@ -118,6 +118,7 @@ class Telemetry:
         from opentelemetry.propagate import extract
         from opentelemetry.sdk.resources import Resource
 
+        # The SDK reads the variable itself, and an attribute that is given here would count more.
         if os.environ.get("OTEL_SERVICE_NAME"):
             named = {}
         else:
@@ -273,6 +274,7 @@ def exported_signals() -> tuple[str, ...]:
     for signal in ("traces", "metrics"):
         chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
         named = any(os.environ.get(name.format(signal.upper())) for name in _ENDPOINT_VARIABLES)
+        # The SDK's own default is to export; without a receiver that would only make errors.
         if "otlp" in chosen.split(",") or (named and not chosen):
             enabled.append(signal)
     return tuple(enabled)

@@ -66,6 +66,7 @@ class AppEvents:
         `known` ids are those of others. Without `since` any trigger that is like it.
         """
         if since is not None:
+            # The broker's clock and this one's may differ.
             earliest = (since - CLOCK_DIFFERENCE).timestamp() * 1000
         else:
             earliest = 0

@@ -86,6 +86,7 @@ def trace_exchanges(number: int, began: int, exchanges: Iterable[Exchange], trun
 
 def encode_attempts(attempts: list[AttemptTrace]) -> bytes:
     """Attempts as they are stored."""
+    # Lists and not objects: of small calls the names of the fields would be most of the bytes.
     stored = [
         [
             one.number,

@@ -90,6 +90,7 @@ def decode(data: bytes, body: Callable[[str], bytes | None] | None = None) -> Re
         return _Reader(raw, end, body).recording(heads)
     except DamagedRecording:
         raise
+    # Bytes of an import, or of a damaged disk, may be JSON of any other shape.
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise DamagedRecording("it is damaged") from error
 

@@ -213,6 +213,7 @@ class _Comparison:
 
     def _compare_end(self) -> None:
         before, now = self._baseline.replay, self._replay
+        # A request that was not sent may be the very cause of the other end.
         if self._misses and now.response.status != before.response.status:
             self._notes.append(
                 f"ends with {now.response.status} after what was not sent; the rest was not seen"

@@ -106,6 +106,7 @@ def _text(body: bytes) -> Value:
 def _parts(body: bytes, boundary: bytes, nested: int) -> Value:
     found: dict[str, Value] = {}
     for part in body.split(b"--" + boundary)[1:]:
+        # RFC 2046, 5.1.1: two hyphens after the boundary end the form.
         if part.startswith(b"--"):
             break
         head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")

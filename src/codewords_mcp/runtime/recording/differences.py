@@ -39,6 +39,7 @@ def differences(
 ) -> Iterator[Difference]:
     """The differences of two values. The order of items does not count at the `unordered` paths."""
     if isinstance(before, dict) and isinstance(after, dict):
+        # Each name once, in the order of the first.
         for name in dict.fromkeys([*before, *after]):
             yield from differences(
                 before.get(name, ABSENT),

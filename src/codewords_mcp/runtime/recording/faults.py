@@ -116,6 +116,7 @@ def report_fault(fault: ResponseFault, before: Recording, after: Recording) -> F
     paired = pair_requests(*requests)
     status = after.response.status
     outcome: Literal["handled", "refused", "crashed"] = "handled"
+    # A framework answers 500 for an exception that nobody handled.
     if after.error or status == 500:
         outcome = "crashed"
     elif status >= 400:

@@ -259,6 +259,8 @@ class Matcher:
         """The next of its route: first of those with the same fields."""
         forms = self._index()
         kind = kind_of(request)
+        # Those with the same fields come first: a program may send different ones to a route by
+        # turns.
         for place in ((form.route, kind, form.shape), (form.route, kind)):
             queue = self._by_route.get(place)
             if queue is None:

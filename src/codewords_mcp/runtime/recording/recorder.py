@@ -251,6 +251,7 @@ async def replayed_pieces(chunks: Iterable[tuple[float, bytes]], *, paced: bool)
     """Recorded chunks as the body of a response; each at its time if `paced`."""
     since = time.monotonic()
     for at, chunk in chunks:
+        # Against the begin and not the chunk before, so that small delays do not add up.
         if paced and (remaining := at - (time.monotonic() - since)) > 0:
             await asyncio.sleep(remaining)
         yield chunk
@@ -339,6 +340,7 @@ class RecordingSession:
         request = self._clean(channel, method, url, headers, body, writes=writes)
         verdict = await self.recorder.decide(request)
         if isinstance(verdict, OpenExchange):
+            # The response may repeat what the request held.
             verdict.scrub_with(self.scrubber)
         if self.log is not None:
             self.log.add(request, verdict)

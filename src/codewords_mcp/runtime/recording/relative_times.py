@@ -80,6 +80,7 @@ def _distance(token: Token, clock: float, *, month_first: bool) -> float | None:
         return round((moment - today) / timedelta(days=1)) * _DAY
     seconds = (moment - now).total_seconds()
     if _is_clock(text):
+        # A time without a day may be of yesterday or tomorrow: the nearest is meant.
         return (seconds + _DAY / 2) % _DAY - _DAY / 2
     return seconds
 

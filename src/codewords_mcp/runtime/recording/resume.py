@@ -83,6 +83,7 @@ class Earlier:
     """The entries of earlier attempts that have answered nothing yet."""
 
     def __init__(self, entries: Iterable[JournalEntry], knowledge: Knowledge) -> None:
+        # What was never sent cannot answer a request of this attempt.
         ordered = sorted((one for one in entries if one.state != "unsent"), key=_place)
         self._knowledge = knowledge
         self._unclaimed = {one.place: one for one in ordered}

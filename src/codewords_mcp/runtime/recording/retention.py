@@ -45,6 +45,7 @@ def _ranks(recordings: Sequence[RecordingInfo]) -> list[int]:
         failed += not succeeded
         if one.pinned:
             rank = 0
+        # The newest of each kind of run says what a workflow does, better than many that are alike.
         elif one.shape not in shapes:
             rank = 1
         elif not succeeded and failed <= NEWEST:

@@ -105,6 +105,7 @@ class WriteKeys:
 
     def _without_noise(self, text: bytes, varies: dict[str, None]) -> bytes:
         def id_of(match: re.Match[bytes]) -> bytes:
+            # An id that came to the program is the same in each attempt.
             if self._knows(match[0]):
                 return match[0]
             varies["ids that the program makes up (UUIDs)"] = None
@@ -112,6 +113,8 @@ class WriteKeys:
 
         def time_of(match: re.Match[bytes]) -> bytes:
             at = _moment(match[0])
+            # A time that is not now is data, such as a date of birth, and tells one write from
+            # another.
             if at is None or abs(at - self._clock()) > NOW_SECONDS:
                 return match[0]
             varies["times of the moment"] = None
@@ -229,6 +232,7 @@ def _values(body: bytes) -> Iterator[tuple[str, str]]:
         return
 
     count = 0
+    # A list in place of recursion: the program chooses how deep its JSON is.
     waiting: list[tuple[str, Any]] = [("", root)]
     while waiting and count < MAX_VALUES:
         path, value = waiting.pop()

@@ -101,6 +101,7 @@ class AncestryResolver:
 
         authority = await self._authorization.authority(caller)
         parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
+        # The caller's run goes on in another replica, so only its record is here.
         if parent is None:
             parent = await self._db.read(rows.chain_of, caller.run_id)
 

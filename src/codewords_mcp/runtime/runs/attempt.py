@@ -73,6 +73,7 @@ class Execution:
         )
         self._recording = self._recordings.begin(recorded_run, self.scrubber)
         if self._recording is not None:
+            # The body passes once, and the recording needs it at the end of the run.
             self._reader.keep(MAX_BODY_BYTES)
         self._traces = setup.context.traces
         if self._recording is not None:
@@ -199,6 +200,7 @@ class Execution:
                     with suppress(asyncio.CancelledError, CodewordsError):
                         await task
 
+            # A response whose body nobody reads would keep its connection to the program.
             if request_task.done() and not request_task.cancelled() and request_task.exception() is None:
                 await request_task.result().aclose()
 

@@ -170,6 +170,7 @@ class AttemptRecord:
         """Keep a part of the body, as far as the record has place for it."""
         overflows = self._captured.overflows(chunk)
         if overflows and self._collects and self._collected is None and self._response is not None:
+            # What was held as text so far is the beginning of the file.
             beginning, headers = bytes(self._captured.data), self._response.headers
             self._collected = await self._response_files.collect_long(self._setup.run_id, headers, beginning)
         self._captured.add(chunk)
@@ -208,7 +209,10 @@ class AttemptRecord:
 
     async def _suspend(self, suspension: RunSuspended) -> None:
         """End the attempt of a run that waits. `release` writes it, when its sandbox is gone and its usage known."""
+        # The clock may have been set back since the start.
         setup, ended_at = self._setup, max(now(), self._started_at or 0)
+        # Before the wait is on record: the next attempt, perhaps in another replica, numbers its
+        # lines after the last stored one.
         await setup.run_log.flush()
         self.suspended = True
         self._timings["total"] = self._elapsed()

@@ -122,6 +122,7 @@ class BackgroundRuns:
             when = "while it waited" if row.attempts else "before it started"
             error = platform_error(RunCancelled.code, f"The run was cancelled {when}.")
             values = to_finished("cancelled", error, now())
+            # A replica may have taken it since it was read.
             if not rows.change(connection, run_id, values, only_from=("queued",)):
                 return None
             run_waits.withdraw_of_run(connection, run_id)

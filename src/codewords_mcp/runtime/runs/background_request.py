@@ -40,6 +40,7 @@ async def replayed(data: bytes) -> AsyncIterator[bytes]:
 def stored(request: RunRequest, run_id: str, body: bytes) -> requests.StoredRequest:
     """The request as it is stored, without its credentials."""
     headers = [
+        # Latin-1 has a character for each byte, so that JSON can hold any header.
         [name.decode("latin-1"), value.decode("latin-1")]
         for name, value in request.headers
         if name not in AUTH

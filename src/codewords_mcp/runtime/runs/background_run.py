@@ -291,6 +291,7 @@ class BackgroundRun:
             try:
                 return await self._context.headroom.enter(on_wait)
             except TooBusy:
+                # The sentence is said once, and not in each round.
                 on_wait = _ignore
 
     async def _latest_config(self) -> LaunchConfig:

@@ -121,6 +121,7 @@ class CalledRuns:
 
     def _begin(self, connection: Connection, caller_id: str, run_id: str) -> bool:
         """Put the wait on record. False if the caller or the called run has ended."""
+        # The lock orders this with a cancel: one of the two sees the other.
         rows.lock_run(connection, caller_id)
         caller, called = runs.get(connection, caller_id), rows.run_of(connection, run_id)
         if caller is None or called is None or caller.status in FINISHED or called.status in FINISHED:
@@ -130,6 +131,7 @@ class CalledRuns:
         due_at = at + LONGEST_WAIT
         found = rows.find(connection, caller_id, run_id)
         if found is not None:
+            # A later attempt asks again for the same run, and finds the wait of the one before.
             if found.status != "open":
                 rows.reopen(connection, found.id, due_at=to_micros(due_at))
             return True

@@ -198,6 +198,7 @@ class Catalog:
             if any(found.waits for found in level):
                 return True
             names = {name for found in level for name in found.manifest.workflows}
+            # Workflows may call each other in a circle.
             names -= seen | {ANY}
             seen |= names
             level = [found for name in sorted(names) if (found := await self._find_or_none(caller, name))]
@@ -267,6 +268,7 @@ class Catalog:
         manifest = await self._derive(owner, script)
         permissions = Permissions.of(service_id, owner, manifest)
         workflow = await self._db.read(rows.get, service_id)
+        # Values of another owner's workflow are nothing for this code.
         if workflow is not None and workflow.owner == owner:
             config = workflow.config
         else:

@@ -47,6 +47,7 @@ class DebugTunnels:
         """Wait for an editor, and return when it has gone. Raises NotFound for a sandbox in which nothing is debugged."""
         if self._draft_of(sandbox_id) is None:
             raise NotFound("Nothing is debugged in this sandbox.")
+        # Only a pipe that is read tells that its other end hung up.
         listening = asyncio.create_task(pipe.receive())
         offer = _Offer(sandbox_id, program, pipe, listening)
         listening.add_done_callback(lambda _: self._gone(offer))

@@ -196,6 +196,7 @@ class RunDispatcher:
             root = own
 
         run = await self._db.read(rows.get, run_id, caller.owner, root)
+        # It may be among the writes that the store has not taken yet.
         if run is None and self._db.stalled:
             raise StorageFailed(
                 "The database has not taken recent runs yet, so whether this run exists is not known.",
@@ -270,6 +271,7 @@ class RunDispatcher:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOG_END_TIMEOUT):
                     after = seen[-1].created_at if seen else None
+                    # Only its end is awaited: following ends with the log.
                     async for _ in self.follow(caller, run.id, after=after, follow=True):
                         pass
         return await self.tail(caller, run.id, limit)

@@ -162,6 +162,8 @@ class ForegroundRuns(AwaitedRuns):
         """See `RunMode`. Cancelling this cancels the run."""
         execution = self.enter(submission, recorded, Execution)
         try:
+            # Shielded: cancelling the wait for a future would cancel the future itself, which is
+            # the run's.
             response = await asyncio.shield(execution.response.started)
         except asyncio.CancelledError:
             if not execution.response.started.cancelled():

@@ -147,6 +147,7 @@ def _recording(found: _EndedRun, work: works.Work, scrubber: Scrubber) -> Record
         recorded_headers(request.headers, scrubber),
         body,
     )
+    # A killed attempt leaves requests whose end nobody saw.
     ended = max(entry.ended or entry.began for entry in found.entries)
     return Recording(
         run.id,

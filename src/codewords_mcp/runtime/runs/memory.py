@@ -158,6 +158,7 @@ class Headroom:
         if remaining is None:
             return None
 
+        # Runs that were let in a moment ago do not use their memory yet: the measure lacks them.
         while self._let_in and self._let_in[0] < now - SETTLE:
             self._let_in.popleft()
         remaining -= len(self._let_in) * STARTING

@@ -118,6 +118,7 @@ def _cancel_waiting(connection: Connection, before: int) -> None:
         runs.c.status == "queued",
         runs.c.background.is_(True),
         runs.c.executor.is_(None),
+        # What came after the restore is meant to run.
         runs.c.created_at < before,
     )
     for run_id in connection.execute(waiting_runs).scalars().all():

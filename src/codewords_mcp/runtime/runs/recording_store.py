@@ -115,6 +115,7 @@ class RecordingService:
         self, owner: str, outline: Recording, shape: str, *, mode: ExecutionMode | None, replaces: bool
     ) -> None:
         """Store what is left of a recording that found no room, once there is room."""
+        # Outlines wait in memory while the store takes nothing, so their number is bounded.
         if self._outlines >= MAX_OUTLINES:
             return
         log.warning(RECORDING_CUT, run_id=outline.run_id)
@@ -264,6 +265,7 @@ class RecordingService:
             if len(body) < SHARED_FROM:
                 return body
             digest = self._sealer.digest(connection, owner, body)
+            # Equal bodies are stored once, also among recordings of the same owner.
             if digest not in digests and not rows.has_body(connection, owner, digest):
                 sealed = self._sealer.seal(connection, owner, digest, packed.get(body) or encode_body(body))
                 rows.add_body(connection, owner, digest, len(sealed), sealed)

@@ -89,6 +89,7 @@ class ReplayVerdicts:
                 try:
                     runs[info.run_id] = await self._judge(attempt, info)
                 finally:
+                    # Also of a replay that failed: its model calls are paid for.
                     spent += attempt.spent
             await progress(len(runs), total, f"{len(runs)} of {total} recorded runs replayed")
 
@@ -184,6 +185,7 @@ class _RecordingReplay:
                 )
             )
             self._cache.put(key, replays)
+        # Large bodies take long to compare, and the loop serves other runs meanwhile.
         return await asyncio.to_thread(Baseline, recording, replays[:count])
 
     async def _compare(self, baseline: Baseline, recording: Recording) -> ReplayedRun:

@@ -150,6 +150,7 @@ class Replica:
         if self._listener is not None:
             await asyncio.to_thread(self._listener.close)
         if self._tasks:
+            # Last: once this replica has left, others take over whatever is still in its name.
             await self._context.database.write(executors.leave, self._context.registry.executor)
 
     async def _beat(self) -> None:
@@ -271,6 +272,7 @@ class Replica:
             sender, *changed = json.loads(payload)
         except ValueError:
             return
+        # PostgreSQL sends a notification to its sender too.
         if sender == self._context.registry.executor[:8]:
             return
 

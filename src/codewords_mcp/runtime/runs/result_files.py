@@ -83,6 +83,7 @@ class CollectedResponse:
             try:
                 async with asyncio.timeout(WRITE_TIMEOUT):
                     await asyncio.to_thread(self._write, data)
+            # The caller gets the answer all the same: what fails is its copy for later.
             except (OSError, TimeoutError, ValueError) as error:
                 log.warning("a binary answer is not kept", reason=type(error).__name__)
                 self.give_up("store_failed")

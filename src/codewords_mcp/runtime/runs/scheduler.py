@@ -127,6 +127,7 @@ class Scheduler(PollLoop):
                 self._noted = False
                 self._on_failure()
             for run_id in done.started:
+                # After the transaction, whose run could still be rolled back.
                 self._background.begin(run_id)
             if done.examined < BATCH:
                 return

@@ -200,6 +200,7 @@ class ServiceRunner:
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
             return error, {**_ended(started_at, status, error_entry(error)), **_used(spent)}
+        # Whatever a service does, its run must end on record.
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
             error = CodewordsError(

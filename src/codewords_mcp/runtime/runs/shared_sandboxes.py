@@ -181,6 +181,7 @@ class SharedSandboxes:
     async def _sweep(self) -> None:
         while self._running:
             await asyncio.sleep(SWEEP)
+            # Copies: both are changed while they are walked through.
             for pool_key, instances in list(self._running.items()):
                 for instance in [instance for instance in instances if instance.is_idle]:
                     instances.remove(instance)

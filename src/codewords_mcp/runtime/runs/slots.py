@@ -52,9 +52,11 @@ class SlotManager:
 
         Raises TooBusy for a nested run beyond what those may.
         """
+        # The only process of a home counts its runs exactly by itself.
         if not self._db.shared:
             return None
 
+        # Replicas count one after the other, so that two never take the last place.
         slots.lock(connection, scope)
         if (found := slots.exhausted_limit(connection, scope)) is not None:
             full, active = found
@@ -137,6 +139,7 @@ class SlotManager:
     def _start(self, connection: Connection, run_id: str, scope: LimitScope) -> tuple[bool, Any]:
         """Take the slot for everybody to see; (True, None), or (False, what the others hold)."""
         slots.lock(connection, scope)
+        # Under the lock: what was free a moment ago may be taken by another replica.
         if slots.exhausted_limit(connection, scope) is not None:
             return False, slots.active_elsewhere(connection, self._executor)
         if not rows.change(

@@ -139,6 +139,7 @@ class SuspendedRuns(PollLoop):
         """Go on with a run if a wait of it is over."""
 
         def claim(connection: Connection) -> bool:
+            # Of several replicas that see the end of a wait, the lock lets one go on with the run.
             run = rows.lock_run(connection, run_id)
             return run is not None and rows.has_news(connection, run) and self.claim(connection, run)
 

@@ -186,6 +186,8 @@ class TriggerDeployments(PollLoop):
             values: DeploymentChange = {
                 "prepared": prepared,
                 "account": account if isinstance(account, str) else None,
+                # On record before the request: if its answer is lost, the next step looks for what
+                # it made.
                 "status": "sent",
                 "sent_at": clock(connection),
             }
@@ -205,6 +207,7 @@ class TriggerDeployments(PollLoop):
         """Whether the answer of the broker is too early to believe that it has nothing; then it is asked again later."""
 
         def wait(connection: Connection) -> bool:
+            # The broker lists what it made with a delay: an empty list proves nothing before.
             until = (row.sent_at or 0) + int(self._list_delay * 1e6)
             if clock(connection) >= until:
                 return False

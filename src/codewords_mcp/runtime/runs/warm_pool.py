@@ -117,6 +117,7 @@ class WarmPool:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        # A copy, since `_drop` takes each out.
         for name in list(self._entries):
             self._drop(name)
         if self._ending:

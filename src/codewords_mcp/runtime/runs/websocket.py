@@ -60,6 +60,8 @@ class WebSocketSession:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """The caller has closed. What the workflow sends until it closes too is dropped."""
+        # A close waits for the other side's, which comes after all that it still sends: somebody
+        # must read that.
         dropping = asyncio.create_task(self._drop())
 
         try:

@@ -243,6 +243,8 @@ def _sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        # fsync of a file does not write the folder's entry: after a power cut the key could be
+        # gone.
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

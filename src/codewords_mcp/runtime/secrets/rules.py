@@ -104,6 +104,7 @@ def _order(point: str) -> tuple[int, str]:
 def _parse_host(text: str) -> tuple[str, int]:
     name, colon, port = text.strip().partition(":")
     bare = name.lower().removesuffix(".")
+    # `isdigit` alone takes digits of other scripts, and a very long number takes long to read.
     if port.isascii() and port.isdigit() and len(port) < 6:
         number = int(port)
     else:

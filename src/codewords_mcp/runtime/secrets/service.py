@@ -310,6 +310,8 @@ class SecretService:
         ids = [key.id for key in keys.every]
 
         def register(connection: Connection) -> str:
+            # In the transaction of the registration, so that the first two processes choose the
+            # same key.
             preferred = keys.first_in_use(access.secret_key_ids(connection))
             return key_use.join(connection, executor, __version__, ids, preferred, ttl)
 

@@ -196,6 +196,8 @@ def _read_gcp(path: str, environ: Environ) -> str:
 
     _check_status(answer.status_code)
     try:
+        # Without `validate` characters that are no base64 would be dropped, and another value be
+        # used.
         return base64.b64decode(answer.json()["payload"]["data"], validate=True).decode()
     except (ValueError, KeyError, TypeError):
         _misread()

@@ -34,6 +34,7 @@ def zadd(params: CollectionInput, scores: dict[str, float]) -> int:
     added = 0
     for member, score in sent.items():
         there = member in scores
+        # As in Redis: NX only adds, XX only changes.
         if (params.nx and there) or (params.xx and not there):
             continue
         scores[member] = score

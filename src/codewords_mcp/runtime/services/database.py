@@ -175,6 +175,7 @@ async def _run(
 
     key = await _key(context, params.workflow)
     databases = context.dependencies.databases
+    # Migrations and statements are one transaction: a failure leaves neither.
     found = await databases.run(key, SqlCall(statements, migrations), read_only=read_only)
     output = DatabaseOutput(success=True)
     if migrations:

@@ -201,6 +201,7 @@ async def verify(context: ServiceContext, params: VerifyInput) -> SessionOutput:
     else:
         raise InvalidInput("A code is missing.", hint="Give `login_id` and `code`, or a `ticket`.")
 
+    # One sentence for all of these: whoever guesses must not learn which it was.
     if session is None:
         return SessionOutput(success=False, message="This code is wrong, was used, or has expired.")
 

@@ -207,6 +207,7 @@ class _Agent:
     async def _do(self, step: dict[str, Any], *, free: bool = False) -> None:
         """Perform a step and record its outcome, which the model reads next."""
         record = {name: value for name, value in step.items() if value not in ("", None)}
+        # Before the step: a failure is read by the model too.
         self._steps.append(record)
 
         try:

@@ -74,6 +74,7 @@ def take(connection: Connection, limit: int) -> list[AlertCause]:
     """Take causes out: the transaction that takes them makes their alerts."""
     query = select(alert_causes).where(alert_causes.c.kind != START, ~_is_unfinished())
     query = query.order_by(alert_causes.c.at, alert_causes.c.id)
+    # Another replica is about to take those that are locked.
     found = connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings().all()
     causes = [AlertCause(row["id"], row["kind"], row["at"], row["detail"]) for row in found]
     connection.execute(delete(alert_causes).where(alert_causes.c.id.in_([cause.id for cause in causes])))

@@ -88,6 +88,8 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[Al
     ]
     if found:
         claimed = alert_messages.c.id.in_([message.id for message in found])
+        # Due again later and not removed: a process that dies while it sends leaves them to another
+        # one.
         connection.execute(update(alert_messages).where(claimed).values(due_at=until))
     return found
 

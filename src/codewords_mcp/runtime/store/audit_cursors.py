@@ -47,6 +47,7 @@ def read(connection: Connection, receiver: str) -> AuditCursor:
 
 def take(connection: Connection, receiver: str, holder: str, lease: float) -> int | None:
     """Become the one that sends, for `lease` seconds. Returns the place; None while another replica sends."""
+    # The row may not be there yet, so it cannot be the lock.
     advisory_locks.lock(connection, [("audit_sent", receiver)])
     stored, at = _stored(connection, receiver), clock(connection)
     if stored.get("holder") not in {None, holder} and stored.get("until", 0) > at:
@@ -62,6 +63,7 @@ def advance(connection: Connection, receiver: str, holder: str, seq: int) -> boo
     if stored.get("holder") != holder:
         return False
     lasting = {name: stored[name] for name in ("holder", "until")}
+    # Never back: a receiver may have been advanced further meanwhile.
     _store(connection, receiver, {**lasting, "seq": max(seq, int(stored.get("seq", 0)))})
     return True
 

@@ -72,6 +72,7 @@ def settle(
 
     A reservation that another process closed already releases nothing.
     """
+    # Shared with other settlements: only `open_account`, which sums what was spent, takes it alone.
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _USAGE_LOCK})
     freed: Counter[str] = Counter()
     if closed:

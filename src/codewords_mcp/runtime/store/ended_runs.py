@@ -64,6 +64,7 @@ def matches_status(options: JsonObject, status: str) -> bool:
 def _store(connection: Connection, row: triggers.TriggerRow, run: RowMapping, data: JsonObject) -> None:
     at = now()
     chain = _services_above(connection, run)
+    # Workflows that start each other would otherwise never end.
     if run["depth"] + 1 > MAX_DEPTH:
         triggers.stop(connection, row, _loop_note(connection, row, chain), at)
         return
@@ -94,6 +95,7 @@ def _services_above(connection: Connection, run: RowMapping) -> tuple[str, ...]:
     """The workflows of the chain that a run belongs to, its own first."""
     chain: list[str] = []
     found: Any = run
+    # Bounded: an imported or damaged record could name itself as its parent.
     while found is not None and len(chain) <= MAX_DEPTH:
         chain.append(found["service_id"])
         origin = MadeBy.from_json(found["made_by"])

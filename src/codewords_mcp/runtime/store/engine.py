@@ -91,6 +91,7 @@ def _try_unused(engine: Engine, connection: Any, entry: ConnectionPoolEntry, _pr
     A connection that was used just now is not tried: that would be one round trip more for each transaction, and a
     transaction whose connection breaks is repeated anyway.
     """
+    # Imported here: homes on SQLite start without it.
     import psycopg
 
     if time.monotonic() - entry.info.get(USED_AT, 0.0) < TRIED_AFTER:

@@ -37,6 +37,7 @@ def read(connection: Connection, replica_ttl: float) -> HomeCounts:
         select(runs.c.created_at, NOT_SUSPENDED.label("waits"))
         .where(runs.c.status == "queued")
         .order_by(runs.c.owner, runs.c.created_at)
+        # Counting a very long queue would cost more than its number is worth.
         .limit(MAX_COUNTED)
         .subquery()
     )

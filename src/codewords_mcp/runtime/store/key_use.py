@@ -24,6 +24,7 @@ def in_use(connection: Connection) -> str | None:
     """
     if connection.dialect.name == "sqlite":
         return None
+    # A shared lock: encryptions need not wait for each other, only a rotation for all of them.
     return connection.execute(select(key_use.c.key_id).with_for_update(read=True)).scalar()
 
 

@@ -85,6 +85,7 @@ def spend(connection: Connection, row: LinkRow) -> bool:
     another one.
     """
     own = delete(links).where(links.c.id == row["id"], links.c.answer.is_not_distinct_from(row["answer"]))
+    # Who deleted the row has spent the link: of two at the same moment the other one finds none.
     if connection.execute(own).rowcount != 1:
         return False
 

@@ -184,6 +184,7 @@ def _fetch(connection: sqlite3.Connection, sql: str, max_rows: int, max_bytes: i
     rows: list[list[Any]] = []
     size = 0
     for row in cursor:
+        # One row more than is shown tells that there are more, without counting them.
         if len(rows) == max_rows:
             return {"columns": columns, "rows": rows, "more": True}
         cells = [_cell(value) for value in row]

@@ -65,6 +65,8 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[Qu
     found = [QuestionMessage(*row) for row in connection.execute(query.with_for_update(skip_locked=True))]
     if found:
         claimed = _ROWS.id.in_([message.id for message in found])
+        # Due again later and not removed: a process that dies while it sends leaves them to another
+        # one.
         connection.execute(update(question_messages).where(claimed).values(due_at=until))
     return found
 

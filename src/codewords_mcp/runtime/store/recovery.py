@@ -142,6 +142,7 @@ def undelivered(connection: Connection, limit: int = 500) -> list[UndeliveredRun
         )
         .order_by(runs.c.created_at)
         .limit(limit)
+        # Another replica works on the locked ones, so waiting for them would be for nothing.
         .with_for_update(skip_locked=True)
     )
     return [UndeliveredRun(*row) for row in connection.execute(query)]

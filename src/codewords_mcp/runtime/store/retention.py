@@ -71,6 +71,7 @@ def convert(engine: Engine) -> None:
         if found.shrinks or found.bytes - found.free > CONVERTED:
             return
         connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+        # SQLite changes the mode of a database that has tables only by a VACUUM.
         connection.exec_driver_sql("VACUUM")
 
 

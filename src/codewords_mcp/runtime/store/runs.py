@@ -155,6 +155,7 @@ def _update(
     condition = runs.c.id == bindparam("_id")
     if only_from is not None:
         condition = and_(condition, runs.c.status.in_(only_from))
+    # A replica that was taken over for dead may still be writing: only the holder's values count.
     if held:
         condition = and_(condition, runs.c.executor == bindparam("_holder"))
     statement = update(runs).where(condition).values({name: bindparam(name) for name in names})

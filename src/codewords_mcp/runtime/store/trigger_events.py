@@ -113,6 +113,7 @@ def started(connection: Connection, trigger_id: str, key: str, run_id: str, at: 
     """Note the run of an event, in the transaction that records it. False if it has one, or was skipped."""
     mine = (events.c.trigger_id == trigger_id) & (events.c.key == key) & (events.c.status == "pending")
     values = {"status": "started", "data": None, "run_id": run_id}
+    # Of two processes that start the same event, the one whose update finds it pending has it.
     if connection.execute(update(events).where(mine).values(values)).rowcount != 1:
         return False
     noted = {

@@ -189,6 +189,7 @@ def sums(connection: Connection, owner: str | None, *, by: UsageBy, since: int) 
         subject = to_text(row["of"])[:10] if by == "day" else row["of"]
         groups[subject] = _in_seconds(subject, row)
     for row in model_usage.of_days(connection, owner, by=by, since=to_text(since)[:10]):
+        # Model calls of a day on which no run of the group was accepted.
         group = groups.get(row["of"]) or _in_seconds(row["of"], _NOTHING)
         cost = (group.cost or 0.0) + int(row["cost"]) / PICO
         groups[row["of"]] = group.model_copy(update={"cost": cost, "unpriced": int(row["unpriced"])})

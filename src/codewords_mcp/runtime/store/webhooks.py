@@ -37,6 +37,8 @@ def of_owner(
     if maker is not None:
         query = query.where(webhooks.c.maker == maker)
     if after is not None:
+        # Several may be made within one microsecond; the id decides among them, as in the order
+        # below.
         same_time = (webhooks.c.created_at == after[0]) & (webhooks.c.id > after[1])
         query = query.where(or_(webhooks.c.created_at < after[0], same_time))
 
@@ -150,6 +152,7 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[De
     query = (
         query.order_by(deliveries.c.received_at, deliveries.c.id)
         .limit(limit)
+        # Another replica is about to claim those that are locked.
         .with_for_update(skip_locked=True)
     )
     rows = [DeliveryRow(**row) for row in connection.execute(query).mappings()]

@@ -139,6 +139,7 @@ class Web:
         from codewords_mcp.runtime.web.exchange import WebExchange
 
         port = target.port or PORTS[target.scheme]
+        # The judged addresses are those that are connected to: a second look-up could give others.
         addresses = await self._dialler.permitted(policy, normal_host(target.host) or "", port, self._share)
         exchange = WebExchange(target, port, self._tls if target.scheme == "https" else None)
         try:
@@ -229,6 +230,7 @@ class Web:
                 server_hostname=name if tls else None,
                 ssl_handshake_timeout=CONNECT_TIMEOUT if tls else None,
             )
+        # Also where the task is cancelled: asyncio closes no socket that was given to it.
         except BaseException as error:
             dialled.sock.close()
             if isinstance(error, OSError):

@@ -242,6 +242,7 @@ async def connect(address: str, port: int) -> socket.socket:
         sock.setblocking(False)
         prepare(sock)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    # Also where the task is cancelled: nobody else knows of this socket.
     except BaseException:
         sock.close()
         raise

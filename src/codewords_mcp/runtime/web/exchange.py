@@ -80,6 +80,7 @@ class WebExchange:
         for name, value in connection.headers:
             text = _decode(value)
             self.headers[name.decode("latin-1")] = text
+            # The only header that may come several times and must not be joined (RFC 6265, 3).
             if name == b"set-cookie":
                 self.set_cookies.append(text)
 
@@ -94,6 +95,7 @@ class WebExchange:
             _, connection = await loop.create_connection(
                 LenientConnection, sock=sock, ssl=self._tls, server_hostname=name
             )
+        # A socket that was given to asyncio is not closed by it where the handshake fails.
         except BaseException:
             sock.close()
             raise

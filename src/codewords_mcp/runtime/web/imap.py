@@ -77,6 +77,7 @@ async def imap_session(
         with suppress(CodewordsError, CommandRefused):
             await session.command("LOGOUT")
     finally:
+        # Not `close`, which would wait for a server that reads nothing.
         writer.transport.abort()
 
 
@@ -181,6 +182,8 @@ class ImapSession:
             await self._send(f"{tag} {text}")
             while len(found) < MAX_LINES:
                 response = await self._response(max_bytes)
+                # The limit is of all responses together: a server could send small ones without
+                # end.
                 max_bytes -= len(response.text) + sum(map(len, response.literals))
 
                 if response.text.startswith(b"+") and (line := next(rest, None)) is not None:

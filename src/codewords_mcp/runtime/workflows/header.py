@@ -174,6 +174,7 @@ def _check_tables(header: Header) -> None:
         message = "`tool` in the header must hold tables, such as `[tool.env-checker]`."
         raise InvalidScript(message, line=header.line_of("tool"), column=1)
 
+    # TOML takes both names, and only one of them declares anything.
     for wrong in ("env-checker", "env_checker"):
         if wrong in header.data or (wrong == "env_checker" and wrong in tables):
             line = header.line_of(wrong)

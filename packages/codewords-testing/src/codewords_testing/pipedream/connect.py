@@ -124,6 +124,7 @@ class LoopbackConnect(EventEndpoints):
 
     def answer(self, request: Request) -> StubReply:
         """Serve one request."""
+        # Requests come in threads of the server, and the test reads what they noted.
         with self._lock:
             self.requests.append(request)
             for path, replies in self._scripted:

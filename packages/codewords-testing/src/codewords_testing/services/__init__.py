@@ -157,6 +157,7 @@ def loopback_services() -> Generator[LoopbackServices]:
     )
 
     async def serve() -> None:
+        # The test runs in another thread, and hands its frames to this loop.
         services.loop = asyncio.get_running_loop()
         ready.set()
         await server.serve([listener])

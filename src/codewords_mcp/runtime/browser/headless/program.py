@@ -189,6 +189,7 @@ async def _navigate(page: Page, step: Json, left: float) -> Json:
     except Late:
         raise
     except Error as error:
+        # Playwright has one class for these errors, which only their texts tell apart.
         if "Download is starting" in error.message:
             raise ProgramStepFailed("download") from None
         if (net := _NET.search(error.message)) is None:
@@ -416,6 +417,7 @@ class BrowserProgram:
             else:
                 named = f"css={step['selector']}"
 
+            # The page may hang, which could be why the step timed out.
             async with asyncio.timeout(HEALTH):
                 there = await tab.page.locator(named).count()
         except (TimeoutError, Error):

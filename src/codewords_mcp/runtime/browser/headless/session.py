@@ -148,6 +148,7 @@ class HeadlessSession:
         answer = await self.ask({"do": "open"}, OPEN_SECONDS)
         if answer.result is None:
             log.error("browser did not start", sandbox=self._sandbox.id, output=self.last_output)
+            # Shielded: a caller that gives up must not leave the sandbox behind.
             await asyncio.shield(self.close())
             raise BrowserGone("Chromium did not start in its sandbox; the runtime's log has its output.")
         return HeadlessTab(self, answer.result.tab)

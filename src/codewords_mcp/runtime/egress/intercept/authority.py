@@ -113,6 +113,8 @@ class CertificateAuthority:
         own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             self._draft(x509.Name([]), public)
+            # The name is here alone, and so critical (RFC 5280, 4.2.1.6): a common name has 64
+            # characters at most.
             .add_extension(x509.SubjectAlternativeName([_named(host)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)

@@ -229,6 +229,7 @@ class Http1Observer:
         words = first.split(b" ")
         if len(words) != 3 or words[2][:7] != b"HTTP/1." or not words[0].isalpha() or words[0] == b"CONNECT":
             raise NotHttp
+        # A program could pipeline requests to a host that never answers.
         if len(self._open) >= MAX_UNANSWERED:
             raise NotHttp
 

@@ -182,6 +182,7 @@ class Http2Observer:
         if frame.kind == _DATA:
             data = frame.payload
             if frame.flags & _PADDED and data:
+                # RFC 9113, 6.1: the first byte counts the padding at the end.
                 data = data[1 : len(data) - data[0]]
             on_data(frame.stream, data, frame.last and bool(frame.flags & _END_STREAM))
         elif frame.kind in _READ:

@@ -106,6 +106,7 @@ class ObservedConnection:
                 loop.remove_reader(sock.fileno())
         try:
             return self.client.recv(_CHUNK)
+        # It was the host that had something to say.
         except (BlockingIOError, InterruptedError):
             return b""
 
@@ -122,6 +123,8 @@ class ObservedConnection:
 
     async def _serve_plain(self, first: bytes) -> None:
         self.session.secure = False
+        # A client that knows its server speaks HTTP/2 at once (RFC 9113, 3.3), of which not all may
+        # be here yet.
         http2 = first[:3] == PREFACE[:3] and PREFACE.startswith(first[: len(PREFACE)])
         observer = self._observer(unread.NO_HTTP, http2=http2)
 
@@ -190,6 +193,7 @@ class ObservedConnection:
                 if not more:
                     break
                 first += more
+        # What is no TLS is passed on as it came.
         except (ValueError, IndexError):
             return first, None
         return first, hello

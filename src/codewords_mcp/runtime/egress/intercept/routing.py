@@ -144,6 +144,7 @@ def _plain_check(session: InterceptSession) -> Check | None:
         if names is not None:
             verdict = names(chunk)
         if verdict is None:
+            # It has told all that it will: the rest passes unread.
             names = None
         return verdict is not False
 

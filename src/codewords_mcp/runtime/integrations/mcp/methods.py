@@ -109,6 +109,7 @@ async def _list_resources(client: Client, cursor: str | None) -> CallToolResult:
         try:
             data["resourceTemplates"] = _items((await client.list_resource_templates()).resource_templates)
         except MCPError as error:
+            # Templates are optional, and a server without them need not know the method.
             if error.code != METHOD_NOT_FOUND:
                 raise
     return _answer(data)

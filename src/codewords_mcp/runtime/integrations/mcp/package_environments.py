@@ -124,6 +124,7 @@ class PackageEnvironments:
         folder = self._root / f"npm-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}"
         if not (folder / _FACTS).is_file():
             await self._install_npm(package, npm, node, empty.path, folder)
+        # The time of the last use, by which unused ones are removed.
         os.utime(folder)
 
         reference = replace(empty.ref, path=folder / "venv", identity=(folder / "venv").stat().st_ino)
@@ -158,6 +159,8 @@ class PackageEnvironments:
                 raise _npm_failure(package, done)
             facts = json.dumps({"package": package.url, "version": package.version})
             await _in_home(partial(folders.write, work / _FACTS, facts))
+            # Moved when it is whole: a process that dies before leaves nothing that counts as
+            # installed.
             await _in_home(partial(folders.publish, work, folder, _FACTS))
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)

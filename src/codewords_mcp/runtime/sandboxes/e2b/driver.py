@@ -291,6 +291,7 @@ class E2BDriver:
         while True:
             await asyncio.sleep(min(after / 4, SPARE_SECONDS) if after else SPARE_SECONDS / 4)
             await self._renting.tidy()
+            # A copy: a sandbox may end while another one is paused.
             for sandbox in list(self._live.values()):
                 if after and sandbox.is_idle and loop.time() - sandbox.last_used > after:
                     try:

@@ -143,6 +143,7 @@ class MachineSnapshots:
             await self._install(machine, pins)
             await self._account.snapshot(machine, name)
         finally:
+            # Shielded: a machine that is left behind costs money until its time is over.
             await asyncio.shield(self._kill(machine))
         log.info("E2B environment built", name=name)
 

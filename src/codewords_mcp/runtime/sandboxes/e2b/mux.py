@@ -149,6 +149,8 @@ class Mux:
     ) -> None:
         self._send = send
         self._opened = opened
+        # One side numbers its streams odd and the other even, so that both may open one at the same
+        # time.
         self._numbers = itertools.count(first, 2)
         self._parity = first % 2
         self._streams: dict[int, Stream] = {}

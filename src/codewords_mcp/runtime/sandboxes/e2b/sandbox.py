@@ -161,6 +161,7 @@ class E2BSandbox:
         if self._broken is not None:
             return self._broken
         exit_ = self._ended.result()
+        # A program that ends because it was asked to has not failed, whatever its code.
         if self._stopping and exit_.reason in ("exited", "signaled"):
             return None
         return self._failure or explain.ended(exit_, self._spec.limits, served=self._served)
@@ -174,9 +175,11 @@ class E2BSandbox:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self.link.say({"do": "usage", "id": number})
         try:
+            # While the connection is down no answer can come, and what is known has to do.
             async with asyncio.timeout(_ANSWER_SECONDS if self.link.up else 0):
                 return self._used(await answer)
         except TimeoutError:
+            # The program may have ended meanwhile: its end has told what it used.
             return self._usage or self._used(None)
         finally:
             self._answers.pop(number, None)
@@ -306,6 +309,7 @@ class E2BSandbox:
 
     def _end(self, exit_: Exit, used: Json | None) -> None:
         """The program is gone; its machine follows, when what it said has been read."""
+        # The agent's message, a lost machine and a kill may each report the same end.
         if self._ended.done():
             return
 

@@ -198,6 +198,7 @@ class ForkIsolation(Isolation):
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "running" in message and fds:
+            # The program's number is of a namespace within; the pidfd gives the one out here.
             self._program = host_pid(fds[0])
             os.close(fds[0])
         for name, reached in (("empty", self._empty), ("waiting", self._warm)):

@@ -244,6 +244,8 @@ class ForkServer:
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "server" in message and fds and self._channel is not None:
             self._number = message["server"]
+            # The message has the number in the server's own PID namespace; its pidfd gives the one
+            # out here.
             self._pid = host_pid(fds[0])
             self._channel.adopt(fds[0])
         elif "ended" in message:

@@ -166,6 +166,7 @@ class ForkWarmPool:
             return True
 
         now = time.monotonic()
+        # A server that could not be booted is not booted again at each start.
         if now < self._retry_at:
             return False
 
@@ -264,6 +265,7 @@ class ForkWarmPool:
     async def _make_ready(self) -> None:
         """Make prepared isolations, then warm some of them, until both targets are met."""
         try:
+            # After the start that took one, and not beside it.
             await asyncio.sleep(_SETTLE)
             while (server := self._server) is not None and server.ready:
                 if len(self._prepared) < self._target_prepared():

@@ -205,6 +205,8 @@ def _find_v1(
     name: str, mounts: list[Mount], own: dict[str, str], record: Callable[[Slice], None]
 ) -> Slice | None:
     folders: dict[str, Path] = {}
+    # In v1 each controller may have a hierarchy of its own. Those of the processor limit and
+    # measure, and a slice works without them.
     for controller in (*_NEEDED, "cpu", "cpuacct"):
         mount = next((mount for mount in mounts if controller in mount.controllers), None)
         if mount is not None:
@@ -281,6 +283,8 @@ def _folder(mount: Mount, path: str) -> Path:
     else:
         relative = path
     folder = mount.folder / relative.lstrip("/")
+    # A group outside of the namespace of this process is shown with "..": only the mount itself is
+    # in reach.
     if ".." not in relative and folder.is_dir():
         return folder
     return mount.folder
@@ -298,6 +302,8 @@ def _own_paths() -> dict[str, str]:
 def _mounts() -> list[Mount]:
     found: list[Mount] = []
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        # proc(5): optional fields before the hyphen may be any number, so the line is read from
+        # both ends.
         fields, _, tail = line.partition(" - ")
         kind, _, options = tail.split(" ", 2)
         parts = fields.split(" ")

@@ -124,9 +124,12 @@ def _walk(folder: int, counted: BoundedSum, depth: int) -> None:
             for entry in entries:
                 if counted.over:
                     return
+                # The program goes on meanwhile: an entry may be gone.
                 with contextlib.suppress(OSError):
                     counted.add(entry.stat(follow_symlinks=False))
                     if entry.is_dir(follow_symlinks=False):
+                        # Below the open folder and not by its path, of which the program could make
+                        # a link meanwhile.
                         _walk(_open_inner(entry.name, folder), counted, depth + 1)
     finally:
         os.close(folder)
@@ -182,6 +185,8 @@ def _unlinked_mapped(pids: list[int], devices: set[int], seen: set[tuple[int, in
             key = (os.makedev(major, minor), int(inode))
             if key[0] in devices and key not in seen:
                 start, end = (int(part, 16) for part in span.split("-"))
+                # Mappings of one file overlap, in a process and among several: their sum would be
+                # too much.
                 sizes[key] = max(sizes.get(key, 0), end - start)
 
     return sum(sizes.values())

@@ -75,6 +75,7 @@ class ProcessChannel:
         if self._init is None:
             return False
         poll = select.poll()
+        # A pidfd becomes readable when its process ends.
         poll.register(self._init, select.POLLIN)
         return bool(poll.poll(0))
 
@@ -118,6 +119,7 @@ class ProcessChannel:
         """Let go of everything. Only after `gone`."""
         if self._killing is not None:
             self._killing.cancel()
+        # Before the descriptor is closed: its number may belong to another file at once.
         self._loop.remove_reader(self._messages.fileno())
         if self._launcher is not None:
             self._launcher.reap()

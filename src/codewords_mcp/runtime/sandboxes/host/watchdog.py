@@ -135,6 +135,7 @@ class Watchdog:
             return
 
         limits, folders = sandbox.spec.limits, sandbox.resources.folders
+        # With a control group the kernel itself holds the limit of memory.
         if sandbox.group is None and time.monotonic() >= due.memory:
             began = time.monotonic()
             over = self._memory_over(roots, limits.memory)

@@ -109,6 +109,8 @@ class Landlock:
                 "files": limits["files"],
                 "disk": limits["disk"],
                 "processes": limits["processes"],
+                # With a control group no rlimit of memory is needed, which would also refuse what
+                # is only reserved.
                 "memory": None if start.exact else limits["memory"],
             },
         }

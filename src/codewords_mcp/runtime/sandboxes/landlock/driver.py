@@ -102,6 +102,7 @@ class LandlockDriver:
         if self._closed:
             return
         self._closed = True
+        # A copy: each sandbox takes itself out as it ends.
         await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
         if self._testing is not None:
             await asyncio.wait({self._testing})
@@ -147,6 +148,7 @@ class LandlockDriver:
         try:
             await sandbox.started()
         except BaseException:
+            # Shielded: a start that is cancelled must not leave its program behind.
             await asyncio.shield(sandbox.kill())
             raise
 

@@ -140,6 +140,7 @@ def _own_python(folder: Path) -> EnvironmentRef:
     inside = Path("/usr" if prefix == Path("/usr") else "/python")
     bin_ = folder / "self-test" / "bin"
     bin_.mkdir(parents=True, exist_ok=True)
+    # Several runtimes of one user may test themselves at the same time.
     with contextlib.suppress(FileExistsError):
         (bin_ / "python").symlink_to(inside / "bin" / f"python{version}")
     return EnvironmentRef(bin_.parent, prefix, version)

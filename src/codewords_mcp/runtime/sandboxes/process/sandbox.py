@@ -136,6 +136,7 @@ class ProcessSandbox(ManagedSandbox):
                 pass_fds=fds,
                 cwd=folders.app,
                 env=program.variables(self.spec, folders, self._port, uri, proxy),
+                # A group of its own, by which everything that the program starts is signalled.
                 start_new_session=True,
             )
         except OSError as error:

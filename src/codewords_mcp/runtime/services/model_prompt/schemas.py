@@ -115,6 +115,7 @@ def is_closed(schema: Any) -> bool:
         "properties" not in found or isinstance(found.get("additionalProperties"), dict)
     ):
         return False
+    # These keywords are outside of what both providers take.
     if "patternProperties" in found or "allOf" in found or "not" in found:
         return False
 

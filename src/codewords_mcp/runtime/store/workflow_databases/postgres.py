@@ -239,6 +239,7 @@ class PostgresDatabases(WorkflowDatabases):
 
         try:
             with self._connection(key) as connection:
+                # Names come from the workflow: whatever they hold, nothing can be changed here.
                 connection.read_only = True
                 shapes: list[TableShape] = []
                 for name, columns in connection.execute(_TABLES, (base.MIGRATIONS,)).fetchall():

@@ -143,6 +143,7 @@ def _placed(
         name = token.text[1:]
         if name not in parameters:
             raise error_of("sql", f"the parameter {name} is missing")
+        # A name that occurs twice is one parameter, sent once.
         if name not in numbers:
             values.append(parameters[name])
             numbers[name] = len(values)

@@ -197,6 +197,7 @@ class FileCall:
 
     def _execute(self, connection: sqlite3.Connection, place: int, one: dict[str, Any]) -> dict[str, Any]:
         """One statement of the call. Raises SqlFailure."""
+        # From here on the workflow's own SQL runs, and no longer the worker's.
         self.guard.trusted, self.guard.writes = False, False
         try:
             cursor = connection.execute(one["sql"], _bound(one["parameters"]))

@@ -121,6 +121,7 @@ class FolderSource(EventSource[FolderOptions]):
                     f"The watched folder can't be read ({error.strerror}).", hint="Check its permissions."
                 ) from error
 
+        # In threads of its own: a network drive that hangs would take those of everything else.
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _event(self, folder: Path, file: _FoundFile, tools: SourceTools) -> SourceEvent | None:

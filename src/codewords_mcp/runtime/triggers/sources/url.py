@@ -175,5 +175,6 @@ def _item_event(options: UrlOptions, item: JsonValue) -> SourceEvent:
     if isinstance(identity, str) and identity:
         key = identity
     else:
+        # Sorted: an object whose fields come in another order is the same one.
         key = json.dumps(identity, sort_keys=True)
     return SourceEvent(key, item)

@@ -213,6 +213,7 @@ class Names(Follower):
         """
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
             try:
+                # An annotation in quotes names a class that is defined further down.
                 annotation = ast.parse(annotation.value, mode="eval").body
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return NONE

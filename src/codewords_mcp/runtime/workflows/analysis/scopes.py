@@ -164,6 +164,7 @@ def _step(node: ast.AST, scope: NameScope, found: ScriptIndex) -> Iterable[tuple
 
 def _function(node: FunctionNode, scope: NameScope, found: ScriptIndex) -> list[tuple[ast.AST, NameScope]]:
     inner = found.scope_of[node] = NameScope(scope, node)
+    # Defaults and decorators are evaluated where the function is defined, not in it.
     outside: list[ast.AST] = [*node.args.defaults, *(default for default in node.args.kw_defaults if default)]
     for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
         inner.bind(argument.arg, Binding("parameter", argument, owner=node))

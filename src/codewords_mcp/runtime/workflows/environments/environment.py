@@ -143,6 +143,7 @@ class Environments:
             client = await self._client()
         else:
             client = None
+        # Sorted, so that scripts which list the same packages share an environment.
         requirements = tuple(sorted(set(script.dependencies)))
         packages = _hash(requirements, python, client)
         modules = module_wheel(script.modules)
@@ -325,6 +326,7 @@ class Environments:
         timings["resolve"] = _ms(started)
         lock_file.parent.mkdir(exist_ok=True)
         folders.write(work / "lock.txt", lock)
+        # Renamed when it is whole: another process may read the lock at any time.
         (work / "lock.txt").replace(lock_file)
 
         return lock

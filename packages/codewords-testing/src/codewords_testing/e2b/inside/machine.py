@@ -70,6 +70,7 @@ def _guarded(host: socket.socket, spec: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             channel.send(host, {"broken": str(error)})
     finally:
+        # Not `sys.exit`, whose exception the parent's code, copied by the fork, could catch.
         os._exit(0)
 
 
@@ -218,6 +219,8 @@ class Init:
                 link.close()
                 continue
 
+            # The descriptor goes to the host, since a connection can be made only from within the
+            # machine.
             self._send({"dialled": number}, [link.fileno()])
             link.close()
             return

@@ -266,11 +266,14 @@ class _Duplicate:
     """A duplicate of another process's descriptor, for as long as the block lasts."""
 
     def __init__(self, thread: int, fd: int) -> None:
+        # The kernel names the thread that asks, and pidfd_open takes processes only.
         pidfd = os.pidfd_open(tree.process_of(thread))
         try:
             self._fd: int = _libc.syscall(
                 ctypes.c_long(_PIDFD_GETFD),
                 ctypes.c_int(pidfd),
+                # A descriptor is the lower half of the register; what the program put above it
+                # means nothing.
                 ctypes.c_int(fd & 0xFFFF_FFFF),
                 ctypes.c_uint(0),
             )

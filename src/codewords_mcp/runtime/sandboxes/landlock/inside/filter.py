@@ -127,11 +127,13 @@ def _rules(*, scoped: bool, counted: bool) -> dict[str, list[Instruction]]:
     rules["fcntl"] = _is_one_of(1, _LEASES, _refuse(errno.EPERM), _PASS)
     rules["ioctl"] = _is_one_of(1, _IOCTLS, _refuse(errno.EPERM), _PASS)
 
+    # Before Linux 6.12 Landlock does not keep signals within the sandbox.
     if not scoped:
         rules |= {name: [_ASK] for name in SIGNALS}
         rules["pidfd_send_signal"] = [_refuse(errno.EPERM)]
         rules["fcntl"] = _is_one_of(1, (*_LEASES, *_SET_OWNER), _refuse(errno.EPERM), _PASS)
 
+    # Without a control group the supervisor counts the processes, so it has to be asked for each.
     if not counted:
         rules |= {name: [_ASK] for name in FORKS}
     return rules

@@ -49,6 +49,7 @@ def start(spec: dict[str, Any], listener: int, boot: int) -> StartedProgram:
     pid = os.fork()
     if pid == 0:
         _be_program(spec, listener, boot, theirs)
+    # The other end must be the program's alone: its closing is the end of the loop below.
     theirs.close()
     with ours:
         questions = -1

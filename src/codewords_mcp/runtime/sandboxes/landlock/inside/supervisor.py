@@ -128,6 +128,7 @@ class _SupervisorWatch:
 
     def _on_runtime(self) -> None:
         received = channel.receive(self._runtime)
+        # The runtime is gone, and the program must not outlive it.
         if received is None:
             self._over = True
             return
@@ -146,6 +147,7 @@ class _SupervisorWatch:
         """Collect the dead; True once the program is among them."""
         with contextlib.suppress(ChildProcessError):
             while True:
+                # Any child: orphans of the program become children of the supervisor.
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return False
@@ -159,6 +161,7 @@ class _SupervisorWatch:
         message = {
             "exited": os.waitstatus_to_exitcode(status),
             "cpu": used.ru_utime + used.ru_stime,
+            # Linux counts ru_maxrss in KiB.
             "peak": used.ru_maxrss * 1024,
         }
         with contextlib.suppress(OSError):

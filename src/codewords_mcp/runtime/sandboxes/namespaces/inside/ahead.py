@@ -122,6 +122,7 @@ def _exclusive(exclusive: bool) -> set[int]:
     with open("/proc/self/maps", encoding="utf-8") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
         for line in maps:
             span, rights, *_ = line.split()
+            # Only private pages that may be written to are copied after a fork.
             if rights != "rw-p":
                 continue
 

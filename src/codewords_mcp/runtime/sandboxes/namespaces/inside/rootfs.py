@@ -270,6 +270,7 @@ def _make_dev(root: str) -> None:
     for name in _DEVICES:
         target = f"{root}/dev/{name}"
         _write(target, "")
+        # Bound and not made: in a user namespace mknod(2) makes no devices.
         linux.bind("/dev/" + name, target, _NODE_FLAGS)
     for name, destination in _DEVICE_LINKS.items():
         os.symlink(destination, f"{root}/dev/{name}")

@@ -126,6 +126,7 @@ class ProgramWatch:
         message = {
             "exited": status,
             "cpu": used.ru_utime + used.ru_stime,
+            # Linux counts ru_maxrss in KiB.
             "peak": used.ru_maxrss * 1024,
         }
         with contextlib.suppress(OSError):
