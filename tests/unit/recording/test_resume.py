@@ -25,7 +25,8 @@ from codewords_mcp.runtime.recording.journal import (
     repeat_key,
 )
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
-from codewords_mcp.runtime.recording.resume import MAX_READS, Knowledge, ResumeRecorder, completed
+from codewords_mcp.runtime.recording.resume import MAX_READS, ResumeRecorder, completed
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 
 URL = "https://api.example.com/orders"
 INPUT = b'{"known": "0f8fad5b-d9cb-469f-a165-70867728950e"}'

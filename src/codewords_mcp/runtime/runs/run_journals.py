@@ -21,7 +21,8 @@ from codewords_mcp.runtime.recording.journal import (
 )
 from codewords_mcp.runtime.recording.journal_exchanges import with_killed_attempts
 from codewords_mcp.runtime.recording.recorder import OpenExchange
-from codewords_mcp.runtime.recording.resume import Knowledge, ResumeRecorder, completed
+from codewords_mcp.runtime.recording.resume import ResumeRecorder, completed
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.runs.repeated_request import key_of_workflow, repeat_response
 from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.recording.recorder import (
     RecorderRegistry,
     RecordingSession,
 )
-from codewords_mcp.runtime.recording.resume import Knowledge
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.recording.stream_scrubber import StreamScrubber
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig

@@ -9,11 +9,18 @@ import asyncio
 import contextlib
 from collections import deque
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final
 
 import h11
 
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
+from codewords_mcp.runtime.egress.intercept.http1_end import (
+    CHUNK_BYTES,
+    Http1End,
+    next_of_host,
+    respond,
+    takes_end,
+)
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare
 from codewords_mcp.runtime.egress.intercept.responses import ResponseScrubber, UnreadableResponse
 from codewords_mcp.runtime.egress.intercept.session import (
@@ -27,35 +34,10 @@ from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 from codewords_mcp.runtime.recording.recorder import RecordedResponse
 from codewords_mcp.runtime.web.dial import DialFailed
 
-MAX_HEAD_BYTES: Final = 64 << 10
-"""Bytes of a message's head, of either side."""
 # `alt-svc` would offer the program a way to the host that is not intercepted.
 _NOT_FOR_PROGRAM: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"alt-svc"}
 )
-# Seconds for a program to read a response before the rest of its request is reset.
-_LINGER: Final = 0.5
-_CHUNK: Final = 64 << 10
-_BEGINS: Final = b"HTTP/1."
-
-
-class _End:
-    """One side: a parser and the stream that it reads from."""
-
-    def __init__(self, tls: TlsStream, role: Any) -> None:
-        self.tls = tls
-        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD_BYTES)
-
-    async def next(self) -> object:
-        """The next event. Raises h11.RemoteProtocolError, OSError."""
-        # The parser asks for more only when it has no whole event.
-        while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.tls.reader.read(_CHUNK))
-        return event
-
-    async def send(self, *events: Any) -> None:
-        """Send events in a single write."""
-        await self.tls.send(b"".join(cast("bytes", self.http.send(event)) for event in events))
 
 
 class _Switched(Exception):  # an outcome, caught inside this package
@@ -78,11 +60,11 @@ class Http1:
 
     def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream | None) -> None:
         self._session = session
-        self._program = _End(program, h11.SERVER)
+        self._program = Http1End(program, h11.SERVER)
         if host is None:
             self._host = None
         else:
-            self._host = _End(host, h11.CLIENT)
+            self._host = Http1End(host, h11.CLIENT)
         # Parts of a request that were read for a recorder and are not sent yet.
         self._ahead: deque[object] = deque()
 
@@ -169,7 +151,7 @@ class Http1:
             with contextlib.suppress(asyncio.CancelledError, OSError, h11.ProtocolError):
                 await sending
 
-    async def _connected(self) -> _End:
+    async def _connected(self) -> Http1End:
         """The connection to the host, reopened if it has ended."""
         host = self._host
         if host is not None:
@@ -182,7 +164,7 @@ class Http1:
             await host.tls.close()
 
         try:
-            self._host = _End(await self._session.connect(("http/1.1",)), h11.CLIENT)
+            self._host = Http1End(await self._session.connect(("http/1.1",)), h11.CLIENT)
         except (HostUnreachable, DialFailed) as error:
             self._host = None
             raise RequestRefused(
@@ -209,7 +191,7 @@ class Http1:
 
         return event
 
-    async def _send(self, outgoing: Outgoing, host: _End, head: h11.Request) -> None:
+    async def _send(self, outgoing: Outgoing, host: Http1End, head: h11.Request) -> None:
         """Send the request to the host, then watch for the program's hang-up.
 
         Raises RequestRefused, OSError.
@@ -237,7 +219,7 @@ class Http1:
         """Read ahead, so that a hang-up is noticed. Raises ConnectionResetError."""
         program, ahead = self._program, 0
         while ahead < MAX_READ_AHEAD:
-            data = await program.tls.reader.read(_CHUNK)
+            data = await program.tls.reader.read(CHUNK_BYTES)
             if not data:
                 raise ConnectionResetError("the program hung up")
             program.http.receive_data(data)
@@ -245,12 +227,12 @@ class Http1:
         # It has sent enough for now: a program that sends ahead without end is not read.
         await asyncio.Event().wait()
 
-    async def _pass_on(self, outgoing: Outgoing, host: _End, sending: asyncio.Task[None]) -> None:
+    async def _pass_on(self, outgoing: Outgoing, host: Http1End, sending: asyncio.Task[None]) -> None:
         """Relay the host's response. Raises RequestRefused, and OSError if a side breaks off."""
         scrub: ResponseScrubber | None = None
         while True:
             try:
-                event = await _either(host, sending)
+                event = await next_of_host(host, sending)
             except h11.RemoteProtocolError as error:
                 raise RequestRefused(
                     502,
@@ -272,7 +254,7 @@ class Http1:
                 )
             elif isinstance(event, h11.Data) and scrub is not None:
                 pieces = self._read_body(outgoing, scrub, bytes(event.data))
-                if _is_last(host):
+                if takes_end(host):
                     await self._end_response(outgoing, scrub, pieces)
                     return
                 if pieces:
@@ -362,13 +344,6 @@ class Http1:
         await relay_websocket(self._session, self._program.tls, self._host.tls, read_ahead)
 
 
-def _is_last(host: _End) -> bool:
-    """Whether the data before was the end of a response that stated its length. Takes that end."""
-    if host.http.trailing_data[0]:
-        return False
-    return isinstance(host.http.next_event(), h11.EndOfMessage)
-
-
 def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Headers) -> None:
     """Raise RequestRefused for a protocol that was not requested or cannot be read."""
     named = {name.lower(): value.strip().lower() for name, value in headers}
@@ -381,87 +356,13 @@ def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Header
     raise RequestRefused(502, f"The response of {session.host} was refused: {reason}.", reason)
 
 
-async def _either(host: _End, sending: asyncio.Task[None]) -> object:
-    """The host's next event, or the error that ended sending the request.
-
-    A host may respond before it has the whole request, and may then not read the rest.
-    """
-    event = host.http.next_event()
-    while event is h11.NEED_DATA:
-        reading = asyncio.ensure_future(host.tls.reader.read(_CHUNK))
-        try:
-            if not sending.done():
-                # A failed send is noticed while the host is silent.
-                await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                await _judge(sending, host)
-            host.http.receive_data(await reading)
-        finally:
-            reading.cancel()
-
-        # A program in another protocol, as SSH, would never end a head.
-        event = host.http.next_event()
-        if event is h11.NEED_DATA and host.http.their_state is h11.SEND_RESPONSE:
-            _judge_beginning(host.http.trailing_data[0])
-
-    return event
-
-
-def _judge_beginning(data: bytes) -> None:
-    """Raise h11.RemoteProtocolError if data is no HTTP.
-
-    The parser would wait for the end of a head.
-    """
-    if data[: len(_BEGINS)] != _BEGINS[: len(data)]:
-        raise h11.RemoteProtocolError("it does not begin as HTTP")
-
-
-async def _judge(sending: asyncio.Task[None], host: _End) -> None:
-    """Raise the error that ended sending:
-
-    RequestRefused, or ConnectionResetError if the program has gone.
-    """
-    try:
-        await sending
-    except RequestRefused:
-        # The host must not take half a request for a whole one.
-        host.tls.writer.transport.abort()
-        raise
-    except ConnectionResetError as error:
-        if "program" in str(error):
-            host.tls.writer.transport.abort()
-            raise
-    except OSError:
-        # The host takes no more of it; its response says why.
-        pass
-
-
 def _invalid(error: h11.RemoteProtocolError) -> RequestRefused:
     return RequestRefused(400, "This is not a valid HTTP/1.1 request.", f"it is not valid HTTP ({error})")
 
 
-async def respond(program: _End, status: int, message: str) -> None:
-    """Respond in the host's place, and let the program read it before the connection ends."""
-    body = (message + "\n").encode()
-    headers = [
-        ("content-type", "text/plain; charset=utf-8"),
-        ("content-length", str(len(body))),
-        ("connection", "close"),
-    ]
-
-    with contextlib.suppress(OSError, TimeoutError, h11.LocalProtocolError):
-        await program.send(
-            h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
-        )
-        # A connection that is closed with unread data is reset, and the response with it.
-        async with asyncio.timeout(_LINGER):
-            while await program.tls.reader.read(_CHUNK):
-                pass
-
-
 async def respond_failure(tls: TlsStream, session: InterceptSession, failure: HostUnreachable) -> None:
     """Report that the host could not be reached, in response to the program's first request."""
-    program = _End(tls, h11.SERVER)
+    program = Http1End(tls, h11.SERVER)
     with contextlib.suppress(h11.RemoteProtocolError):
         await program.next()
         await respond(program, 502, f"{session.host} could not be reached: {failure.reason}.")
