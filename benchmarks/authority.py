@@ -26,7 +26,8 @@ from codewords_mcp.runtime.api.open_requests import OpenRequests
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
-from codewords_mcp.runtime.auth.authority import Authorities, CallTarget, Permissions
+from codewords_mcp.runtime.auth.authorities import Authorities
+from codewords_mcp.runtime.auth.authority import CallTarget, Permissions
 from codewords_mcp.runtime.auth.members import Members
 from codewords_mcp.runtime.auth.sessions import PageSessions
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller

@@ -17,8 +17,8 @@ from _bench import Question, options, report
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import RunRequest
-from codewords_mcp.runtime.services.base import parse_input
 from codewords_mcp.runtime.services.model_prompt.services import OPENAI
+from codewords_mcp.runtime.services.service_input import parse_input
 from codewords_mcp.settings import Settings
 
 BODY = b'{"model": "echo", "prompt": "hello"}'

@@ -30,8 +30,8 @@ from tests.support.waiting import until_async
 from codewords_mcp.cli.mcp_app import create_server
 from codewords_mcp.http.middleware.errors import ErrorBoundary
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
+from codewords_mcp.mcp_server.http_transport import serve_http
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
-from codewords_mcp.mcp_server.server import serve_http
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mcp.server.mcpserver import MCPServer
 from starlette.types import ASGIApp
 
+from codewords_mcp.mcp_server import http_transport
 from codewords_mcp.mcp_server import server as mcp_server
 from codewords_mcp.mcp_server.context import ServerState
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
@@ -49,8 +50,8 @@ def create_server(
 def create_mcp_app(
     runtime: Runtime, settings: Settings, limits: ServerLimits = DEFAULT_LIMITS
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
-    """Make the application and its lifespan. See `mcp_server.server.serve_http`."""
-    return mcp_server.serve_http(create_server(runtime, settings, limits=limits), settings)
+    """Make the application and its lifespan. See `mcp_server.http_transport.serve_http`."""
+    return http_transport.serve_http(create_server(runtime, settings, limits=limits), settings)
 
 
 def _register(server: MCPServer[ServerState]) -> None:

@@ -16,7 +16,8 @@ from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
 from codewords_mcp.runtime.recording.exchanges import Exchange, UnreadConnection
-from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
+from codewords_mcp.runtime.recording.recorder import LiveRecorder
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 

@@ -37,8 +37,8 @@ from codewords_mcp.runtime.recording.recorder import (
     OpenExchange,
     RecordedResponse,
     Recorder,
-    RecordingSession,
 )
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.recording.writes import kind_of
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
-from codewords_mcp.runtime.recording.recorder import (
-    BlockedRequest,
-    OpenExchange,
-    RecordingSession,
-    Verdict,
-)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, Verdict
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 

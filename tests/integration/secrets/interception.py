@@ -25,7 +25,7 @@ from tests.support.egress import listening, relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
-from codewords_mcp.runtime.recording.recorder import RecordingSession
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder

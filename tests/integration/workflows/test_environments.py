@@ -22,7 +22,8 @@ from tests.support.runtime import warm_folder
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.workflows.environments import bytecode
-from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.environments.installed import Environment
 from codewords_mcp.runtime.workflows.environments.uv import Uv
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import NotAgreed
-from codewords_mcp.runtime.auth.authority import Authorities, Authority, CallTarget, Permissions
+from codewords_mcp.runtime.auth.authorities import Authorities
+from codewords_mcp.runtime.auth.authority import Authority, CallTarget, Permissions
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import (
     ANY,

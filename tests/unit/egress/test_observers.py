@@ -31,7 +31,8 @@ from codewords_mcp.runtime.egress.relay import Traffic
 from codewords_mcp.runtime.recording.exchange_log import MAX_RUN_BYTES, MAX_RUN_HEAD_BYTES, ExchangeLog
 from codewords_mcp.runtime.recording.exchanges import Exchange, size_of
 from codewords_mcp.runtime.recording.packed import HIDES_VALUE, TOO_LONG
-from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
+from codewords_mcp.runtime.recording.recorder import LiveRecorder
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 pytestmark = pytest.mark.requirement("recording:untouched")

@@ -6,7 +6,8 @@ import pytest
 from tests.support.runtime import workflow
 
 from codewords_mcp.errors import InvalidInput, NotAgreed
-from codewords_mcp.runtime.auth.authority import Authorities, Permissions
+from codewords_mcp.runtime.auth.authorities import Authorities
+from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.integrations.configure import configure_props, require_complete
 from codewords_mcp.runtime.model import integration_names as names
 from codewords_mcp.runtime.model.caller import Caller

@@ -14,6 +14,7 @@ from tests.unit.recording.helpers import request
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.provider import CallUsage
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest
 from codewords_mcp.runtime.recording.journal import (
     Answer,
@@ -26,7 +27,6 @@ from codewords_mcp.runtime.recording.journal import (
 )
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
 from codewords_mcp.runtime.recording.resume import MAX_READS, ResumeRecorder, completed
-from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 
 URL = "https://api.example.com/orders"
 INPUT = b'{"known": "0f8fad5b-d9cb-469f-a165-70867728950e"}'

@@ -19,7 +19,8 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.recording.exchanges import RecordedRequest, Recording, RunMessage
-from codewords_mcp.runtime.recording.recorder import LiveRecorder, OpenExchange, RecorderRegistry
+from codewords_mcp.runtime.recording.recorder import LiveRecorder, OpenExchange
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig

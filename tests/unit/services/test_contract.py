@@ -14,9 +14,10 @@ from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.service_table import SERVICES as BUILT_IN
 from codewords_mcp.runtime.services import PLANNED, registry
-from codewords_mcp.runtime.services.base import Operation, Service, Unavailability, parse_input
+from codewords_mcp.runtime.services.base import Operation, Service, Unavailability
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.services.service_input import parse_input
 from codewords_mcp.runtime.workflows.validation.needed_secrets import check_services
 
 SERVICES = {service.name: service for service in Registry({}).all()}
@@ -39,7 +40,7 @@ def test_every_line_of_the_registry_is_a_service_of_that_name() -> None:
 @pytest.mark.requirement("services:protocol")
 def test_each_file_of_a_service_is_listed_and_imports_no_other() -> None:
     files = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[a-z]*.py")}
-    modules = {name: tree for name, tree in files.items() if name not in {"base", "describe", "registry"}}
+    modules = {name: tree for name, tree in files.items() if name not in {"base", "describe", "registry", "service_input"}}
     assert set(modules) == set(BUILT_IN)
     for name, tree in modules.items():
         imported = {

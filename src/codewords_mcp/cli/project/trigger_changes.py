@@ -6,8 +6,8 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli.project.workflow_plan import PlannedChange, WorkflowPlan, shortened
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.project import ProjectTrigger
-from codewords_mcp.runtime.triggers.event_triggers import check_options
 from codewords_mcp.runtime.triggers.sources.registry import find_source, source_kinds
+from codewords_mcp.runtime.triggers.trigger_options import check_options
 
 
 def compare_triggers(plan: WorkflowPlan, *, prune: bool) -> None:

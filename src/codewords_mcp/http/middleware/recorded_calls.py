@@ -13,12 +13,8 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.http.middleware.errors import serve_with_errors
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
-from codewords_mcp.runtime.recording.recorder import (
-    BlockedRequest,
-    OpenExchange,
-    RecordedResponse,
-    RecordingSession,
-)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.recording.writes import call_write
 
 POLICY_VIOLATION: Final = 1008

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.audit.receivers import make_forwarders, receiver_name
 from codewords_mcp.runtime.audit.trail import AuditTrail, SealLoop
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
-from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.desktop import Desktop
 from codewords_mcp.runtime.auth.members import Members

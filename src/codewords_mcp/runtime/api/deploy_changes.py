@@ -8,7 +8,8 @@ from codewords_mcp.runtime.api.test_gate import CHECK_ID as TESTS_ID
 from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
 from codewords_mcp.runtime.model.questions import MOST_DIFF
 from codewords_mcp.runtime.model.workflow import DeployChanges
-from codewords_mcp.runtime.workflows.deploy import DeployReview, code_difference
+from codewords_mcp.runtime.workflows.deploy import code_difference
+from codewords_mcp.runtime.workflows.deploy_review import DeployReview
 from codewords_mcp.runtime.workflows.versions import manifest_of
 
 NOT_REPLAYED = "No recorded run of it was replayed."

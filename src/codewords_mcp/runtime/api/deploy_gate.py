@@ -17,7 +17,7 @@ from codewords_mcp.runtime.model.questions import with_behaviour
 from codewords_mcp.runtime.model.recording import RecordingInfo
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.runs.replay_verdicts import ReplayOrder
-from codewords_mcp.runtime.workflows.deploy import DeployReview
+from codewords_mcp.runtime.workflows.deploy_review import DeployReview
 
 GATE_RUNS: Final = 10
 """Recorded runs that a deploy replays."""

@@ -58,7 +58,7 @@ from codewords_mcp.runtime.api.workflows import WorkflowApi
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
 from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.change_events import Announcements
-from codewords_mcp.runtime.recording.recorder import RecorderRegistry
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry
 from codewords_mcp.runtime.sandboxes.drivers import OpenDriver, open_driver
 from codewords_mcp.settings import Settings
 

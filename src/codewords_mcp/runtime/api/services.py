@@ -12,8 +12,9 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.questions import Question, of_service
 from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
-from codewords_mcp.runtime.services.base import Service, parse_input
+from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.services.describe import describe
+from codewords_mcp.runtime.services.service_input import parse_input
 
 
 class ServiceApi:

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.questions import with_failed_tests
 from codewords_mcp.runtime.model.testing import TestedRun
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.workflows.deploy import DeployReview
+from codewords_mcp.runtime.workflows.deploy_review import DeployReview
 
 GATE_SECONDS: Final = 15.0
 """Seconds that a deploy waits for tests. One for which no time was left cannot be told, and does not ask."""

@@ -45,7 +45,7 @@ from codewords_mcp.runtime.model.workflow import (
 from codewords_mcp.runtime.recording.ambient_trace import part_span
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.deploy import DeployRequest, DeployReview
+from codewords_mcp.runtime.workflows.deploy_review import DeployRequest, DeployReview
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 from codewords_mcp.runtime.workflows.versions import manifest_of

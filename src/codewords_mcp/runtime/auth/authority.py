@@ -16,7 +16,6 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotAgreed
-from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
 from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.model.integration import variable_of
@@ -36,7 +35,7 @@ Refused = Callable[[str, str], object]
 """`refused(run_id, sentence)`: a call of this run was refused."""
 
 
-def _ignore_refusal(_run_id: str, _sentence: str) -> None:
+def ignore_refusal(_run_id: str, _sentence: str) -> None:
     """Nobody listens."""
 
 
@@ -227,7 +226,7 @@ class RunAuthority(Authority):
     run_id: str | None
     permissions: Permissions
     hosts: tuple[str, ...] | None
-    refused: Refused = field(default=_ignore_refusal, repr=False, compare=False)
+    refused: Refused = field(default=ignore_refusal, repr=False, compare=False)
 
     @property
     def manifest(self) -> Manifest:
@@ -353,57 +352,6 @@ class RunAuthority(Authority):
         error = NotAgreed(message, hint=hint)
         self.refused(self.run_id or "", str(error))
         return error
-
-
-class Authorities:
-    """The authorities of running runs of this process."""
-
-    def __init__(self, on_refused: Refused = _ignore_refusal) -> None:
-        self._runs: dict[str, RunAuthority] = {}
-        self._shown: dict[str, set[str]] = {}
-        self._on_refused = on_refused
-
-    def begin(
-        self, run_id: str, owner: str, permissions: Permissions, hosts: tuple[str, ...] | None
-    ) -> RunAuthority:
-        """Start a run of this owner with the owner's agreement. `hosts`: see `RunAuthority`."""
-        made = RunAuthority(owner, permissions.service_id, run_id, permissions, hosts, self._on_refused)
-        self._runs[run_id] = made
-        return made
-
-    def end(self, run_id: str) -> None:
-        """The run is over: its key is worth nothing any more. Idempotent."""
-        self._runs.pop(run_id, None)
-        self._shown.pop(run_id, None)
-
-    def show(self, run_id: str, other: str) -> None:
-        """Let a run see another one whose id the runtime passed to it."""
-        if run_id in self._runs:
-            self._shown.setdefault(run_id, set()).add(other)
-
-    def shows(self, run_id: str, other: str) -> bool:
-        """Whether `show` was called with these."""
-        return other in self._shown.get(run_id, ())
-
-    def of(self, caller: Caller) -> Authority:
-        """Return the authority of this caller. Raises NotAgreed for a run that does not run here."""
-        if caller.kind != "run":
-            return PersonAuthority(caller.owner)
-        found = self._runs.get(caller.run_id or "")
-        # Fail closed: a run that isn't registered has ended, or runs on another replica.
-        if found is None or found.owner != caller.owner:
-            raise NotAgreed(
-                "The run that this key belongs to does not go on here, so the key is worth nothing.",
-                hint="Use a person's key, outside the workflow.",
-            )
-        return found
-
-    def service_of(self, run_id: str) -> str | None:
-        """Return the workflow of a run; None for a run that does not run here."""
-        found = self._runs.get(run_id)
-        if found is None:
-            return None
-        return found.workflow
 
 
 def _shown(name: str, otherwise: str = "it") -> str:

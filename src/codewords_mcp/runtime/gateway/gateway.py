@@ -39,7 +39,7 @@ from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.model_errors import ModelNotAllowed
 from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
-from codewords_mcp.runtime.recording.recorder import RecorderRegistry
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings

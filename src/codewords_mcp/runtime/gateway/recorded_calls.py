@@ -16,9 +16,9 @@ from codewords_mcp.runtime.recording.recorder import (
     BlockedRequest,
     OpenExchange,
     RecordedResponse,
-    RecordingSession,
     read_ahead,
 )
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.recording.writes import gateway_write
 
 STREAM_ENDS: Final = (STREAM_END, b'{"type":"message_stop"}')

@@ -152,6 +152,7 @@ class Earlier:
 
 
 def place_of(entry: JournalEntry) -> tuple[int, int]:
+    """The place of an entry, to sort by."""
     return entry.place
 
 

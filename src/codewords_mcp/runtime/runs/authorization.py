@@ -6,7 +6,8 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.agreements import Agreements
-from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuthority
+from codewords_mcp.runtime.auth.authorities import Authorities
+from codewords_mcp.runtime.auth.authority import Authority, RunAuthority
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.questions import describe_key

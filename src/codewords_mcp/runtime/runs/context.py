@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codewords_mcp.runtime.auth.agreements import Agreements
-from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.gateway.attribution import CallChain
 from codewords_mcp.runtime.model.events import EventBus
 from codewords_mcp.runtime.runs.admission import Admission

@@ -21,12 +21,8 @@ from codewords_mcp.runtime.recording.held_answers import (
     json_answer,
 )
 from codewords_mcp.runtime.recording.held_writes import HeldWrite
-from codewords_mcp.runtime.recording.recorder import (
-    BlockedRequest,
-    OpenExchange,
-    RecorderRegistry,
-    RecordingSession,
-)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry, RecordingSession
 from codewords_mcp.runtime.recording.write_keys import WriteKeys
 from codewords_mcp.runtime.runs.recording_store import RecordingService
 from codewords_mcp.runtime.runs.run_recordings import RecordedRun

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.auth.agreements import Agreements
-from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import CallRefused, EventBus, RunChanged, RunLeft

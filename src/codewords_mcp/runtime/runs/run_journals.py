@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from codewords_mcp.errors import CodewordsError, Conflict, JournalDamaged, StorageFailed
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.recording.journal import (
     EntryState,
     JournalEntry,
@@ -22,7 +23,6 @@ from codewords_mcp.runtime.recording.journal import (
 from codewords_mcp.runtime.recording.journal_exchanges import with_killed_attempts
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 from codewords_mcp.runtime.recording.resume import ResumeRecorder, completed
-from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.runs.repeated_request import key_of_workflow, repeat_response
 from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer

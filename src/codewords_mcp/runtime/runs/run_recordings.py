@@ -12,15 +12,11 @@ from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.model.run import ExecutionMode, RunRequest
 from codewords_mcp.runtime.model.run_columns import FinalStatus
+from codewords_mcp.runtime.recording.earlier_requests import Knowledge
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
 from codewords_mcp.runtime.recording.exchanges import Recording, RunMessage, cost_of
-from codewords_mcp.runtime.recording.recorder import (
-    LiveRecorder,
-    Recorder,
-    RecorderRegistry,
-    RecordingSession,
-)
-from codewords_mcp.runtime.recording.earlier_requests import Knowledge
+from codewords_mcp.runtime.recording.recorder import LiveRecorder, Recorder
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry, RecordingSession
 from codewords_mcp.runtime.recording.stream_scrubber import StreamScrubber
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig

@@ -17,7 +17,8 @@ from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog
-from codewords_mcp.runtime.recording.recorder import LiveRecorder, RecordingSession
+from codewords_mcp.runtime.recording.recorder import LiveRecorder
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher
 from codewords_mcp.runtime.runs.lease import DedicatedLease, Lease, PreparedSandbox
 from codewords_mcp.runtime.runs.run_logs import RunLog

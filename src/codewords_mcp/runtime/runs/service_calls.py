@@ -32,14 +32,9 @@ from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
-from codewords_mcp.runtime.services.base import (
-    CallConsumption,
-    Service,
-    ServiceContext,
-    ServiceDependencies,
-    parse_input,
-)
+from codewords_mcp.runtime.services.base import CallConsumption, Service, ServiceContext, ServiceDependencies
 from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.services.service_input import parse_input
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 

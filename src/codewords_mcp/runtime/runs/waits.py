@@ -32,7 +32,7 @@ from codewords_mcp.runtime.model.events import EventBus, WaitingPagesChanged
 from codewords_mcp.runtime.model.recipients import Recipient
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_wait import NewWait, RunWait, WaitKind
-from codewords_mcp.runtime.recording.recorder import RecorderRegistry
+from codewords_mcp.runtime.recording.recording_session import RecorderRegistry
 from codewords_mcp.runtime.recording.resume import ResumeRecorder
 from codewords_mcp.runtime.runs import webhook_waits
 from codewords_mcp.runtime.runs.background import BackgroundRuns

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
@@ -15,7 +15,6 @@ from codewords_mcp.errors import InvalidInput, NotFound, TooBusy, UpstreamTimedO
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER
-from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.model.trigger import (
     Trigger,
     TriggerChanges,
@@ -30,11 +29,17 @@ from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetim
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.triggers import TriggerChange, TriggerRow
 from codewords_mcp.runtime.store.unknown_ids import no_workflow
-from codewords_mcp.runtime.triggers.sources.base import MAX_INTERVAL_S, EventSource, SourceTools
+from codewords_mcp.runtime.triggers.sources.base import EventSource, SourceTools
 from codewords_mcp.runtime.triggers.sources.registry import find_source, source_kinds
 from codewords_mcp.runtime.triggers.sources.run_ended import RunEndedOptions
+from codewords_mcp.runtime.triggers.trigger_options import (
+    check_catch_up,
+    check_options,
+    interval_of,
+    stored_options,
+    watched_workflow,
+)
 
-MAX_CATCH_UP = 1000
 SAMPLE_TIMEOUT = 30.0
 """Seconds that a source may take to show its newest item."""
 
@@ -84,8 +89,8 @@ class TriggerService:
         """
         source = find_source(request.kind)
         options = check_options(source, request.options)
-        interval_s = _interval(source, request.interval_s)
-        _check_catch_up(request.catch_up)
+        interval_s = interval_of(source, request.interval_s)
+        check_catch_up(request.catch_up)
         at = now()
         row: TriggerRow = {
             "id": f"{EVENT_TRIGGER}{uuid.uuid4().hex}",
@@ -93,10 +98,10 @@ class TriggerService:
             "key_id": caller.key_id,
             "kind": request.kind,
             "service_id": request.service_id,
-            "watches": _watched(options),
+            "watches": watched_workflow(options),
             "path": "/" + request.path.lstrip("/"),
             "name": request.name[:200],
-            "options": _stored(options),
+            "options": stored_options(options),
             "interval_s": interval_s,
             "catch_up": request.catch_up,
             "state": None,
@@ -167,10 +172,10 @@ class TriggerService:
         if changes.path is not None:
             values["path"] = "/" + changes.path.lstrip("/")
         if changes.catch_up is not None:
-            _check_catch_up(changes.catch_up)
+            check_catch_up(changes.catch_up)
             values["catch_up"] = changes.catch_up
         if changes.interval_s is not None:
-            values["interval_s"] = _interval(source, changes.interval_s)
+            values["interval_s"] = interval_of(source, changes.interval_s)
             if row["next_at"] is not None:
                 # A source without a next look is not polled, or not set up yet, and stays so.
                 values["next_at"] = now()
@@ -192,8 +197,8 @@ class TriggerService:
 
     def _restart(self, source: EventSource[Any], options: BaseModel) -> TriggerChange:
         return {
-            "options": _stored(options),
-            "watches": _watched(options),
+            "options": stored_options(options),
+            "watches": watched_workflow(options),
             "state": None,
             "failures": 0,
             "problem": "",
@@ -309,33 +314,6 @@ def _to_sample(key: str, data: JsonObject) -> TriggerSample:
     return TriggerSample(found=True, key=key, data=data)
 
 
-def check_options(source: EventSource[Any], options: dict[str, Any]) -> BaseModel:
-    """Return the options of a source as its model. Raises InvalidInput that names each fault."""
-    try:
-        checked: BaseModel = source.Options.model_validate(options)
-    except ValidationError as invalid:
-        faults = "; ".join(
-            f"`{'.'.join(str(part) for part in fault['loc']) or 'options'}`: {fault['msg']}"
-            for fault in invalid.errors(include_url=False, include_input=False, include_context=False)[:5]
-        )
-        names = ", ".join(source.Options.model_fields)
-        raise InvalidInput(
-            f"The options do not fit the kind {source.kind}: {faults}.", hint=f"Its options are {names}."
-        ) from None
-    return checked
-
-
-def _stored(options: BaseModel) -> JsonObject:
-    stored: dict[str, JsonValue] = options.model_dump(mode="json", exclude_none=True)
-    return stored
-
-
-def _watched(options: BaseModel) -> str | None:
-    if not isinstance(options, RunEndedOptions):
-        return None
-    return options.workflow
-
-
 def _first_look(source: EventSource[Any], at: int) -> int | None:
     """The time of the first look, in µs; None where something has to be set up before it, or there is none."""
     if source.polled and not source.deploys:
@@ -348,24 +326,6 @@ def _new_state(source: EventSource[Any], state: JsonValue) -> JsonValue:
     if source.deploys and isinstance(state, dict) and "deployed" in state:
         return {"deployed": state["deployed"]}
     return None
-
-
-def _interval(source: EventSource[Any], interval_s: float | None) -> float:
-    if interval_s is None:
-        return source.interval_s
-    if not source.polled:
-        raise InvalidInput(f"The kind {source.kind} has no pause: its events come by themselves.")
-    check_seconds(interval_s, "interval_s", high=MAX_INTERVAL_S)
-    if interval_s < source.min_interval_s:
-        raise InvalidInput(
-            f"`interval_s` must be at least {source.min_interval_s:g} for the kind {source.kind}."
-        )
-    return interval_s
-
-
-def _check_catch_up(catch_up: int) -> None:
-    if not 0 <= catch_up <= MAX_CATCH_UP:
-        raise InvalidInput(f"`catch_up` must be between 0 and {MAX_CATCH_UP}.")
 
 
 def _require_workflow(connection: Connection, owner: str, service_id: str) -> None:

@@ -13,7 +13,7 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +21,6 @@ from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
-from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, describe_key, of_deploy, with_missing
@@ -32,6 +31,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.configuration import check_addresses, check_values
+from codewords_mcp.runtime.workflows.deploy_review import DeployPlan, DeployRequest, DeployReview
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.openapi import read_title
 from codewords_mcp.runtime.workflows.validation.checks import BY_PERSON, CheckedScript
@@ -39,68 +39,6 @@ from codewords_mcp.runtime.workflows.versions import manifest_of, widens
 
 MAX_NAME = 100
 MAX_DESCRIPTION = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class DeployRequest:
-    """Parameters of a deploy. See `WorkflowApi.deploy`. `by` is kept with the version, "" for the caller's key.
-
-    `config` are the workflow's plain configuration values from this version on; None leaves those that it has.
-    """
-
-    caller: Caller
-    code: str
-    name: str | None = None
-    service_id: str | None = None
-    base_version: int | None = None
-    description: str = ""
-    public: bool | None = None
-    by: str = ""
-    config: dict[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeployPlan:
-    """A deploy whose code is still to be validated. `target` is None for a new workflow."""
-
-    request: DeployRequest
-    target: WorkflowRow | None
-    started: float
-
-    @property
-    def config(self) -> dict[str, str]:
-        """The plain configuration values that the version would run with."""
-        if self.request.config is not None:
-            return self.request.config
-        return (self.target and self.target.config) or {}
-
-
-@dataclass(frozen=True, slots=True)
-class DeployReview:
-    """A validated version that is not stored yet, and the question that a person agrees to before it is.
-
-    `replaced` is the version that `question` compares with, None for a new workflow; `live` is its number.
-    """
-
-    plan: DeployPlan
-    name: str
-    target: WorkflowRow | None
-    version: VersionRow
-    replaced: VersionRow | None
-    question: Question
-    timings_ms: dict[str, float]
-
-    @property
-    def live(self) -> int | None:
-        """The number of the version that is live."""
-        if self.replaced is None:
-            return None
-        return self.replaced.number
-
-    def with_check(self, check: Check) -> DeployReview:
-        """The same, with one more check on the version's record."""
-        version = replace(self.version, checks=[*self.version.checks, check.model_dump(mode="json")])
-        return replace(self, version=version)
 
 
 class Deployer:

@@ -7,7 +7,7 @@ from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority, shared_authority
 from codewords_mcp.runtime.egress.intercept.credentials import Credentials, SandboxCredential
-from codewords_mcp.runtime.recording.recorder import RecordingSession
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 MAX_UNREAD_HOSTS: Final = 1000

@@ -25,7 +25,7 @@ from codewords_mcp.runtime.egress.intercept.tls_passage import TlsPassage
 from codewords_mcp.runtime.egress.intercept.trust import TrustedHost
 from codewords_mcp.runtime.egress.relay import Check, Traffic, relay, reset
 from codewords_mcp.runtime.model.host_names import normal_host
-from codewords_mcp.runtime.recording.recorder import RecordingSession
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 
 _CHUNK: Final = 64 << 10
 _MAIL: Final = (25, 110, 143, 465, 587, 993, 995)

@@ -9,12 +9,8 @@ from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplace
 from codewords_mcp.runtime.egress.intercept.observation import PassingExchange, recorded_head
 from codewords_mcp.runtime.egress.intercept.responses import readable
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
-from codewords_mcp.runtime.recording.recorder import (
-    BlockedRequest,
-    OpenExchange,
-    RecordedResponse,
-    RecordingSession,
-)
+from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
+from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.recording.writes import egress_write
 
 _HOP: Final = frozenset(

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,12 +25,17 @@ import structlog
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.model.progress import Progress, no_progress
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.workflows.environments import folders
 from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
+from codewords_mcp.runtime.workflows.environments.installed import (
+    Environment,
+    describe,
+    facts_of,
+    site_packages_of,
+)
 from codewords_mcp.runtime.workflows.environments.integrity import clean_cache, damaged_packages
-from codewords_mcp.runtime.workflows.environments.module_wheel import ModuleWheel, module_wheel
+from codewords_mcp.runtime.workflows.environments.module_wheel import module_wheel
 from codewords_mcp.runtime.workflows.environments.pythons import Python, find_python
 from codewords_mcp.runtime.workflows.environments.uv import Uv
 from codewords_mcp.runtime.workflows.script import Script
@@ -38,40 +43,11 @@ from codewords_mcp.settings import Settings
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-_LAYOUT = "1"
-"""Changes when environments are built otherwise; older ones are then left alone and collected."""
 _SHOWN, _NAMED = 20, 3
 """Damaged packages that are named in the log, and in a sentence."""
+_LAYOUT = "1"
+"""Changes when environments are built otherwise; older ones are then left alone and collected."""
 _UNWRITABLE = "The folder of environments cannot be written: {reason}."
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A built environment. `python_version` is "3.11", `lock` one `name==version` a line; `built` is false where it was
-    there already. `timings_ms` has the parts of this call: python, resolve, install, compile, total.
-    """
-
-    hash: str
-    path: Path
-    base_prefix: Path
-    python_version: str
-    site_packages: Path
-    lock: str
-    built: bool
-    timings_ms: dict[str, float]
-    modules: str = ""
-    """The wheel of shared modules with its hash, "" without any."""
-
-    @property
-    def ref(self) -> EnvironmentRef:
-        """The reference that a sandbox driver needs."""
-        try:
-            # A rebuilt environment has the same path. By the inode a driver sees that its fork
-            # servers have files of the old one open.
-            identity = self.path.stat().st_ino
-        except FileNotFoundError:
-            identity = 0
-        return EnvironmentRef(self.path, self.base_prefix, self.python_version, identity)
 
 
 @dataclass(slots=True)
@@ -228,8 +204,8 @@ class Environments:
             timings: dict[str, float] = {}
             lock = await self._cured(partial(self._lock, recipe, work, progress, timings))
             odd = await self._install(recipe, lock, work, progress, timings)
-            environment = _describe(recipe, self._root / recipe.hash, lock)
-            facts = {**_facts(environment), "odd": odd}
+            environment = describe(recipe, self._root / recipe.hash, lock)
+            facts = {**facts_of(environment), "odd": odd}
             folders.write(work / "environment.json", json.dumps(facts, indent=1))
             if replace_existing:
                 # Only now: until the new one is complete, runs go on with what there is.
@@ -250,7 +226,7 @@ class Environments:
         async def build() -> list[str]:
             await asyncio.to_thread(shutil.rmtree, work / "venv", ignore_errors=True)
             await build_venv(self._uv, recipe, lock, work, progress, timings)
-            folder = _site_packages(work / "venv", recipe.python)
+            folder = site_packages_of(work / "venv", recipe.python)
             expected = lock.count("==") + (recipe.modules is not None)
             return await asyncio.to_thread(damaged_packages, folder, expected, hashes=True)
 
@@ -345,7 +321,7 @@ class Environments:
                 hint=f"Remove {folder} and try again.",
             ) from error
 
-        environment = _describe(recipe, folder, str(facts["lock"]))
+        environment = describe(recipe, folder, str(facts["lock"]))
         hashes = recipe.hash in self._damaged_hashes
         return environment, self._damage(environment.path, environment.site_packages, facts, hashes=hashes)
 
@@ -374,38 +350,6 @@ def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | N
         client.digest if client else "registry",
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def _describe(recipe: Recipe, folder: Path, lock: str) -> Environment:
-    venv = folder / "venv"
-    site_packages = _site_packages(venv, recipe.python)
-    return Environment(
-        recipe.hash,
-        venv,
-        recipe.python.base_prefix,
-        recipe.python.short,
-        site_packages,
-        lock,
-        built=False,
-        timings_ms={},
-        modules=_modules_line(recipe.modules),
-    )
-
-
-def _modules_line(modules: ModuleWheel | None) -> str:
-    if modules is None:
-        return ""
-    return f"{modules.name} sha256:{modules.digest}"
-
-
-def _site_packages(venv: Path, python: Python) -> Path:
-    return venv / "lib" / f"python{python.short}" / "site-packages"
-
-
-def _facts(environment: Environment) -> dict[str, Any]:
-    return {
-        key: str(value) if isinstance(value, Path) else value for key, value in asdict(environment).items()
-    }
 
 
 def _broadcast(listeners: list[Progress]) -> Progress:

@@ -19,7 +19,8 @@ from codewords_mcp.runtime.model.validation import Check, ValidationReport
 from codewords_mcp.runtime.recording.ambient_trace import part_span
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, Limits
 from codewords_mcp.runtime.workflows.analysis import derive
-from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.environments.installed import Environment
 from codewords_mcp.runtime.workflows.resources import check_resources, limits_for
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, UnreadableScript, parse_script
 from codewords_mcp.runtime.workflows.validation.boot import boot
