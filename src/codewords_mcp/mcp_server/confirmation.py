@@ -16,7 +16,8 @@ from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
-from codewords_mcp.runtime.model.questions import Question, of_tool
+from codewords_mcp.runtime.model.call_questions import of_tool
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.workflow import Consent
 
 ToolResult = CallToolResult | InputRequiredResult

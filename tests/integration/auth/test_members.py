@@ -16,8 +16,8 @@ from tests.support.waiting import until
 from codewords_mcp.errors import Conflict, ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth import members
+from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.questions import of_call
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.settings import Settings
 

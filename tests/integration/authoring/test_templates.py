@@ -28,7 +28,7 @@ from tests.support.waiting import until
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.model.egress_policy import HOST_ALIAS
-from codewords_mcp.runtime.model.manifest import ANY
+from codewords_mcp.runtime.model.grants import ANY
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings

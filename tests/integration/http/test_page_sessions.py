@@ -19,7 +19,7 @@ from codewords_mcp.errors import ConsentNeeded, TooBusy, Unauthenticated
 from codewords_mcp.runtime.api import sessions as session_calls
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth import peers, sessions, wrong_keys
-from codewords_mcp.runtime.model.questions import of_call
+from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.requirement("pages:sessions")]

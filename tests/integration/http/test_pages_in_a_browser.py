@@ -14,9 +14,10 @@ from tests.support.runtime import workflow
 
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.deletion import Deletion
-from codewords_mcp.runtime.model.manifest import Grant
-from codewords_mcp.runtime.model.questions import Question, of_call, of_deletion, of_deploy
+from codewords_mcp.runtime.model.grants import Grant
+from codewords_mcp.runtime.model.questions import Question, of_deletion, of_deploy
 from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [

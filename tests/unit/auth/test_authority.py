@@ -13,14 +13,8 @@ from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget, Permissions
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.manifest import (
-    ANY,
-    PAGE_SERVICES,
-    WITH_CREDENTIALS,
-    Manifest,
-    StoredSecret,
-    account_item,
-)
+from codewords_mcp.runtime.model.grants import ANY, WITH_CREDENTIALS
+from codewords_mcp.runtime.model.manifest import PAGE_SERVICES, Manifest, StoredSecret, account_item
 from codewords_mcp.runtime.services.registry import Registry
 
 RUN = Caller("ann", "run", run_id="r1")

@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.call_questions import of_call, of_service, of_tool
 from codewords_mcp.runtime.model.deletion import Deletion
-from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
-from codewords_mcp.runtime.model.questions import (
-    Question,
-    of_call,
-    of_deletion,
-    of_deploy,
-    of_service,
-    of_tool,
-)
+from codewords_mcp.runtime.model.grants import ANY, Grant, describe_grants, tabulate_grants
+from codewords_mcp.runtime.model.questions import Question, of_deletion, of_deploy
 from codewords_mcp.runtime.workflows.analysis.calls import Calls
 from codewords_mcp.runtime.workflows.analysis.derive import (
     _classify,  # pyright: ignore[reportPrivateUsage]

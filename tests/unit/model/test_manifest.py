@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.one_time_links import Links
-from codewords_mcp.runtime.model.manifest import (
-    NOTHING,
-    WIDTH,
-    Grant,
-    Manifest,
-    StoredSecret,
-    describe_grants,
-    tabulate_grants,
-)
-from codewords_mcp.runtime.model.questions import Question, of_call, of_deploy
+from codewords_mcp.runtime.model.call_questions import of_call
+from codewords_mcp.runtime.model.grants import WIDTH, Grant, describe_grants, tabulate_grants
+from codewords_mcp.runtime.model.manifest import NOTHING, Manifest, StoredSecret
+from codewords_mcp.runtime.model.questions import Question, of_deploy
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.secrets import MasterKey, Vault
 from codewords_mcp.runtime.store.database import Database

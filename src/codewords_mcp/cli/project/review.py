@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli.project.workflow_plan import PlannedChange, WorkflowPlan
-from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
+from codewords_mcp.runtime.model.grants import describe_grants
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectSchedule
 
 

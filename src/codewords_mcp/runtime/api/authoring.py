@@ -24,7 +24,7 @@ from codewords_mcp.runtime.model.authoring import (
     ModelCompletion,
 )
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.manifest import ANY
+from codewords_mcp.runtime.model.grants import ANY
 from codewords_mcp.runtime.model.model_errors import ModelAnswerInvalid
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunError

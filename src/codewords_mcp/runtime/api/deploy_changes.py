@@ -5,7 +5,8 @@ from __future__ import annotations
 from codewords_mcp.runtime.api.behaviour import CHECK_ID, Behaviour, behaviour_lines, cost_sentence
 from codewords_mcp.runtime.api.late_replays import LATER_ID
 from codewords_mcp.runtime.api.test_gate import CHECK_ID as TESTS_ID
-from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
+from codewords_mcp.runtime.model.grants import describe_grants
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import MOST_DIFF
 from codewords_mcp.runtime.model.workflow import DeployChanges
 from codewords_mcp.runtime.workflows.deploy import code_difference

@@ -12,9 +12,10 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.recordings import STORED_WITHIN
 from codewords_mcp.runtime.api.runs import RunApi
+from codewords_mcp.runtime.model.call_questions import of_apply
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.dry_run import DryRunInfo, WriteInfo
-from codewords_mcp.runtime.model.questions import Question, of_apply
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.recording.exchanges import RunMessage

@@ -8,9 +8,10 @@ from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.integrations.directory import ResolvedAction
 from codewords_mcp.runtime.integrations.service import RUN_TIMEOUT_S, ActionRequest
+from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import ActionOutcome, Detail, FoundActions
-from codewords_mcp.runtime.model.questions import Question, of_call
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.service import CallPreview
 from codewords_mcp.runtime.model.tool_questions import of_tool_call
 from codewords_mcp.runtime.model.workflow import Consent

@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, unquote
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.model.call_questions import of_service
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
-from codewords_mcp.runtime.model.questions import Question, of_service
+from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.services.describe import describe

@@ -12,7 +12,8 @@ from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.model.agreement import Agreement
-from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
+from codewords_mcp.runtime.model.grants import describe_grants
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import of_run
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows

@@ -17,18 +17,12 @@ from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.model.egress_policy import is_this_machine
+from codewords_mcp.runtime.model.grants import ANY
 from codewords_mcp.runtime.model.host_names import normal_host
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.integration_names import app_name
 from codewords_mcp.runtime.model.integration_names import covers as covers_app
-from codewords_mcp.runtime.model.manifest import (
-    ANY,
-    MODELS,
-    PAGE_SERVICES,
-    Manifest,
-    account_item,
-    covers,
-)
+from codewords_mcp.runtime.model.manifest import MODELS, PAGE_SERVICES, Manifest, account_item, covers
 from codewords_mcp.runtime.model.service_operations import item_of
 
 Refused = Callable[[str, str], object]

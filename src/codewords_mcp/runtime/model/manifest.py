@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.grants import ANY, Grant, grouped, kind_line, numbered
 from codewords_mcp.runtime.model.provider import OWN_PROVIDERS
 from codewords_mcp.runtime.model.recipients import allows_recipient
 from codewords_mcp.runtime.model.service_operations import (
-    OPERATIONS,
-    change_of,
     item_of,
     service_of,
 )
-from codewords_mcp.runtime.model.service_table import SERVICES
 
-ANY = "*"
-"""The item that stands for any item of its kind."""
 ANY_ACTION = "any app: any action (writes)"
 ANY_TOOL = "any MCP server: any tool (may write)"
 OWN_CHROME = ("chrome_extension", "web_automation_agent")
@@ -33,13 +27,7 @@ PAGE_SERVICES = ("chrome_extension", "firecrawl", "web_automation_agent", "webpa
 """Library services that open addresses chosen by the program. They are limited to `hosts` and
 `pages` of the manifest.
 """
-WITH_CREDENTIALS = {name: credential for name, credential in SERVICES.items() if credential}
-"""Library services that use a credential of the person who runs the workflow → its name for that
-person.
-"""
 WORKFLOW_ID = re.compile(r"[a-z0-9_]+_[0-9a-f]{8}")
-WIDTH = 200
-"""Maximum characters of a line. Items that do not fit are counted."""
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
@@ -72,18 +60,6 @@ def models_item(provider: str) -> str:
     if provider in OWN_PROVIDERS:
         return provider
     return f"{provider}{MODELS}"
-
-
-class Grant(NamedTuple):
-    """One permission. kind: host, page, address, model, service, recipient, browser, workflow,
-    schedule, action, connection, secret, package.
-
-    `item` is the text for a person: a host or `*.` pattern, the name of a variable or service, `*`
-    for any.
-    """
-
-    kind: str
-    item: str
 
 
 class StoredSecret(BaseModel):
@@ -261,10 +237,10 @@ class Manifest(BaseModel):
 
     def lines(self) -> list[str]:
         """The whole manifest in at most ten lines of bounded length."""
-        result = [_line(kind, items) for kind, items in _grouped(self.grants())]
+        result = [kind_line(kind, items) for kind, items in grouped(self.grants())]
         if self.open_lines and self.any_host:
             result = [
-                line + f"; address made while it runs, {_numbers(self.open_lines)}"
+                line + f"; address made while it runs, {numbered(self.open_lines)}"
                 if line.startswith("hosts")
                 else line
                 for line in result
@@ -272,7 +248,7 @@ class Manifest(BaseModel):
 
         if self.service_lines:
             result.append(
-                f"{'any call':<12} the service is named while it runs, {_numbers(self.service_lines)}"
+                f"{'any call':<12} the service is named while it runs, {numbered(self.service_lines)}"
             )
 
         return result[:10] or [NOTHING]
@@ -289,132 +265,6 @@ def covers(patterns: Iterable[str], host: str) -> bool:
         if f"*.{above}" in known:
             return True
     return False
-
-
-def describe_grants(grants: Iterable[Grant]) -> list[str]:
-    """The text of a consent question: one line for each kind, and no permission left out."""
-    return [_line(kind, items, whole=True) for kind, items in _by_kind(grants)]
-
-
-def tabulate_grants(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
-    """The same as a table of (kind, items)."""
-    return [(_TITLES[kind], items) for kind, items in _by_kind(grants)]
-
-
-def _by_kind(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
-    """Items grouped by kind. A service that acts with a credential of the person names the
-    credential.
-    """
-    return _grouped(list(grants), credentials=True)
-
-
-_TITLES = {
-    "host": "hosts",
-    "page": "pages",
-    "address": "hosts in",
-    "model": "models",
-    "service": "services",
-    "recipient": "asks",
-    "browser": "your Chrome",
-    "workflow": "workflows",
-    "schedule": "schedules",
-    "action": "actions",
-    "connection": "accounts",
-    "secret": "secrets",
-    "package": "packages",
-}
-_ANY_ITEM = {
-    "host": "any host of the internet",
-    "page": "any page, read by a service",
-    "model": "any model provider",
-    "service": "any service or workflow",
-    "recipient": "anyone, by e-mail, Slack or WhatsApp",
-    "workflow": "any workflow",
-}
-
-
-_IN_CHROME = "acts in your own Chrome, signed in as you, where it is paired"
-
-
-def _grouped(grants: list[Grant], *, credentials: bool = False) -> list[tuple[str, list[str]]]:
-    by_kind: dict[str, list[str]] = {}
-    for kind, item in grants:
-        if kind == "service":
-            text = _service(item, credentials=credentials)
-        else:
-            text = _item_text(kind, item)
-        by_kind.setdefault(kind, []).append(text)
-    return list(by_kind.items())
-
-
-def _service(item: str, *, credentials: bool) -> str:
-    """A library service or operation, its effect and, with `credentials`, the credential that it
-    uses.
-    """
-    if item == ANY:
-        return _ANY_ITEM["service"]
-
-    service = service_of(item)
-    details = [change_of(item)]
-    if credentials and service in WITH_CREDENTIALS:
-        details.append(f"with {WITH_CREDENTIALS[service]}")
-    details = [detail for detail in (*details, _KEEPS.get(service, "")) if detail]
-
-    if item in OPERATIONS:
-        name = item_of(item, "any operation")
-    else:
-        name = item
-
-    return plain.one_line(f"{name} ({', '.join(details)})" if details else name)
-
-
-_KEEPS = {"database": "keeps its own database"}
-"""State that a service keeps for a workflow, in the words of a consent."""
-
-
-def _item_text(kind: str, item: str) -> str:
-    """The text of an item for a person. Names chosen by a program are set apart from the question's
-    own text.
-    """
-    if kind == "recipient" and item != ANY:
-        channel, _, target = item.partition(" ")
-        return f"{'anyone' if target == ANY else plain.item(target)} by {channel}"
-    if item == ANY:
-        return _ANY_ITEM.get(kind, item)
-    if kind == "browser":
-        return f"{plain.item(item)} {_IN_CHROME}"
-    if kind in _NAMED:
-        return plain.item(item)
-    return plain.one_line(item)
-
-
-_NAMED = frozenset(("host", "page", "address", "model", "workflow", "connection"))
-"""Kinds whose items are bare names chosen by a program. Items of the other kinds are sentences of
-ours that contain such names.
-"""
-
-
-def _line(kind: str, items: list[str], *, whole: bool = False) -> str:
-    count, size = 0, 0
-    for item in items:
-        size += len(item) + 2
-        if size > WIDTH and count and not whole:
-            break
-        count += 1
-
-    if count < len(items):
-        more = f" and {len(items) - count} more"
-    else:
-        more = ""
-
-    return f"{_TITLES[kind]:<12} {', '.join(items[:count])}{more}"
-
-
-def _numbers(lines: tuple[int, ...]) -> str:
-    numbers = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
-    if len(lines) == 1:
-        return f"line {numbers}"
-    return f"lines {numbers}"
 
 
 def _exposes_no_more(new: StoredSecret, own: StoredSecret) -> bool:

@@ -8,15 +8,14 @@ is an item of its own, by `plain.item`.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.deletion import Deletion
-from codewords_mcp.runtime.model.manifest import Grant, describe_grants, tabulate_grants
+from codewords_mcp.runtime.model.grants import Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
 from codewords_mcp.runtime.model.workflow import DeployChanges
 
@@ -26,11 +25,9 @@ _TO_DEPLOY: Final = (
 )
 _TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
 _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
-_TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
-_NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
-"""Maximum characters shown of a field's name, an account's id, a value, and a workflow's name."""
-_WRITE: Final = 1000
-MOST_FIELDS: Final = 40
+TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
+_TITLE, _ACCOUNT = 100, 80
+"""Maximum characters shown of a workflow's name, and of an id."""
 _REPLAYS, _TEST = "in replays: ", "fails a test: "
 BEHAVIOUR: Final = (_REPLAYS, _TEST)
 """Beginnings of the lines that are about what a version does, and not about its permissions."""
@@ -136,7 +133,7 @@ def of_deploy(
         no="No, don't deploy it",
     )
     # a new workflow is known by its name, an old one by its id
-    digest = _digest(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
+    digest = digest_of(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
     return Question(
         owner, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF],
         service_id=service_id or "",
@@ -173,7 +170,7 @@ def of_run(
         [f"your secrets {', '.join(needed_secrets)}"] if needed_secrets else []
     )
 
-    subject = _digest(owner, "run", service_id, digest, sorted(grants))
+    subject = digest_of(owner, "run", service_id, digest, sorted(grants))
     return Question(owner, subject, rows, lines, wording, service_id=service_id)
 
 
@@ -190,7 +187,7 @@ def of_serving(owner: str, draft_id: str, name: str, grants: Sequence[Grant]) ->
         yes=f"Agree: {shown} may do exactly this",
         no="No, don't serve it",
     )
-    digest = _digest(owner, "serve", draft_id, sorted(grants))
+    digest = digest_of(owner, "serve", draft_id, sorted(grants))
     return Question(owner, digest, tabulate_grants(grants), describe_grants(grants), wording)
 
 
@@ -214,8 +211,8 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, deleti
         rows.append(("cancels", [deletion.cancelled]))
 
     # A person agrees to these numbers.
-    digest = _digest(owner, "delete", service_id, live, *deletion.model_dump().values())
-    return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
+    digest = digest_of(owner, "delete", service_id, live, *deletion.model_dump().values())
+    return Question(owner, digest, rows, lines_of(rows), wording, service_id=service_id)
 
 
 def of_rollback(
@@ -230,7 +227,7 @@ def of_rollback(
 
     wording = Wording(
         message=f"Nothing was done yet: a person has to agree. {title}",
-        hint=_TO_CALL,
+        hint=TO_CALL,
         title=title,
         about=f"It may do this, which version {live} may not" if more else "An assistant is about to do this",
         agreed="It can be done, once. Ask the assistant to go on.",
@@ -239,59 +236,16 @@ def of_rollback(
         no=f"No, stay on version {live}",
     )
     rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
-    digest = _digest(owner, "rollback", service_id, version, live, more)
+    digest = digest_of(owner, "rollback", service_id, version, live, more)
 
-    return Question(owner, digest, rows, _lines(rows), wording, service_id=service_id)
-
-
-def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
-    """Ask for one writing call of an integration's action, with exactly these fields and this
-    account.
-    """
-    name = item(action)
-    rows = [("action", [name]), *_fields(props)]
-    if account:
-        rows.append(("account", [item(account, _ACCOUNT)]))
-    # The digest has all arguments: consent to one call is not consent to another.
-    digest = _digest(owner, "call", action, account, json.dumps(props, sort_keys=True))
-    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
+    return Question(owner, digest, rows, lines_of(rows), wording, service_id=service_id)
 
 
 def with_remarks(question: Question, remarks: Rows, key: str) -> Question:
     """Say more about a call. Questions with another `key` are other ones."""
     first, *fields = question.rows
     rows: Rows = [first, *remarks, *fields]
-    return replace(question, rows=rows, lines=_lines(rows), digest=_digest(question.digest, key))
-
-
-def of_service(owner: str, service: str, path: str, data: Any) -> Question:
-    """One call of a library service that sends, changes or acts on something."""
-    name = item(f"{service}/{path}".rstrip("/"))
-    if isinstance(data, dict):
-        fields = cast("dict[str, Any]", data)
-    else:
-        fields = {"input": data}
-    rows: Rows = [("service", [name]), *_fields(fields)]
-    digest = _digest(owner, "service", service, path, json.dumps(data, sort_keys=True))
-    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
-
-
-def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> Question:
-    """Ask for a tool call, in the platform's own words. An answer is for exactly these arguments."""
-    wording = Wording(
-        message=f"Nothing was done yet: a person has to agree. {title}",
-        hint=_TO_CALL,
-        title=title,
-        about="An assistant is about to do this",
-        agreed="It can be done, once. Ask the assistant to go on.",
-        declined="A person declined; nothing was done.",
-        yes="Agree: exactly this may be done, once",
-        no="No, don't do it",
-    )
-    rows: Rows = [("tool", [tool]), *_fields(arguments)]
-    digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
-
-    return Question(owner, digest, rows, _lines(rows), wording)
+    return replace(question, rows=rows, lines=lines_of(rows), digest=digest_of(question.digest, key))
 
 
 def with_behaviour(
@@ -313,7 +267,7 @@ def with_behaviour(
             declined="A person declined what this version does; nothing was deployed.",
         )
     rows: Rows = [*question.rows, ("in replays", list(lines))]
-    digest = _digest(question.owner, question.digest, sorted(keys))
+    digest = digest_of(question.owner, question.digest, sorted(keys))
     shown_lines = [*question.lines, *(f"{_REPLAYS}{line}" for line in lines)]
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
 
@@ -350,69 +304,9 @@ def with_failed_tests(
             declined="A person declined a version that fails its tests; nothing was deployed.",
         )
     rows: Rows = [*question.rows, ("fails tests", list(lines))]
-    digest = _digest(question.owner, question.digest, "tests", sorted(failed))
+    digest = digest_of(question.owner, question.digest, "tests", sorted(failed))
     shown_lines = [*question.lines, *(f"{_TEST}{line}" for line in lines)]
     return replace(question, rows=rows, lines=shown_lines, digest=digest, wording=wording)
-
-
-def of_apply(
-    owner: str,
-    list_id: str,
-    service_id: str,
-    version: int,
-    writes: Sequence[tuple[int, str, str]],
-    varies: Sequence[str],
-) -> Question:
-    """Ask to run a workflow for real with the writes that its dry run held.
-
-    `writes` are (number on the list, key, line); `varies` the parts that may differ from what the lines say.
-    """
-    name = item(service_id, _ACCOUNT)
-    count = f"{len(writes)} write{'s' if len(writes) > 1 else ''}"
-    wording = Wording(
-        message=f"Nothing was sent yet: a person has to agree to the {count} that the dry run of {name} held.",
-        hint=_TO_CALL,
-        title=f"Send {_these(len(writes))} once, for real?",
-        about=f"Version {version} of {name} runs again, sends what it held, and is ended before any other write",
-        agreed="It can be run with exactly that, once. Ask the assistant to go on.",
-        declined="A person declined; nothing was sent.",
-        yes=f"Agree: exactly {'this write' if len(writes) == 1 else f'these {count}'} may be sent, once",
-        no="No, send nothing",
-    )
-    lines = [item(f"{number}. {line}", _WRITE) for number, _, line in writes]
-    rows: Rows = [("sends", lines)]
-    if varies:
-        rows.append(("may differ", list(varies)))
-    digest = _digest(owner, "apply", list_id, version, [(number, key) for number, key, _ in writes])
-    shown = lines + [f"May differ: {part}" for part in varies]
-    return Question(owner, digest, rows, shown, wording, service_id=service_id)
-
-
-def _these(count: int) -> str:
-    if count == 1:
-        return "this write"
-    return f"these {count} writes, each"
-
-
-def _wording_of_call(name: str) -> Wording:
-    return Wording(
-        message=f"{name} was not called: it may change or send something, so a person has to agree first.",
-        hint=_TO_CALL,
-        title=f"May the assistant call {name} now, once?",
-        about="It is about to do this",
-        agreed="The call can be made with exactly that, once. Ask the assistant to go on.",
-        declined=f"A person declined this call of {name}; nothing was done.",
-        yes=f"Agree: {name} may be called with exactly this, once",
-        no="No, don't call it",
-    )
-
-
-def _fields(values: Mapping[str, Any]) -> Rows:
-    # Each value is one quoted item, so that a text with line breaks can't pass for other rows.
-    rows: Rows = [(item(name, _NAME), [_shown(values[name])]) for name in list(values)[:MOST_FIELDS]]
-    if (more := len(values) - MOST_FIELDS) > 0:
-        rows.append(("and", [f"{more} more fields"]))
-    return rows
 
 
 def describe_key(caller: Caller) -> str:
@@ -429,16 +323,11 @@ def describe_key(caller: Caller) -> str:
     return f"{key} of {item(caller.owner, 64)}"
 
 
-def _lines(rows: Rows) -> list[str]:
+def lines_of(rows: Rows) -> list[str]:
+    """The rows of a question as lines of text."""
     return [f"{kind}: {', '.join(items)}" for kind, items in rows]
 
 
-def _digest(*parts: object) -> str:
+def digest_of(*parts: object) -> str:
+    """The digest of these parts, by which a question is known again."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _shown(value: Any) -> str:
-    """A value on one line, quoted where it is text, and bounded."""
-    if isinstance(value, str):
-        return quoted(value, _VALUE)
-    return one_line(json.dumps(value, ensure_ascii=False), _VALUE)

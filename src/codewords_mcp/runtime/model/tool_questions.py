@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.mcp import AgreedTool, tool_differences
 from codewords_mcp.runtime.model.plain_text import item, quoted
-from codewords_mcp.runtime.model.questions import Question, of_call, with_remarks
+from codewords_mcp.runtime.model.questions import Question, with_remarks
 
 
 def of_tool_call(owner: str, tool: AgreedTool, arguments: Mapping[str, Any]) -> Question:

@@ -14,7 +14,8 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EnvironmentLost, EventBus
-from codewords_mcp.runtime.model.manifest import ANY, Manifest
+from codewords_mcp.runtime.model.grants import ANY
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.model.recording import RecordingPolicy
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES

@@ -18,7 +18,8 @@ from codewords_mcp.errors import (
     SandboxFailed,
 )
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.model.manifest import ANY, covers
+from codewords_mcp.runtime.model.grants import ANY
+from codewords_mcp.runtime.model.manifest import covers
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import ErrorEntry, FinalStatus, RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_finished

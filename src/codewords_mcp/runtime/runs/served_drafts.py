@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from codewords_mcp.runtime.model.manifest import Grant, Manifest
+from codewords_mcp.runtime.model.grants import Grant
+from codewords_mcp.runtime.model.manifest import Manifest
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runs.catalog import Servable

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, cast
 
+from codewords_mcp.runtime.model.grants import ANY
 from codewords_mcp.runtime.model.manifest import (
-    ANY,
     ANY_ACTION,
     ANY_TOOL,
     OWN_CHROME,

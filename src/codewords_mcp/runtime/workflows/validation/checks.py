@@ -11,7 +11,8 @@ from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
 from codewords_mcp.runtime.model.authoring import ProposedTest
-from codewords_mcp.runtime.model.manifest import ANY, Manifest
+from codewords_mcp.runtime.model.grants import ANY
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.modules import InvalidModules, split_modules
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
