@@ -101,7 +101,7 @@ async def get_workflow(
 async def _diff_result(
     runtime: Runtime, caller: Caller, workflow_id: str, version: int | None, against: int
 ) -> CallToolResult:
-    found = await runtime.workflows.diff(caller, workflow_id, version=version, against=against or None)
+    found = await runtime.reviews.diff(caller, workflow_id, version=version, against=against or None)
     shown = cut(clean(found), _DIFF)
     if found:
         text = fence("Difference", shown, _DIFF + 100)

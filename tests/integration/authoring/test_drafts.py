@@ -164,14 +164,14 @@ async def test_a_deployment_is_edited_in_a_draft_which_becomes_its_next_version(
     assert (made.draft.workflow_id, made.draft.base_version) == (service, 1)
     assert (await fetch(runtime, service, {"item": "a", "count": 1}))[1] == b'{"total":2}'
     change = '+    return {"total": order.count * 3}'
-    assert change in await runtime.workflows.diff(ADMIN, made.draft.draft_id)
+    assert change in await runtime.reviews.diff(ADMIN, made.draft.draft_id)
     live = await runtime.workflows.deploy(ADMIN, draft_id=made.draft.draft_id, revision=1)
     assert (live.service_id, live.version, live.name) == (service, 2, "Edited")
     assert (await fetch(runtime, service, {"item": "a", "count": 1}))[1] == b'{"total":3}'
-    assert change in await runtime.workflows.diff(ADMIN, service)
-    assert await runtime.workflows.diff(ADMIN, service, against=2) == ""
+    assert change in await runtime.reviews.diff(ADMIN, service)
+    assert await runtime.reviews.diff(ADMIN, service, against=2) == ""
     with pytest.raises(InvalidInput, match="nothing to compare"):
-        await runtime.workflows.diff(ADMIN, service, version=1)
+        await runtime.reviews.diff(ADMIN, service, version=1)
     with pytest.raises(NotFound):
         await runtime.drafts.get(ADMIN, made.draft.draft_id)
 

@@ -42,7 +42,7 @@ async def test_a_review_tells_code_permissions_behaviour_and_question_and_stores
     changed = COUNTS.replace("count * 2", "count * 3").replace("from pydantic", REACHES + "from pydantic")
     draft = (await runtime.drafts.edit(ADMIN, service, code=changed)).draft
 
-    found = await runtime.workflows.review(ADMIN, draft.draft_id, revision=1)
+    found = await runtime.reviews.of_draft(ADMIN, draft.draft_id, revision=1)
     assert (found.service_id, found.version, found.name, found.changed) == (service, 2, "Reviewed", True)
     assert found.changes is not None
     assert found.changes.version == 1
@@ -66,16 +66,16 @@ async def test_a_review_tells_code_permissions_behaviour_and_question_and_stores
 @pytest.mark.requirement("author:review")
 async def test_the_review_of_a_new_workflow_has_nothing_to_compare_with(runtime: Runtime) -> None:
     draft = (await runtime.drafts.create(ADMIN, COUNTS, name="Never deployed")).draft
-    found = await runtime.workflows.review(ADMIN, draft.draft_id)
+    found = await runtime.reviews.of_draft(ADMIN, draft.draft_id)
     assert (found.service_id, found.version, found.changes, found.asks) == (None, 1, None, [])
     assert found.name == "Never deployed"
     with pytest.raises(NotFound):
-        await runtime.workflows.review(BOB, draft.draft_id)
+        await runtime.reviews.of_draft(BOB, draft.draft_id)
     await runtime.drafts.edit(ADMIN, draft.draft_id, edits=[Edit(old="count * 2", new="amount(")])
     with pytest.raises(Conflict, match="changed since revision 1"):
-        await runtime.workflows.review(ADMIN, draft.draft_id, revision=1)
+        await runtime.reviews.of_draft(ADMIN, draft.draft_id, revision=1)
     with pytest.raises(ValidationFailed):
-        await runtime.workflows.review(ADMIN, draft.draft_id, revision=2)
+        await runtime.reviews.of_draft(ADMIN, draft.draft_id, revision=2)
 
 
 @pytest.mark.requirement("author:stale-origin")
@@ -96,7 +96,7 @@ async def test_a_draft_is_not_begun_over_another_or_from_an_older_version(runtim
     await deploy(runtime, COUNTS.replace("* 2", "* 6"), name="Begun twice", service_id=service)
     (draft,) = [one for one in await runtime.drafts.list(ADMIN) if one.workflow_id == service]
     with pytest.raises(VersionChanged):
-        await runtime.workflows.review(ADMIN, draft.draft_id)
+        await runtime.reviews.of_draft(ADMIN, draft.draft_id)
 
 
 @pytest.mark.requirement("author:quick-checks")

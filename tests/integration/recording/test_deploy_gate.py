@@ -13,6 +13,7 @@ from tests.support.runtime import ADMIN
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.api.deploy_checks import DeployChecks
 from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.late_replays import pending_check
 from codewords_mcp.runtime.api.test_gate import TestGate
@@ -96,14 +97,10 @@ def impatient(ground: RecordingGround) -> WorkflowApi:
     """The workflows of the runtime, by a gate that waits for no replay."""
     runtime = ground.runtime
     container = runtime._container  # pyright: ignore[reportPrivateUsage]  # no front door sets the gate's time
-    return WorkflowApi(
-        container,
-        runtime._validator,  # pyright: ignore[reportPrivateUsage]
-        runtime.templates,
-        runtime.runs,
-        DeployGate(container, runtime.replays, seconds=0.0),
-        TestGate(container, runtime.tests),
-    )
+    gate = DeployGate(container, runtime.replays, seconds=0.0)
+    validator = runtime._validator  # pyright: ignore[reportPrivateUsage]
+    checks = DeployChecks(container, validator, gate, TestGate(container, runtime.tests))
+    return WorkflowApi(container, checks, runtime.templates, runtime.runs, gate)
 
 
 async def ended(ground: RecordingGround, service: str) -> Check:

@@ -214,7 +214,7 @@ async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtim
             runtime.runs.usage(run),
             runtime.drafts.list(run),
             runtime.webhooks.list_deliveries(run),
-            runtime.workflows.diff(run, other),
+            runtime.reviews.diff(run, other),
             runtime.published.list(run),
             runtime.secrets.list(run),
         ):

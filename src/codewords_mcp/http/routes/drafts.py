@@ -160,7 +160,7 @@ async def edit(request: Request) -> Response:
 
 async def diff(request: Request) -> Response:
     """Compare a draft with its origin, or two versions."""
-    found = await runtime(request.scope).workflows.diff(
+    found = await runtime(request.scope).reviews.diff(
         caller(request.scope),
         _subject(request),
         version=query_int(request, "version", low=1, high=_MANY),
@@ -174,7 +174,7 @@ async def review(request: Request) -> Response:
     body = await read_body(request, ReviewBody)
 
     async def work(progress: Progress) -> DraftReview:
-        return await runtime(request.scope).workflows.review(
+        return await runtime(request.scope).reviews.of_draft(
             caller(request.scope),
             request.path_params["draft_id"],
             revision=body.revision,

@@ -155,7 +155,7 @@ async def review(request: Request) -> Response:
     body = await read_body(request, CodeReviewBody)
 
     async def work(progress: Progress) -> CodeReview:
-        return await runtime(request.scope).workflows.review_code(
+        return await runtime(request.scope).reviews.of_code(
             caller(request.scope),
             body.code,
             name=body.name,

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.api.configuration import ConfigurationApi
 from codewords_mcp.runtime.api.connections import ConnectionApi
 from codewords_mcp.runtime.api.consents import ConsentApi
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.deploy_checks import DeployChecks
 from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.drafts import DraftApi
 from codewords_mcp.runtime.api.dry_runs import DryRunApi
@@ -38,6 +39,7 @@ from codewords_mcp.runtime.api.quotas import QuotaApi
 from codewords_mcp.runtime.api.recordings import RecordingApi
 from codewords_mcp.runtime.api.replays import ReplayApi
 from codewords_mcp.runtime.api.resumed_runs import ResumeApi
+from codewords_mcp.runtime.api.reviews import ReviewApi
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.schedules import ScheduleApi
 from codewords_mcp.runtime.api.secrets import SecretApi
@@ -87,14 +89,10 @@ class Runtime:
         self.traces = TraceApi(container)
         self.replays = ReplayApi(container)
         self.tests = TestingApi(container)
-        self.workflows = WorkflowApi(
-            container,
-            validator,
-            self.templates,
-            self.runs,
-            DeployGate(container, self.replays),
-            TestGate(container, self.tests),
-        )
+        gate = DeployGate(container, self.replays)
+        checks = DeployChecks(container, validator, gate, TestGate(container, self.tests))
+        self.workflows = WorkflowApi(container, checks, self.templates, self.runs, gate)
+        self.reviews = ReviewApi(container, checks)
         self.drafts = DraftApi(container, validator, self.templates)
         self.served_drafts = ServedDraftApi(container)
         self.authoring = AuthoringApi(container, validator, self.services)

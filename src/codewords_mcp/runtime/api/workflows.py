@@ -2,71 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.api.behaviour import Behaviour
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.deploy_changes import changes_of
+from codewords_mcp.runtime.api.deploy_checks import DeployChecks, request_of_draft
 from codewords_mcp.runtime.api.deploy_gate import DeployGate
 from codewords_mcp.runtime.api.forecasts import forecast_for
-from codewords_mcp.runtime.api.late_replays import SHOWN
 from codewords_mcp.runtime.api.paging import check_limit, parse_cursor
 from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.templates import TemplateApi
-from codewords_mcp.runtime.api.test_gate import TestGate
-from codewords_mcp.runtime.api.validation import ScriptValidator
-from codewords_mcp.runtime.authoring.drafts import stale_revision, supplied_example
-from codewords_mcp.runtime.authoring.edits import unified_diff
-from codewords_mcp.runtime.model.authoring import (
-    DRAFT_ID,
-)
 from codewords_mcp.runtime.model.base import Page
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.events import TriggersChanged, WebhooksChanged
 from codewords_mcp.runtime.model.progress import Progress, no_progress
-from codewords_mcp.runtime.model.questions import BEHAVIOUR
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import (
-    CodeReview,
     Consent,
     Deployment,
-    DraftReview,
     ListedWorkflow,
-    TriggerInput,
     WorkflowDetail,
     WorkflowSummary,
 )
 from codewords_mcp.runtime.recording.ambient_trace import part_span
-from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.deploy_review import DeployRequest, DeployReview
-from codewords_mcp.runtime.workflows.openapi import UNTITLED
-from codewords_mcp.runtime.workflows.validation.smoke import Smoke
-from codewords_mcp.runtime.workflows.versions import manifest_of
+from codewords_mcp.runtime.workflows.deploy_review import DeployRequest
 
 
 class WorkflowApi:
-    """Deployed workflows: list, read, deploy, roll back, delete and compare."""
+    """Deployed workflows: list, read, deploy, roll back and delete."""
 
     def __init__(
         self,
         container: Container,
-        validator: ScriptValidator,
+        checks: DeployChecks,
         templates: TemplateApi,
         runs: RunApi,
         gate: DeployGate,
-        test_gate: TestGate,
     ) -> None:
         self._container = container
         self._gate = gate
-        self._test_gate = test_gate
-        self._validator = validator
+        self._checks = checks
         self._templates = templates
         self._runs = runs
 
@@ -142,7 +123,7 @@ class WorkflowApi:
         if draft_id is None:
             draft = None
         else:
-            draft = await self._draft(caller, draft_id, revision)
+            draft = await self._checks.draft(caller, draft_id, revision)
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
         if consent.gallery and service_id is None and self._templates.in_gallery(template_id):
@@ -152,7 +133,7 @@ class WorkflowApi:
             caller, code or "", name, service_id, base_version, description, public, by, config
         )
         if draft is not None:
-            request = _of_draft(request, draft)
+            request = request_of_draft(request, draft)
         with part_span("deploy"):
             deployment = await self._make_live(request, draft, consent, progress, replay=replay, tests=tests)
         if draft is not None:
@@ -173,103 +154,6 @@ class WorkflowApi:
             return await self.deploy(caller, **arguments)
         except ConsentNeeded as question:
             return question
-
-    async def review(
-        self,
-        caller: Caller,
-        draft_id: str,
-        *,
-        revision: int | None = None,
-        base_version: int | None = None,
-        progress: Progress = no_progress,
-    ) -> DraftReview:
-        """Look at what a deploy of a draft would change, and what a person would be asked. Nothing is stored.
-
-        Raises what `deploy` raises, but ConsentNeeded. A deploy that follows repeats no replay.
-        """
-        refuse_run(caller, "review drafts")
-        draft = await self._draft(caller, draft_id, revision)
-        request = _of_draft(DeployRequest(caller, "", base_version=base_version), draft)
-        found = await self._reviewed(request, draft, progress, replay=True, tests=True)
-        if isinstance(found, Deployment):
-            return DraftReview(
-                revision=draft.revision, service_id=found.service_id, name=found.name, version=found.version,
-                changed=False,
-            )  # fmt: skip
-
-        review, behaviour = found
-        target = review.target.id if review.target else None
-        if target:
-            number = await self._container.database.read(rows.next_number, target)
-        else:
-            number = 1
-        manifest = manifest_of(review.version)
-        return DraftReview(
-            revision=draft.revision,
-            service_id=target,
-            name=review.name,
-            version=number,
-            changes=changes_of(review, behaviour),
-            capabilities=manifest.lines() if manifest else [],
-            asks=review.question.lines,
-            notes=_notable(review),
-        )
-
-    async def review_code(
-        self,
-        caller: Caller,
-        code: str,
-        *,
-        name: str | None = None,
-        service_id: str | None = None,
-        base_version: int | None = None,
-        config: dict[str, str] | None = None,
-        inputs: Sequence[TriggerInput] = (),
-        ask: bool = False,
-        progress: Progress = no_progress,
-    ) -> CodeReview:
-        """Look at what a deploy of code would change, and what a person would be asked.
-
-        Nothing is stored, but for the question if `ask` is true: a person can answer it on its page then, for a deploy of
-        exactly this code. `inputs` are tried against the schemas of its routes. Raises what `deploy` raises, but
-        ConsentNeeded. A deploy that follows repeats no replay.
-        """
-        refuse_run(caller, "review code")
-        request = DeployRequest(caller, code, name, service_id, base_version, config=config)
-        found = await self._reviewed(request, None, progress, replay=True, tests=True)
-        fit = self._container.input_fit
-        if isinstance(found, Deployment):
-            live = caller.owner, found.service_id
-            misfits = [await fit.fault(*live, one.method, one.path, one.data) for one in inputs]
-            return CodeReview(
-                service_id=found.service_id, name=found.name, version=found.version, changed=False, misfits=misfits,
-                capabilities=found.capabilities, manifest=found.manifest, key_agrees=caller.agrees,
-            )  # fmt: skip
-
-        review, behaviour = found
-        manifest, changes = manifest_of(review.version), changes_of(review, behaviour)
-        lines = review.question.lines
-        permissions = [line for line in lines if not line.startswith(BEHAVIOUR)]
-        url = answer = None
-        if ask and lines:
-            question = replace(review.question, changes=changes)
-            _, url, answer = await self._container.consents.open(question)
-        openapi = review.version.openapi
-        return CodeReview(
-            service_id=review.target.id if review.target else None,
-            name=review.name,
-            version=review.live or 0,
-            changes=changes,
-            capabilities=manifest.lines() if manifest else [],
-            manifest=manifest,
-            permissions=permissions,
-            behaviour=[line for line in lines if line.startswith(BEHAVIOUR)],
-            notes=_notable(review),
-            key_agrees=caller.agrees,
-            url=url,
-            answer=answer,
-            misfits=[await fit.fault_of(openapi, one.method, one.path, one.data) for one in inputs],
-        )
 
     async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
         """Make an earlier (or later) version live at once. Raises NotFound."""
@@ -318,44 +202,6 @@ class WorkflowApi:
         refuse_run(caller, "delete workflows")
         return await self._container.deployments.deletion(caller, service_id)
 
-    async def diff(
-        self, caller: Caller, subject: str, *, against: int | None = None, version: int | None = None
-    ) -> str:
-        """The unified diff to a draft from what it was made of, or between two versions; `against` names the earlier.
-
-        "" where nothing differs. Raises NotFound, InvalidInput where there is nothing to compare with.
-        """
-        refuse_run(caller, "compare versions")
-        if DRAFT_ID.fullmatch(subject):
-            row = await self._container.drafts.get(caller, subject)
-            base = against or row.base_version
-            if row.workflow_id is None or base is None:
-                raise InvalidInput(
-                    "This draft was made of no version, so there is nothing to compare it with."
-                )
-
-            before = await self._version(caller, row.workflow_id, base)
-            return unified_diff(
-                before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
-            )
-
-        after = await self._version(caller, subject, version)
-        newest = max((v.version for v in after.versions), default=after.version)
-        if version is None and against is None and newest != after.version:
-            # After a rollback an older version is live. The newest two show the last change.
-            after = await self._version(caller, subject, newest)
-
-        earlier = against or max((v.version for v in after.versions if v.version < after.version), default=0)
-        if not earlier:
-            raise InvalidInput(
-                f"Version {after.version} is the first, so there is nothing to compare it with."
-            )
-
-        before = await self._version(caller, subject, earlier)
-        return unified_diff(
-            before.code or "", after.code or "", (f"version {earlier}", f"version {after.version}")
-        )
-
     async def list(
         self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
     ) -> Page[WorkflowSummary]:
@@ -383,7 +229,7 @@ class WorkflowApi:
         replay: bool,
         tests: bool,
     ) -> Deployment:
-        found = await self._reviewed(request, draft, progress, replay=replay, tests=tests)
+        found = await self._checks.review(request, draft, progress, replay=replay, tests=tests)
         if isinstance(found, Deployment):
             return found
 
@@ -402,39 +248,6 @@ class WorkflowApi:
             await self._gate.accepted(request.caller, deployment.service_id, deployment.version, behaviour)
         return deployment.model_copy(update={"changes": changes})
 
-    async def _reviewed(
-        self, request: DeployRequest, draft: DraftRow | None, progress: Progress, *, replay: bool, tests: bool
-    ) -> Deployment | tuple[DeployReview, Behaviour | None]:
-        """Check and replay what is to be deployed; the `Deployment` where its code is live already."""
-        deployer = self._container.deployer
-        plan = await deployer.plan(request)
-        if isinstance(plan, Deployment):
-            return plan
-
-        smoke = Smoke() if draft is None else Smoke(supplied_example(draft))
-        checked = await self._validator.check(
-            request.caller, request.code, progress, smoke, config=plan.config
-        )
-        review = await deployer.review(plan, checked)
-        if isinstance(review, Deployment):
-            return review
-
-        # validation takes seconds to minutes: a draft that was edited meanwhile is not what was validated
-        if draft is not None:
-            current = await self._container.drafts.get(request.caller, draft.id)
-            if current.revision != draft.revision:
-                raise stale_revision(draft.revision)
-
-        review, behaviour = await self._gate.look(request.caller, review, progress, replays=replay)
-        return await self._test_gate.look(request.caller, review, progress, run_tests=tests), behaviour
-
-    async def _draft(self, caller: Caller, draft_id: str, revision: int | None) -> DraftRow:
-        """The draft, of the revision that the caller read. Raises NotFound, Conflict."""
-        draft = await self._container.drafts.get(caller, draft_id)
-        if revision not in {None, draft.revision}:
-            raise stale_revision(revision or 0)
-        return draft
-
     async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
         """A warning for each schedule whose input does not fit what is live now."""
         wrong = await self._container.schedules.broken(caller.owner, service_id)
@@ -448,29 +261,3 @@ class WorkflowApi:
             )
             for schedule_id, what in wrong.items()
         ]
-
-    async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
-        return await self._container.deployments.get(caller, service_id, number=number, include_code=True)
-
-
-def _notable(review: DeployReview) -> list[Check]:
-    """The checks of a version that a person should see, but for those that its changes tell."""
-    notes = [Check.model_validate(check) for check in review.version.checks]
-    return [check for check in notes if check.status in {"warning", "note"} and check.id not in SHOWN]
-
-
-def _of_draft(request: DeployRequest, draft: DraftRow) -> DeployRequest:
-    """The same for a draft: what the request leaves out is the draft's."""
-    service_id = request.service_id or draft.workflow_id
-    base_version = request.base_version
-    if base_version is None and service_id == draft.workflow_id:
-        base_version = draft.base_version
-    return replace(
-        request,
-        code=draft.code,
-        service_id=service_id,
-        # The draft's name is for a new workflow; an existing one keeps its own.
-        name=request.name or (None if service_id or draft.name == UNTITLED else draft.name),
-        base_version=base_version,
-        description=request.description or ("" if service_id else draft.facts["description"]),
-    )
