@@ -14,7 +14,7 @@ from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 from tests.support.waiting import until
 
-from codewords_mcp.runtime.triggers.webhooks import shared_endpoint
+from codewords_mcp.runtime.triggers.webhook_receiver import shared_endpoint
 from codewords_mcp.settings import Settings
 from codewords_testing.services import LoopbackServices, loopback_services, slack, whatsapp
 

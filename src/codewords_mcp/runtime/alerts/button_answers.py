@@ -23,8 +23,9 @@ from codewords_mcp.runtime.model.plain_text import one_line
 from codewords_mcp.runtime.model.webhook import Arrival, WebhookResponse
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.triggers.webhook_receiver import SECRETS, VERIFY_TOKEN, shared_endpoint
 from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid
-from codewords_mcp.runtime.triggers.webhooks import SECRETS, VERIFY_TOKEN, WebhookService, shared_endpoint
+from codewords_mcp.runtime.triggers.webhooks import WebhookService
 
 TELL_TIMEOUT: Final = 2.0
 """Seconds for a word to who pressed a button: Slack wants its answer within three."""
@@ -143,7 +144,7 @@ class ButtonAnswers:
         if owner is None:
             token = None
         else:
-            token = await self._webhooks.own_secret(owner, VERIFY_TOKEN)
+            token = await self._webhooks.receiver.own_secret(owner, VERIFY_TOKEN)
         if token is None or query.get("hub.mode") != "subscribe":
             return None
         # In constant time, so that the token cannot be found out character by character.
@@ -168,7 +169,7 @@ class ButtonAnswers:
         return message.owner == owner and message.channel == "slack"
 
     async def _verify(self, owner: str, kind: str, arrival: Arrival) -> None:
-        secret = await self._webhooks.own_secret(owner, SECRETS[kind])
+        secret = await self._webhooks.receiver.own_secret(owner, SECRETS[kind])
         try:
             if secret is None:
                 raise SignatureInvalid(f"The secret {SECRETS[kind]} is not set.")

@@ -26,7 +26,7 @@ from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.settings import Settings
 
 OwnSecret = Callable[[str, str], Awaitable[str | None]]
-"""`own_secret(owner, name)` is the owner's own secret; see `WebhookService.own_secret`."""
+"""`own_secret(owner, name)` is the owner's own secret; see `WebhookReceiver.own_secret`."""
 
 
 class QuestionChannels:

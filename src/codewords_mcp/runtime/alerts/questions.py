@@ -36,7 +36,9 @@ class Questions:
         socket_mode: SocketMode,
     ) -> None:
         tokens = QuestionTokens(lambda: [key.derive(PURPOSE) for key in keys.every])
-        self.channels = QuestionChannels(channels, tokens, secret_service, webhooks.own_secret, web, settings)
+        self.channels = QuestionChannels(
+            channels, tokens, secret_service, webhooks.receiver.own_secret, web, settings
+        )
         self.delivery = QuestionDelivery(database, self.channels)
         self.answers = QuestionAnswers(database, waits, tokens)
         self.buttons = ButtonAnswers(database, webhooks, self.answers, self.channels)

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.model.events import AlertOpened, AlertsChanged
 from codewords_mcp.runtime.store import alert_messages as message_rows
 from codewords_mcp.runtime.store import alerts as rows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.triggers.webhooks import SECRETS, shared_endpoint
+from codewords_mcp.runtime.triggers.webhook_receiver import SECRETS, shared_endpoint
 
 
 class AlertApi:

@@ -103,14 +103,16 @@ class WebhookApi:
                 made_by.check()
             arrival = replace(arrival, made_by=made_by)
         # Waits, event sources and buttons have addresses like webhooks', and leave what is not theirs.
-        waited = await self._container.waits.answers.receive(arrival, self._container.webhooks.own_secret)
+        waited = await self._container.waits.answers.receive(
+            arrival, self._container.webhooks.receiver.own_secret
+        )
         if waited is not None:
             return waited
         if arrival.method == "POST" and await self._container.event_sources.ring(arrival.endpoint):
             return WebhookResponse({"ok": True})
         if (answered := await self._container.alerts.questions.buttons.receive(arrival)) is not None:
             return answered
-        return await self._container.webhooks.receive(arrival)
+        return await self._container.webhooks.receiver.receive(arrival)
 
     async def list_deliveries(
         self, caller: Caller, *, status: str | None = None, limit: int = 50, before: str | None = None

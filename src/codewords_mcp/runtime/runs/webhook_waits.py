@@ -29,8 +29,8 @@ from codewords_mcp.runtime.store import run_waits as rows
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.clock import to_datetime, to_micros
 from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.triggers.webhook_receiver import stored_headers
 from codewords_mcp.runtime.triggers.webhook_signatures import VERIFY, SignatureInvalid
-from codewords_mcp.runtime.triggers.webhooks import stored_headers
 
 PREFIX: Final = "hook_"
 """Begins the ids of addresses, which are the last part of their URLs."""

@@ -183,7 +183,7 @@ async def simulate(context: ServiceContext, params: SlackSimulation) -> Simulati
     # Read back from its text, so that it is what a delivery would be.
     event = slack_event({"type": "events_api", "payload": json.loads(body)}, body)
     kind = {"content-type": "application/json"}
-    delivery = await context.dependencies.webhooks.take(
+    delivery = await context.dependencies.webhooks.receiver.take(
         context.caller.owner, "slack", None, event, kind, body
     )
 

@@ -234,7 +234,7 @@ async def simulate(context: ServiceContext, params: WhatsAppSimulation) -> Simul
     body = as_json({"object": "whatsapp_business_account", "entry": [entry]})
     kind = {"content-type": "application/json"}
     event = read_whatsapp(kind, body)
-    delivery = await context.dependencies.webhooks.take(
+    delivery = await context.dependencies.webhooks.receiver.take(
         context.caller.owner, "whatsapp", None, event, kind, body
     )
 

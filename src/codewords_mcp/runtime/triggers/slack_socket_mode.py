@@ -65,7 +65,7 @@ class SocketMode:
         if owner in self._state:
             return self._state[owner]
         # Right after a webhook or the token was set, the sockets have not been looked at yet.
-        token = await self._webhooks.own_secret(owner, APP_TOKEN)
+        token = await self._webhooks.receiver.own_secret(owner, APP_TOKEN)
         if token:
             return "connecting"
         return f"not connected: {APP_TOKEN} is not set"
@@ -91,7 +91,7 @@ class SocketMode:
         listening = await self._db.read(rows.listening_owners, "slack")
         asking = await self._db.read(question_messages.owners, "slack")
         for owner in dict.fromkeys([*listening, *asking]):
-            if token := await self._webhooks.own_secret(owner, APP_TOKEN):
+            if token := await self._webhooks.receiver.own_secret(owner, APP_TOKEN):
                 needed.add((owner, token))
         await self._end([key for key in self._sockets if key not in needed])
         for owner, token in needed - self._sockets.keys():
@@ -186,6 +186,6 @@ class SocketMode:
 
         # Slack sends unacknowledged events again, so none is lost.
         body = as_json(payload)
-        await self._webhooks.take(
+        await self._webhooks.receiver.take(
             owner, "slack", None, slack_event(envelope, body), {"content-type": "application/json"}, body
         )
