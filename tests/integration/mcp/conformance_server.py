@@ -8,35 +8,36 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import anyio
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import (
     INTERNAL_ERROR,
-    MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
     CallToolRequestParams,
     CallToolResult,
-    CreateMessageRequest,
-    CreateMessageRequestParams,
-    ElicitRequest,
-    ElicitRequestFormParams,
     ElicitResult,
     EmbeddedResource,
     EmptyResult,
     ImageContent,
     InputRequiredResult,
-    ListRootsRequest,
     PaginatedRequestParams,
-    SamplingMessage,
     SubscribeRequestParams,
     TextContent,
     TextResourceContents,
     UnsubscribeRequestParams,
 )
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
+from tests.integration.mcp.conformance_questions import (
+    Ctx,
+    asking_legacy,
+    asking_modern,
+    form,
+    replied,
+    text_content,
+)
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.mcp_server.context import ToolContext
@@ -52,12 +53,10 @@ SILENCE = base64.b64encode(
     b"RIFF\x26\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x40\x1f\x00\x00\x01\x00\x08\x00data\x02\x00\x00\x00\x80\x80"
 ).decode()
 
-Ctx = Context[Any, Any]
-
 
 def add_everything(server: MCPServer[Any]) -> None:
     """Put all of it on a server."""
-    for add in (_contents, _notices, _asking_legacy, _asking_modern, _prompts, _resources, _plain_tools):
+    for add in (_contents, _notices, asking_legacy, asking_modern, _prompts, _resources, _plain_tools):
         add(server)
 
 
@@ -99,7 +98,7 @@ def long_tools() -> list[McpTool]:
 
 
 def _said(text: str) -> CallToolResult:
-    return CallToolResult(content=[_text(text)])
+    return CallToolResult(content=[text_content(text)])
 
 
 async def greet(ctx: ToolContext, name: str) -> CallToolResult:
@@ -127,28 +126,26 @@ async def protocol_error_job(ctx: ToolContext) -> CallToolResult:
 
 async def confirm_delete(ctx: ToolContext, filename: str) -> CallToolResult | InputRequiredResult:
     """Asks once, as a task."""
-    if not isinstance(_replied(ctx, "sure"), ElicitResult):
+    if not isinstance(replied(ctx, "sure"), ElicitResult):
         await anyio.sleep(A_MOMENT)
-        return InputRequiredResult(
-            input_requests={"sure": _form(f"Delete {filename}?", "confirm", "boolean")}
-        )
+        return InputRequiredResult(input_requests={"sure": form(f"Delete {filename}?", "confirm", "boolean")})
     return _said(f"{filename} is gone")
 
 
 async def multi_input(ctx: ToolContext) -> CallToolResult | InputRequiredResult:
     """Asks twice at once, as a task."""
-    if not isinstance(_replied(ctx, "one"), ElicitResult):
+    if not isinstance(replied(ctx, "one"), ElicitResult):
         await anyio.sleep(A_MOMENT)
-        asks: dict[str, Any] = {"one": _form("One?", "name"), "two": _form("Two?", "name")}
+        asks: dict[str, Any] = {"one": form("One?", "name"), "two": form("Two?", "name")}
         return InputRequiredResult(input_requests=asks)
     return _said("both have come")
 
 
 async def test_tool_with_task(ctx: ToolContext) -> CallToolResult | InputRequiredResult:
     """Asks before it is a task."""
-    reply = _replied(ctx, "user_name")
+    reply = replied(ctx, "user_name")
     if not isinstance(reply, ElicitResult):
-        return InputRequiredResult(input_requests={"user_name": _form("What is your name?", "name")})
+        return InputRequiredResult(input_requests={"user_name": form("What is your name?", "name")})
     await anyio.sleep(A_MOMENT)
     return _said(f"Hello, {(reply.content or {}).get('name')}!")
 
@@ -166,10 +163,6 @@ _LONG: dict[Any, TaskSupport] = {
 
 def _image() -> ImageContent:
     return ImageContent(type="image", data=PIXEL, mime_type="image/png")
-
-
-def _text(text: str) -> TextContent:
-    return TextContent(type="text", text=text)
 
 
 def _embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
@@ -210,7 +203,7 @@ def _contents(server: MCPServer[Any]) -> None:
     def test_multiple_content_types() -> list[TextContent | ImageContent | EmbeddedResource]:
         """Text, an image and a resource."""
         mixed = _embedded("test://mixed-content-resource", "application/json", '{"test":"data","value":123}')
-        return [_text("Multiple content types test:"), _image(), mixed]
+        return [text_content("Multiple content types test:"), _image(), mixed]
 
     @server.tool()
     def test_error_handling() -> str:
@@ -255,176 +248,6 @@ def _notices(server: MCPServer[Any]) -> None:
         return "announced"
 
 
-class _Defaults(BaseModel):
-    name: str = "John Doe"
-    age: int = 30
-    score: float = 95.5
-    status: Annotated[str, Field(json_schema_extra={"enum": ["active", "inactive", "pending"]})] = "active"
-    verified: bool = True
-
-
-_ENUMS: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "untitledSingle": {"type": "string", "enum": ["option1", "option2", "option3"]},
-        "titledSingle": {
-            "type": "string",
-            "oneOf": [{"const": f"value{n}", "title": f"{word} Option"} for n, word in enumerate(("First", "Second", "Third"), 1)],
-        },
-        "legacyEnum": {
-            "type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["Option One", "Option Two", "Option Three"],
-        },
-        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": ["option1", "option2", "option3"]}},
-        "titledMulti": {
-            "type": "array",
-            "items": {"anyOf": [{"const": f"value{n}", "title": f"{word} Choice"} for n, word in enumerate(("First", "Second", "Third"), 1)]},
-        },
-    },
-}  # fmt: skip
-
-
-class _Answer(BaseModel):
-    username: str = Field(description="User's response")
-    email: str = Field(description="User's email address")
-
-
-def _asking_legacy(server: MCPServer[Any]) -> None:
-    """Questions within a call, as up to 2025-11-25."""
-
-    @server.tool()
-    async def test_sampling(prompt: str, ctx: Ctx) -> str:
-        """Ask the client's model."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MCPDeprecationWarning)
-            message = SamplingMessage(role="user", content=_text(prompt))
-            reply: Any = await ctx.session.create_message(  # pyright: ignore[reportDeprecated]
-                [message], max_tokens=100, related_request_id=ctx.request_id
-            )
-        return f"LLM response: {reply.content.text}"
-
-    @server.tool()
-    async def test_elicitation(message: str, ctx: Ctx) -> str:
-        """Ask the person."""
-        reply: Any = await ctx.elicit(message, _Answer)
-        content = reply.data.model_dump() if reply.action == "accept" else None
-        return f"User response: action={reply.action}, content={json.dumps(content)}"
-
-    @server.tool()
-    async def test_elicitation_sep1034_defaults(ctx: Ctx) -> str:
-        """Ask with defaults."""
-        reply: Any = await ctx.elicit("Please review and update the form fields", _Defaults)
-        content = reply.data.model_dump() if reply.action == "accept" else None
-        return f"Elicitation completed: action={reply.action}, content={json.dumps(content)}"
-
-    @server.tool()
-    async def test_elicitation_sep1330_enums(ctx: Ctx) -> str:
-        """Ask with choices."""
-        reply = await ctx.session.elicit_form("Please choose", _ENUMS, ctx.request_id)
-        return f"Elicitation completed: action={reply.action}, content={json.dumps(reply.content)}"
-
-
-def _form(message: str, name: str, kind: str = "string") -> ElicitRequest:
-    schema: dict[str, Any] = {"type": "object", "properties": {name: {"type": kind}}, "required": [name]}
-    return ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=schema))
-
-
-def _sample(text: str) -> CreateMessageRequest:
-    message = SamplingMessage(role="user", content=_text(text))
-    return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=100))
-
-
-def _replied(ctx: Ctx, key: str) -> Any:
-    return (ctx.input_responses or {}).get(key)
-
-
-def _asking_modern(server: MCPServer[Any]) -> None:
-    """Questions as results, from 2026-07-28 on: the client asks and calls again."""
-
-    @server.tool()
-    async def test_missing_capability(ctx: Ctx) -> str:
-        """Needs a client with sampling."""
-        can = ctx.client_capabilities
-        if can is None or can.sampling is None:
-            needs: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
-            raise MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, "The client must declare sampling.", needs)
-        return "sampling is declared"
-
-    @server.tool()
-    async def test_input_required_result_elicitation(ctx: Ctx) -> str | InputRequiredResult:
-        """Ask the person."""
-        reply = _replied(ctx, "user_name")
-        if not isinstance(reply, ElicitResult):
-            return InputRequiredResult(input_requests={"user_name": _form("What is your name?", "name")})
-        return f"Hello, {(reply.content or {}).get('name')}!"
-
-    @server.tool()
-    async def test_input_required_result_sampling(ctx: Ctx) -> str | InputRequiredResult:
-        """Ask the client's model."""
-        if _replied(ctx, "capital") is None:
-            return InputRequiredResult(input_requests={"capital": _sample("What is the capital of France?")})
-        return "The model has answered."
-
-    @server.tool()
-    async def test_input_required_result_list_roots(ctx: Ctx) -> str | InputRequiredResult:
-        """Ask for roots."""
-        if _replied(ctx, "roots") is None:
-            return InputRequiredResult(input_requests={"roots": ListRootsRequest()})
-        return "The roots have come."
-
-    async def with_state(ctx: Ctx) -> str | InputRequiredResult:
-        if ctx.request_state is None or _replied(ctx, "confirm") is None:
-            ask = _form("Please confirm", "ok", "boolean")
-            return InputRequiredResult(input_requests={"confirm": ask}, request_state="begun")
-        return f"state-ok: {ctx.request_state}"
-
-    @server.tool()
-    async def test_input_required_result_request_state(ctx: Ctx) -> str | InputRequiredResult:
-        """Ask, with state."""
-        return await with_state(ctx)
-
-    @server.tool()
-    async def test_input_required_result_tampered_state(ctx: Ctx) -> str | InputRequiredResult:
-        """Ask, with state that somebody changes."""
-        return await with_state(ctx)
-
-    @server.tool()
-    async def test_input_required_result_multiple_inputs(ctx: Ctx) -> str | InputRequiredResult:
-        """Three questions at once."""
-        asks = {
-            "user_name": _form("What is your name?", "name"),
-            "greeting": _sample("Greet me"),
-            "roots": ListRootsRequest(),
-        }
-        if any(_replied(ctx, key) is None for key in asks):
-            return InputRequiredResult(input_requests=asks, request_state="three")
-        return "All have come."
-
-    @server.tool()
-    async def test_input_required_result_multi_round(ctx: Ctx) -> str | InputRequiredResult:
-        """Two questions, one after the other."""
-        if ctx.request_state == "two" and isinstance(_replied(ctx, "step2"), ElicitResult):
-            return "Both have come."
-        if ctx.request_state == "one" and isinstance(_replied(ctx, "step1"), ElicitResult):
-            ask = _form("Step 2: What is your favorite color?", "color")
-            return InputRequiredResult(input_requests={"step2": ask}, request_state="two")
-        return InputRequiredResult(
-            input_requests={"step1": _form("Step 1: What is your name?", "name")}, request_state="one"
-        )
-
-    @server.tool()
-    async def test_input_required_result_capabilities(ctx: Ctx) -> str | InputRequiredResult:
-        """Only what the client can answer."""
-        can = ctx.client_capabilities
-        asks: dict[str, Any] = {}
-        if can is not None and can.sampling is not None:
-            asks["sampled"] = _sample("Anything")
-        if can is not None and can.elicitation is not None:
-            asks["asked"] = _form("Anything?", "name")
-        if asks and any(_replied(ctx, key) is None for key in asks):
-            return InputRequiredResult(input_requests=asks)
-        return "done"
-
-
 def _prompts(server: MCPServer[Any]) -> None:
     def message(*contents: Any) -> list[dict[str, Any]]:
         return [{"role": "user", "content": content} for content in contents]
@@ -443,19 +266,19 @@ def _prompts(server: MCPServer[Any]) -> None:
     def test_prompt_with_embedded_resource(resourceUri: str) -> list[dict[str, Any]]:  # noqa: N803
         """A resource in it."""
         resource = _embedded(resourceUri, "text/plain", "Embedded resource content for testing.")
-        return message(resource, _text("Please process the embedded resource above."))
+        return message(resource, text_content("Please process the embedded resource above."))
 
     @server.prompt()
     def test_prompt_with_image() -> list[dict[str, Any]]:
         """An image in it."""
-        return message(_image(), _text("Please analyze the image above."))
+        return message(_image(), text_content("Please analyze the image above."))
 
     @server.prompt()
     async def test_input_required_result_prompt(ctx: Ctx) -> str | InputRequiredResult:
         """Asks before it answers."""
-        reply = _replied(ctx, "context")
+        reply = replied(ctx, "context")
         if not isinstance(reply, ElicitResult):
-            return InputRequiredResult(input_requests={"context": _form("Which context?", "context")})
+            return InputRequiredResult(input_requests={"context": form("Which context?", "context")})
         return f"In the context of {(reply.content or {}).get('context')}."
 
 

@@ -7,27 +7,23 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from tests.integration.mcp.fake_approvals import FakeApprovalApi
 from tests.integration.mcp.fake_consents import BASE_URL, FakeConsentApi
 from tests.integration.mcp.fake_integrations import FakeIntegrationApi
+from tests.integration.mcp.fake_runs import FakeLogApi, FakeRunApi
+from tests.integration.mcp.fake_secrets import FakeSecretApi
 from tests.integration.mcp.fake_traces import FakeAuditApi, FakeMetricsApi, FakeTraceApi, FakeTracingApi
 from tests.integration.mcp.fake_triggers import FakeTriggerApi
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
 from codewords_mcp.runtime.api.drafts import DraftApi
-from codewords_mcp.runtime.api.logs import LogApi
-from codewords_mcp.runtime.api.paging import cut_page
 from codewords_mcp.runtime.api.published import PublishedApi
-from codewords_mcp.runtime.api.runs import RunApi
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.api.secrets import SecretApi
 from codewords_mcp.runtime.api.services import ServiceApi
 from codewords_mcp.runtime.api.sessions import SessionApi
 from codewords_mcp.runtime.api.tasks import TaskStore
@@ -39,14 +35,11 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
-from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError, TriggerRef
-from codewords_mcp.runtime.model.run_filter import RunConditions
+from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
 from codewords_mcp.runtime.model.workflow import Consent, Deployment, Version, WorkflowDetail, WorkflowSummary
-from codewords_mcp.runtime.secrets.names import check_name
-from codewords_mcp.runtime.secrets.rules import make_rule
 from codewords_mcp.runtime.store.database import Database
 
 ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
@@ -258,136 +251,6 @@ class FakeDraftApi(DraftApi):
 
     async def list(self, caller: Caller) -> list[Draft]:
         return []
-
-
-class FakeRunApi(RunApi):
-    def __init__(self, fake: FakeRuntime) -> None:
-        self._fake = fake
-
-    async def call(
-        self,
-        caller: Caller,
-        service_id: str,
-        *,
-        path: str = "/",
-        data: Any = None,
-        method: str = "POST",
-        wait: float = 40.0,
-        idempotency_key: str | None = None,
-        dry_run: bool = False,
-        files: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        trigger: TriggerRef | None = None,
-    ) -> Run:
-        del dry_run, files, headers, trigger
-        if idempotency_key in self._fake.run_ids:
-            return self._fake.recorded[self._fake.run_ids[idempotency_key]]
-        if self._fake.crash is not None:
-            raise self._fake.crash
-        self._fake.find_workflow(caller, service_id)
-        run = Run(
-            id=f"run-{next(self._fake.ids)}",
-            owner=caller.owner,
-            service_id=service_id,
-            version=1,
-            status="running",
-            created_at=datetime.now(UTC),
-            started_at=datetime.now(UTC),
-            isolation="A",
-        )
-        self._fake.recorded[run.id] = run
-        if idempotency_key is not None:
-            self._fake.run_ids[idempotency_key] = run.id
-        self._fake.ended[run.id] = asyncio.Event()
-        if self._fake.gate is None:
-            self._fake.finish(run.id, data if self._fake.result is None else self._fake.result)
-        return await self.get(caller, run.id, wait=wait)
-
-    async def get(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
-        run = self._fake.recorded.get(run_id)
-        if run is None or run.owner != caller.owner:
-            raise NotFound("There is no run of that id.", hint="run_workflow answers with one.")
-        if wait and run.status not in FINISHED:
-            if self._fake.gate is not None:
-                self._fake.gate.started.set()
-            with_limit = asyncio.wait_for(self._fake.ended[run_id].wait(), wait)
-            with suppress(TimeoutError):
-                await with_limit
-        return self._fake.recorded[run_id]
-
-    async def cancel(self, caller: Caller, run_id: str) -> Run:
-        self._fake.finish(run_id, None, "cancelled")
-        if self._fake.gate is not None:
-            self._fake.gate.cancelled.set()
-        return self._fake.recorded[run_id]
-
-    async def list(
-        self,
-        caller: Caller,
-        *,
-        limit: int = 20,
-        cursor: str | None = None,
-        **matching: Unpack[RunConditions],
-    ) -> Page[Run]:
-        return Page(items=[run for run in self._fake.recorded.values() if run.owner == caller.owner][:limit])
-
-
-class FakeLogApi(LogApi):
-    def __init__(self, fake: FakeRuntime) -> None:
-        self._fake = fake
-
-    async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
-        return [
-            LogLine(created_at=f"2026-01-01T00:00:0{n}.000000Z", stream="stdout", message=text)
-            for n, text in enumerate(self._fake.log_text.splitlines())
-        ][-limit:]
-
-    async def final(self, caller: Caller, run: Run, *, limit: int) -> list[LogLine]:
-        return await self.tail(caller, run.id, limit=limit)
-
-    async def lines(
-        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
-    ) -> AsyncIterator[LogLine | None]:
-        lines = self._fake.printed.setdefault(run_id, asyncio.Queue())
-        while self._fake.recorded[run_id].status not in FINISHED:
-            yield await lines.get()
-
-
-class FakeSecretApi(SecretApi):
-    def __init__(self, fake: FakeRuntime) -> None:
-        self._fake = fake
-
-    async def create_link(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
-        check_name(name)
-        if hosts:
-            make_rule(hosts)
-        nonce = f"nonce{next(self._fake.ids)}"
-        self._fake.entries[nonce] = (caller, name)
-        return f"{BASE_URL}/secrets/{nonce}"
-
-    async def redeem_link(
-        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
-    ) -> SecretInfo:
-        caller, name = self._fake.entries.pop(nonce)
-        now = datetime.now(UTC)
-        info = SecretInfo(name=name, created_at=now, updated_at=now, used_by=["greeting_1"])
-        self._fake.stored_secrets[caller.owner, name] = info
-        return info
-
-    async def delete(self, caller: Caller, name: str) -> None:
-        if self._fake.stored_secrets.pop((caller.owner, name), None) is None:
-            raise NotFound("There is no secret of that name.", hint="list_secrets lists them.")
-
-    async def list(self, caller: Caller) -> list[SecretInfo]:
-        return [info for (owner, _), info in self._fake.stored_secrets.items() if owner == caller.owner]
-
-    async def page(self, caller: Caller, *, limit: int, cursor: str | None = None) -> Page[SecretInfo]:
-        found = [info for info in await self.list(caller) if cursor is None or info.name > cursor]
-        ordered = sorted(found, key=lambda info: info.name)
-        return cut_page(ordered, limit, lambda info: info.name)
-
-    async def find(self, caller: Caller, name: str) -> SecretInfo | None:
-        return self._fake.stored_secrets.get((caller.owner, name))
 
 
 class FakeRuntime(Runtime):

@@ -40,7 +40,11 @@ def test_every_line_of_the_registry_is_a_service_of_that_name() -> None:
 @pytest.mark.requirement("services:protocol")
 def test_each_file_of_a_service_is_listed_and_imports_no_other() -> None:
     files = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("[a-z]*.py")}
-    modules = {name: tree for name, tree in files.items() if name not in {"base", "describe", "registry", "service_input"}}
+    modules = {
+        name: tree
+        for name, tree in files.items()
+        if name not in {"base", "describe", "registry", "service_input"}
+    }
     assert set(modules) == set(BUILT_IN)
     for name, tree in modules.items():
         imported = {
