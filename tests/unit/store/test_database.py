@@ -20,7 +20,7 @@ from tests.support.postgres import Postgres
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import database as databases
-from codewords_mcp.runtime.store import logs, migrations, runs, workflows
+from codewords_mcp.runtime.store import logs, migrations, run_purge, runs, workflows
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.migrations import REVISIONS, migrate
@@ -125,7 +125,7 @@ async def test_many_writers_and_readers_at_once_all_get_through(database: Databa
         assert await database.read(lambda c: runs.get(c, f"r{index}")) is not None
 
     await asyncio.gather(*(one(index) for index in range(200)))
-    assert await database.read(runs.count) == 200
+    assert await database.read(run_purge.count) == 200
 
 
 @pytest.mark.requirement("store:write-soon")
@@ -136,7 +136,7 @@ async def test_what_is_written_soon_is_seen_by_the_next_read_and_one_failure_spo
         return lambda c: runs.add(c, {"id": name, "owner": "o", "status": "queued", "created_at": now()})
 
     futures = [database.write_soon(add(name)) for name in ("a", "b", "a", "c")]
-    assert await database.read(runs.count) == 3
+    assert await database.read(run_purge.count) == 3
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
     assert [type(one).__name__ for one in outcomes] == ["NoneType", "NoneType", "IntegrityError", "NoneType"]
     last = database.write_soon(lambda c: runs.change(c, "a", {"status": "running"}))
@@ -261,12 +261,12 @@ async def test_reads_are_answered_while_writes_of_any_kind_wait_for_a_lock(
         kept = database.write_with_retries(_add("kept"))
         waited = asyncio.create_task(database.write(_add("waited")))
         for _ in range(50):
-            assert await database.read(runs.count) == 1
+            assert await database.read(run_purge.count) == 1
         assert not soon.done()
         assert not waited.done()
         assert database.stalled
     await asyncio.gather(soon, kept, waited)
-    assert await database.read(runs.count) == 4
+    assert await database.read(run_purge.count) == 4
     assert not database.stalled
 
 
@@ -276,8 +276,8 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
 ) -> None:
     with lock_held(tmp_path):
         database.write_soon(_add("soon"))
-        careful = asyncio.create_task(database.read_within(databases.WRITE_TIMEOUT, runs.count))
-        assert await database.read(runs.count) == 0
+        careful = asyncio.create_task(database.read_within(databases.WRITE_TIMEOUT, run_purge.count))
+        assert await database.read(run_purge.count) == 0
         assert not careful.done()
     assert await careful == 1
 
@@ -296,7 +296,7 @@ async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_mu
         assert "locked" in str(refused[0])
         assert not kept.done()
     await kept
-    assert await database.read(runs.count) == 1
+    assert await database.read(run_purge.count) == 1
     database.close()
 
 
@@ -319,7 +319,7 @@ async def test_a_database_file_that_is_gone_takes_no_writes_and_no_new_one_is_ma
             await write
     database.engine.dispose()  # a new connection would make a new, empty database
     with pytest.raises(StorageFailed):
-        await database.read(runs.count)
+        await database.read(run_purge.count)
     assert path.exists() is (how == "replaced")
 
 

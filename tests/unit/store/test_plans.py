@@ -10,7 +10,16 @@ from sqlalchemy import Connection, event, insert, text
 from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope
-from codewords_mcp.runtime.store import executors, model_usage, recovery, run_list, runs, slots, usage
+from codewords_mcp.runtime.store import (
+    executors,
+    model_usage,
+    recovery,
+    run_chain,
+    run_list,
+    runs,
+    slots,
+    usage,
+)
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
 from codewords_mcp.runtime.store.usage_tables import model_usage as model_usage_rows
@@ -47,7 +56,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "who holds runs": executors.holders,
     "what a process holds": lambda c: executors.runs_of(c, "somebody"),
     "what nobody has": recovery.undelivered,
-    "descendants that go on": lambda c: runs.unfinished_descendants(c, "5"),
+    "descendants that go on": lambda c: run_chain.unfinished_descendants(c, "5"),
     "what was used": lambda c: usage.sums(c, "ada", by="workflow", since=0),
     "what models cost": lambda c: model_usage.totals(c, "model", owner="ada", since="", limit=100),
     "what is spent": lambda c: model_usage.spent(c, service_id="busy"),

@@ -11,7 +11,7 @@ import pytest
 from codewords_mcp.runtime.model.log_text import Line
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.run_columns import RunColumns
-from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage, workflows
+from codewords_mcp.runtime.store import logs, recovery, requests, run_purge, runs, usage, workflows
 from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
 
@@ -155,7 +155,7 @@ def test_purge_removes_old_finished_runs_with_their_logs(database: Database) -> 
     _add(database, "old", "succeeded", created_at=5, summed=True)
     _add(database, "live", "running", created_at=5)
     database.write_blocking(lambda c: logs.append(c, [("old", 0, [(to_text(5), "stdout", "hello")])]))
-    assert database.write_blocking(lambda c: runs.purge(c, 100)) == 1
+    assert database.write_blocking(lambda c: run_purge.purge(c, 100)) == 1
     assert database.write_blocking(lambda c: runs.get(c, "live")) is not None
     assert database.write_blocking(lambda c: logs.read(c, "old")) == ([], 0, False)
 

@@ -21,8 +21,8 @@ from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.model.usage import UsageBy
 from codewords_mcp.runtime.store import model_usage as calls
+from codewords_mcp.runtime.store import run_purge, summing, usage
 from codewords_mcp.runtime.store import runs as rows
-from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.database_address import database_url
@@ -267,7 +267,7 @@ def test_sums_are_the_plain_sums_before_and_after_runs_are_added_up_and_when_tho
     agree(database, told, made, asked=EVERY)
     sum_up(database)
     agree(database, told, made)
-    while database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)):
+    while database.write_blocking(lambda c: run_purge.purge(c, (TODAY + 1) * usage.DAY)):
         pass
     left = database.write_blocking(lambda c: c.execute(select(runs.c.status).distinct()).scalars().all())
     assert set(left) == {"queued", "running"}
@@ -417,10 +417,10 @@ def test_a_run_that_is_not_added_up_yet_is_not_purged(database: Database) -> Non
     told = history(random.Random(8), 60)
     store(database, told, [])
     provisioned = sum(run["status"] == "provisioned" for run in told)
-    assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == provisioned
+    assert database.write_blocking(lambda c: run_purge.purge(c, (TODAY + 1) * usage.DAY)) == provisioned
     sum_up(database)
     ended = sum(run["status"] not in (*UNFINISHED, "provisioned") for run in told)
-    assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == ended
+    assert database.write_blocking(lambda c: run_purge.purge(c, (TODAY + 1) * usage.DAY)) == ended
 
 
 def test_an_account_of_a_run_that_goes_on_stays_one_row(database: Database) -> None:

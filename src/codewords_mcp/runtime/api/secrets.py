@@ -71,7 +71,7 @@ class SecretApi:
         rule = read_rule(link.data["rule"]) or await self._container.secrets.rule_of(link.owner, link.subject)
         return SecretForm(
             name=link.subject,
-            users=await self._container.secrets.used_by(link.owner, link.subject),
+            users=await self._container.secrets.uses.used_by(link.owner, link.subject),
             hosts=rule.names if rule else [],
             places=list(rule.places) if rule else [],
         )

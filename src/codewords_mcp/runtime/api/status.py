@@ -19,8 +19,7 @@ from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.store import access, audit_cursors, recordings, retention
-from codewords_mcp.runtime.store import runs as run_rows
+from codewords_mcp.runtime.store import access, audit_cursors, recordings, retention, run_purge
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -56,7 +55,7 @@ class StatusApi:
         # `doctor` must get an answer from a runtime whose database hangs.
         if all(problem.part != "database" for problem in problems):
             stored = await self._stored()
-            recorded = await container.database.read(run_rows.count)
+            recorded = await container.database.read(run_purge.count)
 
         return {
             "problems": [asdict(problem) for problem in problems],

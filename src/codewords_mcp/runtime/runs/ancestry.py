@@ -17,7 +17,7 @@ from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.registry import ActiveRun, RunRegistry
 from codewords_mcp.runtime.runs.request_headers import value_of
-from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import run_chain
 from codewords_mcp.runtime.store.database import WRITE_TIMEOUT, Database
 
 MAX_CORRELATION_ID = 200
@@ -74,15 +74,15 @@ class AncestryResolver:
             depth = request.made_by.depth if request.made_by else 0
             return RunAncestry(depth, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
-        parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
+        parent: ActiveRun | run_chain.RecordedCaller | None = self._registry.active.get(caller.run_id)
         if parent is None:
             # How deep a run is decides whether it may start, so this read waits for all earlier writes and
             # fails closed.
-            parent = await self._db.read_within(WRITE_TIMEOUT, rows.chain_of, caller.run_id)
+            parent = await self._db.read_within(WRITE_TIMEOUT, run_chain.chain_of, caller.run_id)
         if parent is None:
             return RunAncestry(1, correlation_id[:MAX_CORRELATION_ID] or run_id)
 
-        if isinstance(parent, rows.RecordedCaller):
+        if isinstance(parent, run_chain.RecordedCaller):
             above = parent
         else:
             above = parent.request
@@ -100,10 +100,10 @@ class AncestryResolver:
             return None
 
         authority = await self._authorization.authority(caller)
-        parent: ActiveRun | rows.RecordedCaller | None = self._registry.active.get(caller.run_id)
+        parent: ActiveRun | run_chain.RecordedCaller | None = self._registry.active.get(caller.run_id)
         # The caller's run goes on in another replica, so only its record is here.
         if parent is None:
-            parent = await self._db.read(rows.chain_of, caller.run_id)
+            parent = await self._db.read(run_chain.chain_of, caller.run_id)
 
         attribution = await self.above(caller) or self._call_chain.origin(caller)
         depth = (parent.depth if parent else 0) + 1
@@ -125,7 +125,7 @@ class AncestryResolver:
             return None
 
         # Budgets are checked along this chain, so the read waits until the rows of the callers are written.
-        chain = await self._db.read_within(WRITE_TIMEOUT, rows.chain_above, caller.run_id, DEEPEST)
+        chain = await self._db.read_within(WRITE_TIMEOUT, run_chain.chain_above, caller.run_id, DEEPEST)
         makers = MadeBy.from_json(chain[-1].made_by) if chain else None
 
         services = [*(run.service_id for run in chain), *(makers.services if makers else ())][:DEEPEST]
@@ -162,7 +162,7 @@ class AncestryResolver:
         return servable.rules
 
 
-def _inherit_mode(request: RunRequest, above: RunRequest | rows.RecordedCaller, parent_id: str) -> None:
+def _inherit_mode(request: RunRequest, above: RunRequest | run_chain.RecordedCaller, parent_id: str) -> None:
     if above.mode in {"dry_run", "apply"}:
         request.mode = above.mode
         request.mode_of = above.mode_of or parent_id

@@ -36,7 +36,7 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import CancelRequested
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.run_state import to_finished
-from codewords_mcp.runtime.store import executors
+from codewords_mcp.runtime.store import executors, run_chain
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
@@ -88,7 +88,7 @@ class RunCanceller:
 
         await self._cancel(run)
         # Only now: a run that still goes on could start further ones behind this read.
-        for descendant in await self._db.read(rows.unfinished_descendants, run_id):
+        for descendant in await self._db.read(run_chain.unfinished_descendants, run_id):
             with suppress(Conflict):  # it ended by itself
                 await self.cancel(caller, descendant)
 

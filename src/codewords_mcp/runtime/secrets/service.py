@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,18 +21,16 @@ from codewords_mcp.runtime.secrets.references import AllowedReferences, parse_re
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known
 from codewords_mcp.runtime.secrets.sealing import DATA_KEY_OWNER
+from codewords_mcp.runtime.secrets.secret_uses import SecretUses
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
-from codewords_mcp.runtime.store import access, key_use, workflows
+from codewords_mcp.runtime.store import access, key_use
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import SecretRow
 
 # Codes that are read in one query.
-_CODES_AT_ONCE = 100
 # Secrets that are encrypted anew in one transaction.
 _AT_ONCE = 50
-
-_DECLARED = re.compile(r"""(["'])(\w+)(?=\1|=)""", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -89,7 +86,7 @@ class SecretService:
         # By owner, as stored: runs look here, not into the database.
         self._stored: dict[str, dict[str, _StoredSecret]] = {}
         # By owner and id of a live version.
-        self._named: dict[str, dict[str, frozenset[str]]] = {}
+        self.uses = SecretUses(database)
         self._changes = 0
         self._rotating = asyncio.Lock()
         self._on_change = on_change
@@ -185,7 +182,7 @@ class SecretService:
     async def _to_infos(self, owner: str, rows: list[SecretRow]) -> list[SecretInfo]:
         users: dict[str, list[str]] = {row["name"]: [] for row in rows}
         # Each name of a code is looked up: looking for each secret in each code would take minutes.
-        for workflow, names in await self._names_in_codes(owner):
+        for workflow, names in await self.uses.names_in_codes(owner):
             for name in names & users.keys():
                 users[name].append(workflow)
         return [
@@ -216,26 +213,6 @@ class SecretService:
         rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
         rules |= {secret.name: secret.hosts for secret in await self.list(owner)}
         return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
-
-    async def used_by(self, owner: str, name: str) -> list[str]:
-        """Names of the owner's workflows whose live header names it."""
-        return [workflow for workflow, names in await self._names_in_codes(owner) if name in names]
-
-    async def _names_in_codes(self, owner: str) -> list[tuple[str, frozenset[str]]]:
-        """(name, what may be names of variables in its live code) of the owner's workflows."""
-        live = await self._db.read(workflows.live_versions, owner)
-        known = self._named.get(owner, {})
-        unknown = [version_id for _, version_id in live if version_id not in known]
-        read: dict[str, frozenset[str]] = {}
-        for at in range(0, len(unknown), _CODES_AT_ONCE):
-            codes = await self._db.read(workflows.codes, unknown[at : at + _CODES_AT_ONCE])
-            read |= {version_id: frozenset(_declared(code)) for version_id, code in codes.items()}
-
-        # A version never changes, so each page of a list need not read all codes again. A workflow that
-        # was deleted meanwhile has no code.
-        named = {version_id: (known | read).get(version_id, frozenset[str]()) for _, version_id in live}
-        self._named[owner] = named
-        return [(workflow, named[version_id]) for workflow, version_id in live]
 
     def _forget(self, owner: str) -> None:
         self._changes += 1
@@ -408,10 +385,3 @@ def _rule_fields(rule: HostRule | None) -> dict[str, Any]:
     if rule is None:
         return {"held": "plain"}
     return {"held": "placeholder", "hosts": rule.names, "places": list(rule.places)}
-
-
-def _declared(code: str) -> set[str]:
-    """Find what may be names of variables in a script's header: a search of the text, good enough to
-    inform a person.
-    """
-    return {found[2] for found in _DECLARED.finditer(code)}

@@ -14,8 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, delete, select, text
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
-from codewords_mcp.runtime.store import runs as rows
-from codewords_mcp.runtime.store import usage
+from codewords_mcp.runtime.store import run_purge, usage
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.summing import sum_up
@@ -85,13 +84,13 @@ async def prune(database: Database, settings: Settings) -> None:
     before = max(before, newest or 0)
 
     def purge_some(connection: Connection) -> bool:
-        return rows.purge(connection, before) == rows.PURGED_AT_ONCE
+        return run_purge.purge(connection, before) == run_purge.PURGED_AT_ONCE
 
     await _piecewise(database, purge_some)
     replays_before = now() - int(REPLAY_TTL * 1e6)
 
     def purge_replays(connection: Connection) -> bool:
-        return rows.purge_replays(connection, replays_before) == rows.PURGED_AT_ONCE
+        return run_purge.purge_replays(connection, replays_before) == run_purge.PURGED_AT_ONCE
 
     await _piecewise(database, purge_replays)
 

@@ -15,22 +15,17 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    delete,
-    func,
     insert,
     select,
-    text,
     tuple_,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 from typing_extensions import Unpack
 
-from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import (
     FINISHED,
     Attempt,
-    ExecutionMode,
     ResponseFile,
     Run,
     RunError,
@@ -40,13 +35,11 @@ from codewords_mcp.runtime.model.run import (
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER, RunConditions
-from codewords_mcp.runtime.model.run_state import FAILED, UNFINISHED
+from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.store import alert_causes, ended_runs, run_ends
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
-from codewords_mcp.runtime.store.tables import REPLAYS, runs
-
-DEEPEST_CHAIN = 64
-"""Calls in a chain that are followed upwards; none is so long (`model/caller.py`: `MAX_DEPTH`)."""
+from codewords_mcp.runtime.store.run_chain import descends
+from codewords_mcp.runtime.store.tables import runs
 
 
 def to_run(row: RowMapping) -> Run:
@@ -242,70 +235,6 @@ def brief(connection: Connection, owner: str, run_ids: list[str]) -> list[BriefR
     return [BriefRun(*row) for row in connection.execute(query)]
 
 
-class RecordedCaller(NamedTuple):
-    """A calling run, by its record."""
-
-    depth: int
-    correlation_id: str | None
-    key_id: str | None
-    mode: ExecutionMode | None
-    mode_of: str | None
-    trace_parent: str | None
-
-
-def chain_of(connection: Connection, run_id: str) -> RecordedCaller | None:
-    """The place of a run in its chain of calls; None if there is no such run."""
-    columns = (
-        runs.c.depth,
-        runs.c.correlation_id,
-        runs.c.key_id,
-        runs.c.mode,
-        runs.c.mode_of,
-        runs.c.trace_parent,
-    )
-    query = select(*columns).where(runs.c.id == run_id)
-    row = connection.execute(query).first()
-    return RecordedCaller(*row) if row else None
-
-
-def descends(connection: Connection, run_id: str, ancestor: str) -> bool:
-    """Whether a run is this one, or was started by it or by one of its descendants."""
-    next_id: str | None = run_id
-    for _ in range(DEEPEST_CHAIN):
-        if next_id is None or next_id == ancestor:
-            break
-        next_id = connection.execute(select(runs.c.parent_id).where(runs.c.id == next_id)).scalar()
-    return next_id == ancestor
-
-
-class ChainLink(NamedTuple):
-    """A run in a chain of calls."""
-
-    id: str
-    owner: str
-    service_id: str
-    parent_id: str | None
-    made_by: JsonObject | None
-
-
-def chain_above(connection: Connection, run_id: str, most: int) -> list[ChainLink]:
-    """A run and those that started it, the nearest first."""
-    found: list[ChainLink] = []
-    next_id: str | None = run_id
-
-    while next_id is not None and len(found) < most:
-        columns = (runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id, runs.c.made_by)
-        query = select(*columns).where(runs.c.id == next_id)
-        row = connection.execute(query).first()
-        if row is None:
-            break
-
-        found.append(ChainLink(*row))
-        next_id = row.parent_id
-
-    return found
-
-
 def find_idempotent(connection: Connection, owner: str, service_id: str, key: str) -> str | None:
     """The id of the run that first used this idempotency key."""
     query = select(runs.c.id).where(
@@ -427,44 +356,3 @@ def last_ended(connection: Connection, owner: str, service_id: str, limit: int) 
         .limit(limit)
     )
     return connection.execute(query).mappings().all()
-
-
-def unfinished_descendants(connection: Connection, run_id: str) -> list[str]:
-    """Runs that this one, or a run below it, started and that go on: also where the run in between has ended."""
-    children = select(runs.c.id, runs.c.status).where(runs.c.parent_id == run_id)
-    family = children.cte("family", recursive=True)
-    family = family.union(select(runs.c.id, runs.c.status).where(runs.c.parent_id == family.c.id))
-    query = select(family.c.id).where(family.c.status.in_(UNFINISHED))
-    return list(connection.execute(query).scalars())
-
-
-PURGED_AT_ONCE = 200
-"""In one transaction: 8 ms, for which other writers wait."""
-
-
-def purge(connection: Connection, older_than: int) -> int:
-    """Delete finished runs that are summed, and those of provisioned ids that no run used, from before `older_than` (µs), at most
-    `PURGED_AT_ONCE`. How many.
-    """
-    # said so that the index on the time is taken: nearly all runs are over, and summed
-    over = runs.c.status.not_in(UNFINISHED) & (runs.c.summed.is_(True) | (runs.c.status == "provisioned"))
-    some = select(runs.c.id).where(over, runs.c.created_at < older_than).order_by(runs.c.created_at)
-    ids = list(connection.execute(some.limit(PURGED_AT_ONCE)).scalars())
-    if ids:
-        connection.execute(delete(runs).where(runs.c.id.in_(ids)))
-    return len(ids)
-
-
-def purge_replays(connection: Connection, older_than: int) -> int:
-    """Delete replays that are over and from before `older_than` (µs), at most `PURGED_AT_ONCE`. How many."""
-    over = text(REPLAYS), runs.c.status.not_in(UNFINISHED), runs.c.created_at < older_than
-    some = select(runs.c.id).where(*over).limit(PURGED_AT_ONCE)
-    ids = list(connection.execute(some).scalars())
-    if ids:
-        connection.execute(delete(runs).where(runs.c.id.in_(ids)))
-    return len(ids)
-
-
-def count(connection: Connection) -> int:
-    """All runs on record."""
-    return connection.execute(select(func.count()).select_from(runs)).scalar_one()
