@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway import cache, headers, realtime, uploads
 from codewords_mcp.runtime.gateway import recorded_calls as recorded
 from codewords_mcp.runtime.gateway.attempts import Attempts
-from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
+from codewords_mcp.runtime.gateway.attribution import CallChain
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.cloud_credentials import CloudCredentials, OutgoingRequest
@@ -26,6 +25,7 @@ from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts
 from codewords_mcp.runtime.gateway.keys import ProviderKey, ProviderKeys, title_of
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.meter import CallMeter
+from codewords_mcp.runtime.gateway.model_choice import ModelChoice, check_model
 from codewords_mcp.runtime.gateway.named_providers import NamedProviders
 from codewords_mcp.runtime.gateway.named_routes import locate, route_of
 from codewords_mcp.runtime.gateway.prices import Prices
@@ -33,11 +33,9 @@ from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls
 from codewords_mcp.runtime.gateway.rate_limits import RateLimits
 from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
-from codewords_mcp.runtime.gateway.rules import allows, fallbacks_for
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.model_errors import ModelNotAllowed
 from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recording_session import RecorderRegistry
 from codewords_mcp.runtime.secrets.service import SecretService
@@ -70,9 +68,8 @@ class Gateway:
         self.named = NamedProviders(settings.providers)
         self.prices = Prices(settings.model_prices, settings.model_aliases, self.named)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
-        self._keyring = keyring
         self._meter = CallMeter(self.prices, self.ledger, self.budgets, database.measures)
-        self._fallbacks = settings.model_fallbacks
+        self._models = ModelChoice(keyring, settings.model_fallbacks)
         self.bases = base_urls(settings) | {provider.name: provider.base_url for provider in self.named}
         self._connect_timeout = settings.provider_connect_timeout
         self._upstream = Upstream(
@@ -131,8 +128,8 @@ class Gateway:
         keys = await self.keys.find(caller.owner, "openai")
         self._telemetry = await self._prepared()
         origin = self.call_chain.origin(caller)
-        if allowed := await self._lists(origin):
-            _check(allowed, realtime.ROUTE, RequestFacts(realtime.ROUTE, b"", {}, model))
+        if allowed := await self._models.lists(origin):
+            check_model(allowed, realtime.ROUTE, RequestFacts(realtime.ROUTE, b"", {}, model))
         request = realtime.RealtimeRequest(origin, model, forwarded, await self._meter.limits(origin))
         await self._rates.enter("openai", origin)
         upstream = realtime.RealtimeUpstream(self.bases["openai"], keys, self._connect_timeout)
@@ -212,14 +209,14 @@ class Gateway:
         limits: list[BudgetLimit] = []
 
         if route.kind != "free":
-            allowed, limits = await self._lists(origin), await self._meter.limits(origin)
+            allowed, limits = await self._models.lists(origin), await self._meter.limits(origin)
             # Only where something is enforced: other calls pass byte for byte.
             if facts is not None and (allowed or limits):
                 facts = canonical(facts, request.headers)
             if allowed:
-                _check(allowed, route, facts)
+                check_model(allowed, route, facts)
             if facts is not None and request.may_switch:
-                fallbacks = self._fallback_requests(origin, allowed, facts)
+                fallbacks = self._models.fallback_requests(origin, allowed, facts)
 
         call = ProviderCall(route, origin, facts, self._meter, fallbacks)
         call.instead_of = request.instead_of
@@ -272,7 +269,7 @@ class Gateway:
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
         """(provider, model) of each fallback for a model of this caller. Providers may differ."""
         origin = self.call_chain.origin(caller)
-        return fallbacks_for((origin.rules.fallbacks, self._fallbacks), provider, model)
+        return self._models.fallbacks(origin, provider, model)
 
     def upload_caller(self, path: str, query: bytes) -> Caller:
         """The caller that began the upload with this path and the ticket in this query.
@@ -292,30 +289,6 @@ class Gateway:
         self.ledger.flush()
         if self._warming is not None and (telemetry := await self._warming):
             await asyncio.to_thread(telemetry.close)
-
-    async def _lists(self, origin: CallAttribution) -> list[tuple[str, ...]]:
-        """The lists of models that all must allow a call with this attribution."""
-        if origin.key_id:
-            of_key = await self._keyring.models_of(origin.key_id)
-        else:
-            of_key = None
-        return [allowed for allowed in (of_key, origin.rules.models) if allowed is not None]
-
-    def _fallback_requests(
-        self, origin: CallAttribution, allowed: list[tuple[str, ...]], facts: RequestFacts
-    ) -> tuple[RequestFacts, ...]:
-        # A form cannot be rewritten for another model.
-        if not (origin.rules.fallbacks or self._fallbacks) or facts.files:
-            return ()
-        provider = facts.route.provider
-        found = fallbacks_for((origin.rules.fallbacks, self._fallbacks), provider, facts.model)
-        return tuple(
-            facts.for_model(model)
-            for where, model in found
-            # An attempt has one provider's keys; other providers are for callers that can speak to
-            # them.
-            if where == provider and all(allows(names, provider, model) for names in allowed)
-        )
 
     async def _attempt(
         self, request: ProviderRequest, call: ProviderCall, keys: list[ProviderKey]
@@ -394,23 +367,6 @@ class Gateway:
             # The control address leads to the provider past the ticket.
             if name != _CONTROL_URL
         ]
-
-
-def _check(allowed: list[tuple[str, ...]], route: ProviderRoute, facts: RequestFacts | None) -> None:
-    """Check the model against every list. Raises ModelNotAllowed."""
-    if facts is None or not facts.model:
-        raise ModelNotAllowed(
-            "This call names no model, so it is refused where a list of models applies.",
-            hint="Name a model, or use a key that may call every model.",
-        )
-
-    for names in allowed:
-        if not allows(names, route.provider, facts.model):
-            raise ModelNotAllowed(
-                "This model is not in the list of allowed models.",
-                hint=f"Allowed are {', '.join(names) or 'none'}.",
-                remedy=Remedy(RemedyAction.CHANGE_MODELS),
-            )
 
 
 def _imported(bases: dict[Provider, str]) -> Telemetry | None:
