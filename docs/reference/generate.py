@@ -462,6 +462,7 @@ def service_table() -> str:
         "base",
         "describe",
         "registry",
+        "service_input",
     }
     found: list[Service] = [
         importlib.import_module(f"{services.__name__}.{name}").SERVICE for name in sorted(names)
