@@ -147,6 +147,29 @@ async def test_what_is_written_soon_is_seen_by_the_next_read_and_one_failure_spo
     assert run.status == "succeeded"
 
 
+@pytest.mark.requirement("store:write-soon")
+async def test_what_is_written_later_shares_the_next_transaction_in_order(database: Database) -> None:
+    transactions = database.measures.transactions
+
+    def add(name: str) -> Callable[[Connection], None]:
+        return lambda c: runs.add(c, {"id": name, "owner": "o", "status": "queued", "created_at": now()})
+
+    await database.write_soon(add("a"))
+    before = transactions.count("write")
+    later = database.write_later(lambda c: runs.change(c, "a", {"status": "running"}))
+    soon = database.write_soon(lambda c: runs.change(c, "a", {"status": "failed"}, only_from=("running",)))
+    await asyncio.gather(later, soon)
+    assert transactions.count("write") == before + 1
+
+    last = database.write_later(lambda c: runs.change(c, "a", {"service_id": "s"}))
+    run = await database.read(lambda c: runs.get(c, "a"))
+    assert last.done()
+    assert run is not None
+    assert (run.status, run.service_id) == ("failed", "s")
+    # By itself where nothing else is written or read.
+    await database.write_later(add("b"))
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.requirement("replicas:database-away", "runs:once")
 async def test_a_connection_that_breaks_at_the_commit_makes_it_happen_once(

@@ -152,7 +152,8 @@ class AttemptRecord:
 
     def running(self, tier: str) -> None:
         """The program serves the request."""
-        self._db.write_soon(
+        # Soon after it the outcome is written, of most runs in the same transaction.
+        self._db.write_later(
             rows.change,
             self._setup.run_id,
             to_running(now(), tier),
@@ -287,7 +288,8 @@ class AttemptRecord:
         if usage.cost is not None:  # of a machine that is rented
             used["cost"] = usage.cost
 
-        self._db.write_with_retries(
+        # With the last lines of the log.
+        self._db.write_later(
             sums.add, setup.run_id, self._executor, used=used, steps=self._steps(), summed=summed
         )
 

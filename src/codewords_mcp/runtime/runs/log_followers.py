@@ -51,6 +51,10 @@ class LogFollowers:
         """Runs whose log somebody follows."""
         return list(self._followed)
 
+    def has_any(self, run_id: str) -> bool:
+        """Whether somebody follows this log here."""
+        return run_id in self._followed
+
     def wake(self, run_id: str) -> None:
         """Let followers of this run look again."""
         if followed_log := self._followed.get(run_id):

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.store.database import Database
 FLUSH_DELAY = 0.03
 """Seconds that lines are gathered before they are written in one transaction."""
 FIRST_DELAY = 0.005
-"""The same where nothing was written for that long: who follows a quiet log need not wait."""
+"""The same for a log that somebody follows, where nothing was written for that long."""
 SETTLED_DELAY = 0.15
 """The same after a run's response: its server says within 0.1 s in several lines that it ends."""
 GAP = 1000
@@ -269,8 +269,10 @@ class Journal:
         loop = asyncio.get_running_loop()
         if run_log.is_settled:
             at = loop.time() + SETTLED_DELAY
-        else:
+        elif self.followers.has_any(run_log.run_id):
             at = max(loop.time() + FIRST_DELAY, self._flushed + FLUSH_DELAY)
+        else:
+            at = loop.time() + FLUSH_DELAY
 
         if self._timer is not None:
             # The delay after a run's response is longer than the others, so lines of a live run may be due

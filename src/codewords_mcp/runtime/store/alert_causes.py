@@ -16,6 +16,7 @@ LOG_WAIT = 3_000_000
 """Microseconds for which a failed run's log may go on before its failure is told."""
 START = "start"
 """Kind of the causes that start a workflow instead of an alert."""
+_FIRST = select(alert_causes.c.id).where(alert_causes.c.kind != START).limit(1)
 
 
 class AlertCause(NamedTuple):
@@ -81,16 +82,19 @@ def take(connection: Connection, limit: int) -> list[AlertCause]:
     return causes
 
 
+def is_empty(connection: Connection) -> bool:
+    """Whether no cause of an alert waits: one cheap statement, asked after every run."""
+    return connection.execute(_FIRST).first() is None
+
+
 def has_any(connection: Connection) -> bool:
     """Whether a cause waits that can be told."""
-    query = select(alert_causes.c.id).where(alert_causes.c.kind != START, ~_is_unfinished())
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_FIRST.where(~_is_unfinished())).first() is not None
 
 
 def has_unfinished(connection: Connection) -> bool:
     """Whether a cause waits for the end of its run's log."""
-    query = select(alert_causes.c.id).where(alert_causes.c.kind != START, _is_unfinished())
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_FIRST.where(_is_unfinished())).first() is not None
 
 
 def _is_unfinished() -> ColumnElement[bool]:

@@ -18,6 +18,7 @@ MAX_ALERTS = 500
 """Alerts of an owner; those that are over make room first, then the oldest."""
 _RUN_KINDS: tuple[AlertKind, ...] = ("run_failed", "delivery_failed", "on_failure_failed")
 _SCHEDULE_KINDS: tuple[AlertKind, ...] = ("schedule_failing", "schedule_missed", "schedule_stopped")
+_FIRST_UNRESOLVED = select(alerts.c.id).where(alerts.c.status != "resolved").limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,11 @@ def get(connection: Connection, alert_id: str) -> Alert | None:
     """One, by id."""
     row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).mappings().first()
     return to_alert(row) if row is not None else None
+
+
+def all_resolved(connection: Connection) -> bool:
+    """Whether no alert could be resolved: one cheap statement, asked after every run."""
+    return connection.execute(_FIRST_UNRESOLVED).first() is None
 
 
 def services_with_alerts(connection: Connection) -> set[tuple[str, str]]:

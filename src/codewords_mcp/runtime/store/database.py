@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import itertools
-import threading
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import (
     DatabaseError,
     DataError,
@@ -43,6 +40,7 @@ from codewords_mcp.runtime.store.database_errors import (
 )
 from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, limit_lock_wait, open_engine
 from codewords_mcp.runtime.store.local_file import OpenFile
+from codewords_mcp.runtime.store.transaction_marks import TransactionMarks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,18 +56,8 @@ GATHER_INTERVAL = 0.004
 
 Short runs then take one transaction instead of one for each state.
 """
-_MARK_SQL = (
-    "INSERT INTO marks (id, number, at) VALUES ({id}, {number}, now()) ON CONFLICT (id) DO UPDATE"
-    " SET number = excluded.number, at = excluded.at WHERE marks.number < excluded.number"
-)
-_MARK = text(_MARK_SQL.format(id=":id", number=":number"))
-"""A transaction's own mark, written together with its changes.
-
-A transaction whose commit is in doubt is repeated only if its mark is missing. The server's
-transaction id would not do: after a crash the server reuses ids that it had not written to disk.
-While the server has not noticed a lost connection, this statement waits for the first transaction.
-It is the first statement, so that a repeated transaction waits before it changes anything.
-"""
+LATER_INTERVAL = 0.1
+"""Seconds over which `write_later` gathers, unless something else is written or read before."""
 READ_WAIT = 1.0
 """Seconds that a read waits for earlier `write_soon`, counted from the start of their transaction.
 
@@ -97,7 +85,7 @@ class Database:
     `await write(function, *args, **kwargs)` and `await read(…)` call `function(connection, *args,
     **kwargs)`. `write_soon` does not wait: calls within some milliseconds share a transaction, and
     later reads see their writes. `write_with_retries` does the same and retries until the store
-    accepts the write, as when the disk is full or the server away.
+    accepts the write, as when the disk is full or the server away. `write_later` gathers for longer.
 
     All writes happen in the order of the calls. A crash loses writes that were not committed.
     Raises StorageFailed when the disk is full, the home read-only or the database damaged. A failed
@@ -125,6 +113,7 @@ class Database:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._soon: list[_Soon] = []
+        self._gathering: asyncio.TimerHandle | None = None
         self._retained: list[_Soon] = []
         """Failed writes that are retried, in order, before all others.
 
@@ -136,8 +125,7 @@ class Database:
         self._holds = False
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
-        self._name = uuid.uuid4().hex
-        self._numbers = itertools.count(1)
+        self._marks = TransactionMarks()
         self._audited = 0
 
     @classmethod
@@ -202,8 +190,7 @@ class Database:
     def _transact(self, fn: Callable[[Connection], T], requested_at: float | None = None) -> T:
         """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
         deadline = (time.monotonic() if requested_at is None else requested_at) + self._write_timeout
-        # By thread: `aside` writes beside the writer, and neither may take the other's mark for its own.
-        mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
+        mark = self._marks.next()
         outcome: list[T] = []
         ended: list[EndedRun] = []
 
@@ -213,7 +200,7 @@ class Database:
                 # SQLite waits for a lock by itself, and not longer than this call has left.
                 if not self.shared:
                     limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
-                elif not _begin(connection, mark, repeated=repeated):
+                elif not mark.begin(connection, repeated=repeated):
                     return outcome[0]  # the transaction was committed, and only the reply was lost
 
                 audit_capture.begin(connection)
@@ -287,7 +274,7 @@ class Database:
 
         The future ends with the commit or the error; it need not be awaited.
         """
-        return self._add_soon(_bind(function, *args, **kwargs), keep=False)
+        return self._add_soon(_bind(function, *args, **kwargs), GATHER_INTERVAL, keep=False)
 
     def write_with_retries(
         self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
@@ -296,19 +283,38 @@ class Database:
 
         Don't await the future: it may take hours.
         """
-        return self._add_soon(_bind(function, *args, **kwargs), keep=True)
+        return self._add_soon(_bind(function, *args, **kwargs), GATHER_INTERVAL, keep=True)
 
-    def _add_soon(self, fn: Callable[[Connection], object], *, keep: bool) -> asyncio.Future[None]:
+    def write_later(
+        self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[None]:
+        """`write_with_retries` in the transaction of the next write, or in one of its own after a tenth of a second.
+
+        For what a crash may lose. Later reads see it as they see other writes.
+        """
+        return self._add_soon(_bind(function, *args, **kwargs), LATER_INTERVAL, keep=True)
+
+    def _add_soon(
+        self, fn: Callable[[Connection], object], within: float, *, keep: bool
+    ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(_log_lost)
-        if not self._soon:
-            loop.call_later(GATHER_INTERVAL, self.hurry)
         self._soon.append(_Soon(fn, done, keep))
+        due = loop.time() + within
+        if self._gathering is None or due < self._gathering.when():
+            self._stop_gathering()
+            self._gathering = loop.call_at(due, self.hurry)
         return done
 
+    def _stop_gathering(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+
     def hurry(self) -> None:
-        """Start writing the calls that `write_soon` has gathered."""
+        """Start writing the calls that are gathered."""
+        self._stop_gathering()
         batch, self._soon = self._soon, []
         if batch and self._closed:
             _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
@@ -450,20 +456,6 @@ def _bind(
         return function(connection, *args, **kwargs)
 
     return call
-
-
-def _begin(connection: Connection, mark: dict[str, str | int], *, repeated: bool) -> bool:
-    """Begin a transaction on a server with its mark; False if the mark is there already.
-
-    The first time both go over in one round trip: the number is new, so the mark is.
-    """
-    if repeated:
-        connection.exec_driver_sql("BEGIN")
-        return connection.execute(_MARK, mark).rowcount > 0
-
-    # Only without parameters does the server take two statements at once. These are a number and a name made here.
-    connection.exec_driver_sql("BEGIN; " + _MARK_SQL.format(id=f"'{mark['id']}'", number=mark["number"]))
-    return True
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:

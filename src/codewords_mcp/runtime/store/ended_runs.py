@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, bindparam, select
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.caller import MAX_DEPTH, MadeBy
@@ -33,13 +33,18 @@ _COLUMNS = (
 _WATCHERS = (
     select(trigger_table.c.id)
     .join(runs, runs.c.service_id == trigger_table.c.watches)
-    .where(runs.c.owner == trigger_table.c.owner, trigger_table.c.paused.is_(False))
+    .where(
+        runs.c.id == bindparam("run_id"),
+        runs.c.owner == trigger_table.c.owner,
+        trigger_table.c.paused.is_(False),
+    )
 )
+"""Made once, as each run asks: to build a statement costs more than to run it."""
 
 
 def note_end(connection: Connection, run_id: str) -> None:
     """Store the event of a run that has ended, for each trigger that waits for it."""
-    ids = list(connection.execute(_WATCHERS.where(runs.c.id == run_id)).scalars())
+    ids = list(connection.execute(_WATCHERS, {"run_id": run_id}).scalars())
     if not ids:
         return
 

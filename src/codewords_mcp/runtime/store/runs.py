@@ -146,7 +146,10 @@ def _update(
     Built once for each set of columns: building a statement costs more than running it.
     """
     condition = runs.c.id == bindparam("_id")
-    if only_from is not None:
+    if only_from is not None and len(only_from) == 1:
+        # A list in a statement is written out anew each time.
+        condition = and_(condition, runs.c.status == only_from[0])
+    elif only_from is not None:
         condition = and_(condition, runs.c.status.in_(only_from))
     # A replica that was taken over for dead may still be writing: only the holder's values count.
     if held:
