@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.host.files import Remover, remove_tree
+from codewords_mcp.runtime.sandboxes.host.files import Remover, remove_tree, remove_unused
 
 pytestmark = pytest.mark.requirement("sandbox:cleanup")
 
@@ -40,6 +40,39 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "top" / "nowhere").symlink_to("/nonexistent")
     remove_tree(tmp_path / "top")
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+def make_folders(top: Path) -> tuple[Path, Path, Path]:
+    app, tmp = top / "app", top / "tmp"
+    for folder in (top, app, tmp):
+        folder.mkdir()
+    (app / "main.py").touch()
+    (top / "sock").touch()
+    return top, app, tmp
+
+
+def test_folders_of_a_program_that_left_nothing_are_removed_at_once(tmp_path: Path) -> None:
+    assert remove_unused(*make_folders(tmp_path / "used"))
+    for folder in (tmp_path / "bare", tmp_path / "bare" / "app", tmp_path / "bare" / "tmp"):
+        folder.mkdir()
+    assert remove_unused(tmp_path / "bare", tmp_path / "bare" / "app", tmp_path / "bare" / "tmp")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["app/more", "tmp/more", "more"])
+def test_a_file_that_a_program_left_keeps_its_folders_for_the_remover(tmp_path: Path, left: str) -> None:
+    top, app, tmp = make_folders(tmp_path / "top")
+    (top / left).touch()
+    assert not remove_unused(top, app, tmp)
+    assert (top / left).exists()
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    top, app, tmp = make_folders(tmp_path / "top")
+    app.rename(tmp_path / "kept")
+    app.symlink_to(tmp_path / "kept")
+    assert not remove_unused(top, app, tmp)
+    assert (tmp_path / "kept" / "main.py").exists()
 
 
 def test_folders_without_permissions_are_removed(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Group:
 
     def __init__(self, folders: dict[str, Path]) -> None:
         self._folders = folders
+        self._limited: dict[str, list[tuple[str, str, bool]]] = {}
 
     def entrances(self) -> list[FileIO]:
         """Files by which a process of one thread moves itself in, by writing 0, whoever it is. Raises OSError."""
@@ -58,15 +59,19 @@ class Group:
         return [FileIO(f"{folder}/{name}", "wb") for folder in dict.fromkeys(self._folders.values())]
 
     def limit(self, limits: Limits) -> None:
-        """Set its limits. Raises OSError."""
+        """Set its limits, writing those of controllers for which they differ from the last ones. Raises OSError."""
         for controller, folder in self._folders.items():
+            settings = list(_settings(controller, limits))
+            if self._limited.get(controller) == settings:
+                continue
             # What the kernel was built without (swap accounting) is missing here, and no error.
-            for file, value, required in _settings(controller, limits):
+            for file, value, required in settings:
                 try:
                     _write(f"{folder}/{file}", value)
                 except OSError:
                     if required:
                         raise
+            self._limited[controller] = settings
 
     def kill(self) -> None:
         """SIGKILL everything in it, including what was forked meanwhile (the pid limit ends that race)."""
@@ -331,14 +336,21 @@ def _remove(folder: Path) -> bool:
 
 
 def _write(path: str, value: str) -> None:
-    # No buffer and no encoding: each start writes several of these.
-    with FileIO(path, "wb") as file:
-        file.write(value.encode())
+    # Without a file object, which asks the kernel for more than it writes: each start writes several of these.
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
 
 
 def _read(folder: Path, name: str) -> str:
-    with FileIO(f"{folder}/{name}") as file:
-        return file.read().decode()
+    fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # The kernel gives each of these files, some lines, at once.
+        return os.read(fd, 1 << 16).decode()
+    finally:
+        os.close(fd)
 
 
 def _number(folder: Path | None, name: str) -> int | None:

@@ -56,6 +56,28 @@ class Remover:
                 return
 
 
+def remove_unused(top: Path, app: Path, tmp: Path) -> bool:
+    """Remove the folders of a program that left no file: a few calls. False where anything else is in them.
+
+    Never follows a link. `app` may hold the program's own file, `top` its socket.
+    """
+    with contextlib.suppress(OSError):
+        # Empty, or this is none of the quick cases, and nothing else was touched.
+        os.rmdir(tmp)
+        folder = os.open(app, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink("main.py", dir_fd=folder)
+        finally:
+            os.close(folder)
+        os.rmdir(app)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(top / "sock")
+        os.rmdir(top)
+        return True
+    return False
+
+
 def remove_tree(path: Path, stopped: threading.Event | None = None) -> None:
     """Remove a folder whatever is in it: folders nested without end, without permissions, with links to elsewhere.
 

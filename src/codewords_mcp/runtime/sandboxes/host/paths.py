@@ -92,7 +92,12 @@ class DriverFolder:
         return Folders(top, top / "app", top / "tmp", top / "root", socket)
 
     def discard(self, folders: Folders) -> None:
-        """Put a sandbox's folders away at once, and remove them soon. Raises OSError."""
+        """Remove a sandbox's folders, or put them away where its program left files: these are removed soon.
+
+        Raises OSError.
+        """
+        if files.remove_unused(folders.top, folders.app, folders.tmp):
+            return
         away = self.path / f"removed-{folders.top.name}"
         try:
             # Renamed first: the name is free at once, and a start is not held up by removal.

@@ -225,22 +225,28 @@ def write_bundle(top: Path, authority: str) -> str:
 def _write(path: Path, content: bytes, uid: int | None) -> None:
     # O_EXCL and O_NOFOLLOW: a program that got there first must not choose where this is written.
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
+    try:
+        _write_all(fd, content)
         os.fchmod(fd, 0o644)
         if uid is not None:
             os.fchown(fd, uid, uid)
+    finally:
+        os.close(fd)
 
 
 def memory_file(data: bytes) -> int:
     """A file that has no name anywhere, at its beginning. Raises OSError."""
     fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    _write_all(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _write_all(fd: int, data: bytes) -> None:
     # One write call may take less than all.
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
 
 
 def _describe(
