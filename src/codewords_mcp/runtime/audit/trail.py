@@ -42,7 +42,11 @@ class AuditTrail:
             return
 
         action = operation.action or ("refuse" if outcome == "refused" else "call")
-        self._db.write_with_retries(audit_capture.add_unless_recorded, operation, action, outcome, error)
+        write = self._db.write_later
+        if outcome == "refused":
+            # Nothing else may be left of it. Calls that were made come by the thousand.
+            write = self._db.write_with_retries
+        write(audit_capture.add_unless_recorded, operation, action, outcome, error)
 
     def _count_refusal(self) -> int | None:
         """Count a refused operation: how many were left out before it, None if it is left out too.

@@ -105,13 +105,27 @@ def _is_unambiguous(body: bytes, found: Json, written: bytes) -> bool:
         if b"null" in written and body.count(b"null") != written.count(b"null"):
             return False
 
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+    if _may_be_deep(body):
         try:
             check_depth(found)
         except UnacceptableJson:
             return False
 
     return True
+
+
+def _may_be_deep(text: bytes) -> bool:
+    """Whether a JSON text has more opening brackets than it may be deep."""
+    # Python finds one character with the processor's help, and counts it byte by byte.
+    remaining = MAX_DEPTH
+    for bracket in (b"{", b"["):
+        at = text.find(bracket)
+        while at >= 0:
+            remaining -= 1
+            if remaining < 0:
+                return True
+            at = text.find(bracket, at + 1)
+    return False
 
 
 def _delimiting_quotes(text: bytes) -> int:

@@ -163,7 +163,7 @@ class Gateway:
             content = request.content
             if content is None:
                 content = b"".join([chunk async for chunk in request.body])
-            facts = read_request(route, content)
+            facts = read_request(route, content, request.parsed)
         call, limits = await self._exchange(request, route, facts)
         if named is not None and named.reports_unasked:
             call.strip = False

@@ -97,13 +97,14 @@ class RequestFacts(NamedTuple):
         return to_json(self.parsed | {"stream_options": options | {"include_usage": True}})
 
 
-def read_request(route: ProviderRoute, body: bytes) -> RequestFacts:
+def read_request(route: ProviderRoute, body: bytes, known: Json | None = None) -> RequestFacts:
     """Read a body:
 
-    JSON, or a form with a `model` field. An unreadable body is left to the provider to refuse.
+    JSON, or a form with a `model` field. An unreadable body is left to the provider to refuse. `known` is what an earlier
+    reading of the body parsed.
     """
-    parsed: Any = None
-    if body.lstrip()[:1] == b"{":
+    parsed: Any = known
+    if not known and body.lstrip()[:1] == b"{":
         try:
             parsed = from_json(body)
         except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -51,6 +51,8 @@ class ProviderRequest:
     """Vertex's project and location, as its paths have them."""
     content: bytes | None = None
     """The body, where it was read already."""
+    parsed: dict[str, Any] | None = None
+    """The JSON object in `content`, where it was parsed already."""
 
 
 @dataclass(frozen=True, slots=True)
