@@ -9,7 +9,7 @@ export const audit = {
   filters: { action: "Action", outcome: "Outcome", actor: "By", target: "About", since: "Since" },
   actions: [
     ["run", "Runs"], ["secret", "Secrets"], ["key", "Keys"], ["version", "Versions"], ["workflow", "Workflows"], ["agreement", "Agreements"],
-    ["budget", "Budgets"], ["schedule", "Schedules"], ["trigger", "Triggers"], ["webhook", "Webhooks"], ["session", "Sign-ins"],
+    ["budget", "Budgets"], ["schedule", "Schedules"], ["trigger", "Triggers"], ["webhook", "Webhooks"], ["session", "Sign-ins"], ["member", "Members"], ["passkey", "Passkeys"],
     ["call", "Other operations"], ["refuse", "Refusals"],
   ],
   outcomes: [["done", "Done"], ["failed", "Failed"], ["refused", "Refused"]],
