@@ -11,8 +11,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from codewords_mcp.errors import EnvironmentFailed, StorageFailed
+from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.integrations.mcp.package_names import LATEST, ServerPackage
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.workflows.environments import folders
@@ -123,7 +121,7 @@ class PackageEnvironments:
         identity = (package.url, package.version, str(node), platform.machine(), empty.hash)
         folder = self._root / f"npm-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}"
         if not (folder / _FACTS).is_file():
-            await self._install_npm(package, npm, node, empty.path, folder)
+            await folders.writable(self._install_npm(package, npm, node, empty.path, folder))
         # The time of the last use, by which unused ones are removed.
         os.utime(folder)
 
@@ -145,25 +143,21 @@ class PackageEnvironments:
         self, package: ServerPackage, npm: Path, node: Path, empty: Path, folder: Path
     ) -> None:
         """Install beside a copy of an empty environment, so that /env has Python, which starts it, and the package."""
-        work = Path(
-            await _in_home(lambda: tempfile.mkdtemp(dir=self._root, prefix=folders.temporary_prefix()))
-        )
-        try:
+        async with folders.unfinished(self._root) as work:
             venv = work / "venv"
-            await _in_home(partial(shutil.copytree, empty, venv, symlinks=True))
+            await asyncio.to_thread(shutil.copytree, empty, venv, symlinks=True)
             if not any(node.is_relative_to(shown) for shown in _SHOWN):
-                await _in_home(partial(_link_or_copy, node, venv / "bin" / "node"))
-            await _in_home(partial((venv / "package.json").write_text, '{"private": true}', encoding="utf-8"))
+                await asyncio.to_thread(_link_or_copy, node, venv / "bin" / "node")
+            (venv / "package.json").write_text('{"private": true}', encoding="utf-8")
+
             done = await self._run_npm(npm, "install", f"{package.name}@{package.version}", cwd=venv)
             if done.code:
                 raise _npm_failure(package, done)
             facts = json.dumps({"package": package.url, "version": package.version})
-            await _in_home(partial(folders.write, work / _FACTS, facts))
+            await asyncio.to_thread(folders.write, work / _FACTS, facts)
             # Moved when it is whole: a process that dies before leaves nothing that counts as
             # installed.
-            await _in_home(partial(folders.publish, work, folder, _FACTS))
-        finally:
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+            folders.publish(work, folder, _FACTS)
         log.info("package installed", package=package.url, version=package.version)
 
     async def _run_npm(self, npm: Path, *arguments: str, cwd: Path | None) -> UvResult:
@@ -228,13 +222,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:
         shutil.copy2(source, target)
-
-
-async def _in_home(work: Callable[[], T]) -> T:
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        raise StorageFailed(
-            f"The folder of environments cannot be written: {error.strerror}.",
-            hint="Free some space, or make the folder of CODEWORDS_HOME writable, and try again.",
-        ) from error

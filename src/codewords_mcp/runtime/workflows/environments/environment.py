@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -47,7 +46,6 @@ _SHOWN, _NAMED = 20, 3
 """Damaged packages that are named in the log, and in a sentence."""
 _LAYOUT = "1"
 """Changes when environments are built otherwise; older ones are then left alone and collected."""
-_UNWRITABLE = "The folder of environments cannot be written: {reason}."
 
 
 @dataclass(slots=True)
@@ -95,10 +93,12 @@ class Environments:
     async def newest_version(self, script: Script) -> str:
         """The newest version, from a wheel, of the only package that a script names. Raises EnvironmentFailed."""
         recipe = await self._recipe(script)
-        await _writable(asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True))
-        with tempfile.TemporaryDirectory(dir=self._root, prefix=folders.temporary_prefix()) as work:
-            lock = await resolve(self._uv, recipe, Path(work), dependencies=False)
+        lock = await folders.writable(self._newest(recipe))
         return lock.strip().partition("==")[2].partition(" ")[0]
+
+    async def _newest(self, recipe: Recipe) -> str:
+        async with folders.unfinished(self._root) as work:
+            return await resolve(self._uv, recipe, work, dependencies=False)
 
     async def collect(self, in_use: set[str], older_than: float) -> int:
         """Remove environments whose hash is not in use and that nobody asked for since `older_than` seconds, and what
@@ -141,7 +141,7 @@ class Environments:
     async def _client(self) -> ClientWheel:
         async with self._wheel_lock:
             if self._wheel is None:
-                self._wheel = await _writable(client_wheel(self._uv, self._wheels))
+                self._wheel = await folders.writable(client_wheel(self._uv, self._wheels))
             return self._wheel
 
     async def _join(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
@@ -177,11 +177,13 @@ class Environments:
 
     async def _build(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
         if not damage:
-            return await _writable(self._build_in_place(recipe, progress))
+            return await folders.writable(self._build_in_place(recipe, progress))
 
         log.warning("environment damaged: built again", hash=recipe.hash, packages=damage[:_SHOWN])
         try:
-            environment = await _writable(self._build_in_place(recipe, progress, replace_existing=True))
+            environment = await folders.writable(
+                self._build_in_place(recipe, progress, replace_existing=True)
+            )
         except EnvironmentFailed as error:
             raise EnvironmentFailed(
                 f"The environment {recipe.hash} is damaged ({_in_short(damage)}) and could not be built again:"
@@ -197,11 +199,8 @@ class Environments:
         self, recipe: Recipe, progress: Progress, *, replace_existing: bool = False
     ) -> Environment:
         """Build beside the environment that is there, so that a build that fails changes nothing."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=self._root, prefix=folders.temporary_prefix()))
-
-        try:
-            timings: dict[str, float] = {}
+        timings: dict[str, float] = {}
+        async with folders.unfinished(self._root) as work:
             lock = await self._cured(partial(self._lock, recipe, work, progress, timings))
             odd = await self._install(recipe, lock, work, progress, timings)
             environment = describe(recipe, self._root / recipe.hash, lock)
@@ -211,8 +210,6 @@ class Environments:
                 # Only now: until the new one is complete, runs go on with what there is.
                 await asyncio.to_thread(folders.remove, self._root / recipe.hash)
             folders.publish(work, self._root / recipe.hash)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
 
         await progress(1, 1, "Environment ready")
         log.info("environment built", hash=recipe.hash, packages=lock.count("=="), timings_ms=timings)
@@ -316,9 +313,9 @@ class Environments:
         except FileNotFoundError:
             return None, []
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "its description is damaged"
             raise StorageFailed(
-                _UNWRITABLE.format(reason=getattr(error, "strerror", None) or "its description is damaged"),
-                hint=f"Remove {folder} and try again.",
+                folders.UNWRITABLE.format(reason=reason), hint=f"Remove {folder} and try again."
             ) from error
 
         environment = describe(recipe, folder, str(facts["lock"]))
@@ -361,16 +358,6 @@ def _broadcast(listeners: list[Progress]) -> Progress:
                 log.debug("progress was not heard", exc_info=True)
 
     return report
-
-
-async def _writable(work: Awaitable[T]) -> T:
-    try:
-        return await work
-    except OSError as error:
-        raise StorageFailed(
-            _UNWRITABLE.format(reason=error.strerror or type(error).__name__),
-            hint="Free some space, or make the folder of CODEWORDS_HOME writable, and try again.",
-        ) from error
 
 
 def _ms(started: float) -> float:
