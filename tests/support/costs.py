@@ -48,9 +48,8 @@ class _Costs:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        used = _used()
-        report.user_properties.append(("processors", used - self._before))
-        self._before = used
+        if report.when == "teardown":
+            report.user_properties.append(("processors", _used() - self._before))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

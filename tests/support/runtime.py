@@ -89,9 +89,10 @@ def share_environments(home: Path, environments: str = "environments") -> None:
 @functools.cache
 def _first_start() -> dict[str, bytes]:
     """Files that a first start leaves in any home, by their names in it."""
+    from tests.support.databases import migrated_file
+
     from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
     from codewords_mcp.runtime.store import local_file
-    from codewords_mcp.runtime.store.database import Database
 
     async def prove(run_dir: Path) -> None:
         driver = await LocalDriver.open(None, run_dir)
@@ -99,11 +100,11 @@ def _first_start() -> dict[str, bytes]:
 
     with tempfile.TemporaryDirectory(prefix="codewords-first-start-") as folder:
         home = Path(folder)
-        Database.open(home).close()
         with ThreadPoolExecutor(1) as thread:  # callers may be in a loop
             thread.submit(asyncio.run, prove(home / "run")).result()
-        files = (home / local_file.NAME, home / "run" / "tier.json")
-        return {str(file.relative_to(home)): file.read_bytes() for file in files if file.exists()}
+        finding = home / "run" / "tier.json"
+        found = {str(finding.relative_to(home)): finding.read_bytes()} if finding.exists() else {}
+    return {local_file.NAME: migrated_file()} | found
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
+from tests.support.databases import open_database
 
 from codewords_mcp.common.bounded_json import (
     MAX_DEPTH,
@@ -154,7 +155,7 @@ def test_what_was_stored_is_always_read_and_can_be_written(text: str) -> None:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 

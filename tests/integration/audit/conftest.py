@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 from tests.integration.audit.helpers import Receiver, served
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
@@ -34,7 +35,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     url = None
     if request.param == "postgresql":
         url = cast("Postgres", request.getfixturevalue("postgres")).migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     await opened.drained()
     opened.close()

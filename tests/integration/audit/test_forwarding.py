@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 from tests.integration.audit.helpers import SECRET, Receiver, add, forwarder, secret, served
 from tests.support.certificates import certificate
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 from tests.support.runtime import ADMIN, make_home, open_runtime
 from tests.support.waiting import until, until_async
@@ -124,7 +125,7 @@ async def test_a_crash_between_the_answer_and_the_cursor_sends_a_batch_again(
 async def test_one_of_two_replicas_sends_and_a_lost_lease_moves_no_cursor(
     postgres: Postgres, tmp_path: Path, web: Web, receiver: Receiver
 ) -> None:
-    database = Database.open(tmp_path, postgres.migrated_url())
+    database = open_database(tmp_path, postgres.migrated_url())
     await add(database, 5)
     assert await database.write(audit_cursors.take, "webhook", "e1", 60.0) == 0
     await send_all(forwarder(database, web, receiver, executor="e2"))
@@ -203,7 +204,7 @@ def check(messages: list[bytes], count: int) -> None:
 
 @pytest.mark.requirement("audit:forward-syslog")
 async def test_a_syslog_server_over_tcp_gets_each_entry_as_a_message(tmp_path: Path) -> None:
-    server, database = StreamServer(), Database.open(tmp_path)
+    server, database = StreamServer(), open_database(tmp_path)
     await add(database, 12, agent="näme\n\u202e")
     with served(server):
         address = parse_syslog(f"tcp://127.0.0.1:{server.server_address[1]}")
@@ -218,7 +219,7 @@ async def test_a_syslog_server_over_tcp_gets_each_entry_as_a_message(tmp_path: P
 @pytest.mark.requirement("audit:forward-syslog")
 async def test_a_syslog_server_over_tls_is_checked_by_the_certificates_that_are_named(tmp_path: Path) -> None:
     context = certificate(tmp_path, "localhost")
-    server, database = StreamServer(context), Database.open(tmp_path)
+    server, database = StreamServer(context), open_database(tmp_path)
     await add(database, 3)
     with served(server):
         address = SyslogAddress("tls", "localhost", server.server_address[1])
@@ -235,7 +236,7 @@ async def test_a_syslog_server_over_tls_is_checked_by_the_certificates_that_are_
 @pytest.mark.requirement("audit:forward-syslog")
 @pytest.mark.parametrize("transport", ["udp", "unix"])
 async def test_a_syslog_server_gets_datagrams(tmp_path: Path, transport: str) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     await add(database, 4)
     if transport == "udp":
         listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -256,7 +257,7 @@ async def test_a_syslog_server_gets_datagrams(tmp_path: Path, transport: str) ->
 @pytest.mark.requirement("audit:forward-syslog")
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:9", "unix:///nowhere/log", "tls://127.0.0.1:9"])
 async def test_a_server_that_is_not_there_loses_nothing(tmp_path: Path, url: str) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     await add(database, 2)
     loop = AuditForwarder(database, "e1", AuditSyslog(parse_syslog(url)), first_pause=1.0)
     assert [await loop.poll(), await loop.poll()] == [1, 2]
@@ -267,7 +268,7 @@ async def test_a_server_that_is_not_there_loses_nothing(tmp_path: Path, url: str
 
 @pytest.mark.requirement("audit:forward-syslog")
 async def test_a_server_that_breaks_off_gets_the_batch_again(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     await add(database, 3)
     with socket.create_server(("127.0.0.1", 0)) as breaking:
         port = breaking.getsockname()[1]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 from tests.integration.gateway.helpers import CHAT, KEYS
+from tests.support.databases import open_database
 from tests.support.http_runtime import ADMIN_KEY
 from tests.support.postgres import Postgres
 
@@ -44,7 +45,7 @@ def databases(
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
         url = server.migrated_url()
-    opened = [Database.open(home, url) for _ in range(2 if url else 1)]
+    opened = [open_database(home, url) for _ in range(2 if url else 1)]
     yield opened
     for database in opened:
         database.close()

@@ -18,6 +18,7 @@ from tests.integration.mcp.fake_runs import FakeLogApi, FakeRunApi
 from tests.integration.mcp.fake_secrets import FakeSecretApi
 from tests.integration.mcp.fake_traces import FakeAuditApi, FakeMetricsApi, FakeTraceApi, FakeTracingApi
 from tests.integration.mcp.fake_triggers import FakeTriggerApi
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.authoring import AuthoringApi
@@ -312,7 +313,7 @@ class FakeRuntime(Runtime):
     def tasks(self) -> TaskStore:
         """Over a real store, opened when it is needed."""
         if self._book is None:
-            self._database = Database.open(self._folder)
+            self._database = open_database(self._folder)
             weakref.finalize(self, self._database.close)
             self._book = TaskStore(self._database, "this")
         return self._book

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, select
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.api.lifecycle import close_container, open_container
 from codewords_mcp.runtime.api.maintenance import tidy
@@ -18,7 +19,6 @@ from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:bounded")]
@@ -87,7 +87,7 @@ async def test_the_oldest_runs_beyond_those_kept_go_and_old_logs_before_their_ru
 ) -> None:
     monkeypatch.setattr(retention, "LOGS_AT_ONCE", 1)  # it takes several pieces
     url = None if kind == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    database = Database.open(tmp_path, url)
+    database = open_database(tmp_path, url)
     for age in (1, 2, 3):
         await database.write(add, 2, age=age, size=10)
     await retention.prune(database, Settings(runs_kept=4, log_ttl=1.5 * 86400))
@@ -101,7 +101,7 @@ async def test_the_oldest_runs_beyond_those_kept_go_and_old_logs_before_their_ru
 async def test_a_database_that_could_not_shrink_is_rewritten_when_it_is_opened(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     settings.home.mkdir()
-    database = Database.open(settings.home)
+    database = open_database(settings.home)
     database.write_blocking(lambda c: add(c, 3, age=1))
     database.close()
     file = settings.home / "codewords.db"
@@ -117,7 +117,7 @@ async def test_a_database_that_could_not_shrink_is_rewritten_when_it_is_opened(t
 
 
 async def test_environments_of_what_is_live_and_of_the_newest_versions_are_kept(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
 
     def fill(connection: Connection) -> None:
         row = {"id": "w", "owner": "o", "name": "w", "description": "", "public": False, "active_version": 1}

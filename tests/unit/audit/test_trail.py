@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.audit.trail import MAX_REFUSALS, AuditTrail
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditEntry, AuditFilter, AuditOutcome
@@ -16,7 +17,7 @@ from codewords_mcp.runtime.store.database import Database
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path)
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

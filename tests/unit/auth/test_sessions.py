@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.auth import session_state
@@ -14,7 +15,6 @@ from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, PageSessions, SignedIn
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("pages:sessions-end")]
 KEY = "cwk-admin-of-these-tests-0123456789abcdef"
@@ -41,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sessions(tmp_path: Path, clock: Clock) -> Generator[PageSessions]:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     yield PageSessions(database, ApiKeys(database, tmp_path, KEY), clock)
     database.close()
 
@@ -217,7 +217,7 @@ async def test_a_page_opened_from_a_terminal_has_a_session_that_opens_nothing_el
 @pytest.fixture
 def replica(tmp_path: Path, sessions: PageSessions, clock: Clock) -> Generator[PageSessions]:
     """Another process on the same database."""
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     yield PageSessions(database, ApiKeys(database, tmp_path, KEY), clock)
     database.close()
 

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.consents import Consents
@@ -113,7 +114,7 @@ def ask(*hosts: str, live: int | None = None, owner: str = "ann") -> Question:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Generator[Database]:
-    opened = Database.open(tmp_path)
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

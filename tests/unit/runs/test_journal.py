@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.databases import open_database
 from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.model.events import EventBus
@@ -27,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def database(tmp_path: Path):
-    opened = Database.open(tmp_path)
+    opened = open_database(tmp_path)
     opened.write_blocking(
         lambda c: runs.add(c, {"id": "r", "owner": "o", "status": "running", "created_at": now()})
     )

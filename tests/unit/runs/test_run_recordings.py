@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
+from tests.support.databases import open_database
 from tests.support.runtime import ECHO
 from typing_extensions import override
 
@@ -67,7 +68,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Generator[Home]:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     # A workflow that is gone has no recordings.
     row: dict[str, object] = {
         "id": SERVICE,

@@ -10,6 +10,7 @@ from typing import cast, get_args
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import RunCancelled
 from codewords_mcp.runtime.model import run_state
@@ -71,7 +72,7 @@ def _enter(status: RunStatus) -> list[RunColumns]:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path)
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

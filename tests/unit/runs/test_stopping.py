@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.support.databases import open_database
 from tests.support.waiting import until_async
 
 from codewords_mcp.runtime.runs.scheduler import Scheduler
-from codewords_mcp.runtime.store.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("steps", range(4))
 async def test_a_stop_takes_though_news_comes_at_the_same_moment(tmp_path: Path, steps: int) -> None:
     """`asyncio.wait_for` of Python 3.11 loses a cancellation that comes between the news and whoever waits for it."""
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     ticker = Scheduler(cast("Any", SimpleNamespace(database=database)), cast("Any", None), lambda: None)
     woken: Any = ticker._woken  # pyright: ignore[reportPrivateUsage]
     running = asyncio.create_task(ticker.run())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 from tests.unit.recording.helpers import request
 
@@ -16,7 +17,6 @@ from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.secrets.master_key import load_master_key
 from codewords_mcp.runtime.secrets.sealing import Sealer
 from codewords_mcp.runtime.secrets.vault import Vault
-from codewords_mcp.runtime.store.database import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("runs:dry-run", "store:postgres")]
 REPLICAS = 6
@@ -27,7 +27,7 @@ EACH = 84
 def replicas(postgres: Postgres, tmp_path: Path) -> Iterator[list[WriteLists]]:
     """The lists as replicas of one database see them."""
     url = postgres.migrated_url()
-    databases = [Database.open(tmp_path / str(number), url) for number in range(REPLICAS)]
+    databases = [open_database(tmp_path / str(number), url) for number in range(REPLICAS)]
     sealer = Sealer(Vault(load_master_key("a1" * 32, tmp_path)))
     yield [WriteLists(database, sealer) for database in databases]
     for database in databases:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.auth.one_time_links import LIFETIME, MAX_LINKS, MAX_PER_OWNER, Links
 from codewords_mcp.runtime.secrets import Vault
@@ -18,7 +19,7 @@ KEY = MasterKey(b"k" * 32, "file")
 
 @pytest.fixture
 def database(tmp_path: Path) -> Generator[Database]:
-    opened = Database.open(tmp_path)
+    opened = open_database(tmp_path)
     yield opened
     opened.close()
 

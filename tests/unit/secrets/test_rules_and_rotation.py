@@ -9,6 +9,7 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.secrets import Vault, load_master_key
@@ -93,7 +94,7 @@ async def filled(database: Database, keys: Keys) -> SecretService:
 async def test_a_rotation_that_was_killed_is_gone_on_with_and_keeps_the_old_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     try:
         keys = open_keys(tmp_path, set())
         first = keys.current.id
@@ -144,7 +145,7 @@ async def test_a_rotation_that_was_killed_is_gone_on_with_and_keeps_the_old_key(
 @pytest.mark.requirement("secrets:rotation")
 async def test_a_key_of_the_environment_is_changed_by_giving_both(tmp_path: Path) -> None:
     one, two = "11" * 32, "22" * 32
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     try:
         keys = open_keys(tmp_path, set(), configured=one)
         book = await filled(database, keys)
@@ -167,7 +168,7 @@ async def test_a_key_of_the_environment_is_changed_by_giving_both(tmp_path: Path
 @pytest.mark.anyio
 @pytest.mark.requirement("secrets:two-writers")
 async def test_two_writers_at_once_leave_one_whole_value(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     try:
         keys = open_keys(tmp_path, set())
         books = [SecretService(database, Vault(keys.current)) for _ in range(2)]
@@ -230,7 +231,7 @@ async def test_a_new_home_keeps_its_key_in_a_real_keyring_and_is_rotated_there(
         load_master_key(None, tmp_path, stored_key_ids={key.id})
     assert not (tmp_path / "master.key").exists()
     memory.locked = False
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     try:
         keys = open_keys(tmp_path, set())
         book = await filled(database, keys)

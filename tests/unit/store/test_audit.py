@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, LargeBinary, delete, insert, text, update
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.audit.trail import prune_audit
 from codewords_mcp.runtime.audit.verification import verify_chain
@@ -33,7 +34,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
     databases: list[Database] = []
 
     def open_again() -> Database:
-        databases.append(Database.open(tmp_path, url))
+        databases.append(open_database(tmp_path, url))
         return databases[-1]
 
     yield open_again

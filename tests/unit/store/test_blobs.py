@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.ceph import serving_ceph
+from tests.support.databases import open_database
 from tests.support.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.bucket import AT_ONCE, PART, Bucket
-from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.file_location import open_blobs
 from codewords_mcp.runtime.store.files import DAY, FileStore
 from codewords_mcp.runtime.store.folder import Folder
@@ -210,7 +210,7 @@ def test_without_the_package_a_bucket_is_refused_with_how_to_install_it(
 
 
 async def test_more_expired_files_than_one_transaction_removes_go_at_once(tmp_path: Path) -> None:
-    folder, database = tmp_path / "files", Database.open(tmp_path)
+    folder, database = tmp_path / "files", open_database(tmp_path)
     files = FileStore(database, Folder(folder), "key", ttl=0, max_bytes=1000)
     for number in range(5):
         await files.add("ada", f"{number:032x}", "a.txt", chunks(b"x"), content_type="text/plain", maker=None)
@@ -220,7 +220,7 @@ async def test_more_expired_files_than_one_transaction_removes_go_at_once(tmp_pa
 
 
 async def test_what_a_crash_left_of_an_upload_goes_when_no_link_can_be_good_for_it(tmp_path: Path) -> None:
-    folder, database = tmp_path / "files", Database.open(tmp_path)
+    folder, database = tmp_path / "files", open_database(tmp_path)
     files = FileStore(database, Folder(folder), "key", ttl=60, max_bytes=1000)
     links = await files.create(Caller("ada", "user"), "a.txt")
     await files.write(links.upload_path.removeprefix("/file/"), chunks(b"kept"), "text/plain")

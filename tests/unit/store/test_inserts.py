@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection, text
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
 
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 @pytest.fixture
 def database(postgres: Postgres, tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path, postgres.migrated_url())
+    opened = open_database(tmp_path, postgres.migrated_url())
     yield opened
     opened.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.store import access, tables, webhooks
 from codewords_mcp.runtime.store.database import Database
@@ -23,7 +24,7 @@ ReadPage = Callable[[Connection, int, Any], list[Row]]
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
     home: Path = tmp_path_factory.mktemp("pages")
-    opened = Database.open(home, url)
+    opened = open_database(home, url)
     opened.write_blocking(_fill)
     yield opened
     opened.close()

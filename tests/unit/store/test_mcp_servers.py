@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.model.mcp import McpServer, ServerTool
 from codewords_mcp.runtime.store import mcp_servers as rows
@@ -19,7 +20,7 @@ READ = {"title": "Notes", "transport": "http", "problem": "", "read_at": 5}
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     opened.write_blocking(rows.add, "ada", NOTES, 1)
     yield opened
     opened.close()

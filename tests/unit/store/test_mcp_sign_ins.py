@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.store import mcp_sign_ins as rows
 from codewords_mcp.runtime.store.database import Database
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.requirement("mcp-broker:sign-in-anywhere")
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 

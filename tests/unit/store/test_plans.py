@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, insert, text
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope
@@ -67,7 +68,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
 def many(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    database = Database.open(tmp_path_factory.mktemp("home"), postgres.migrated_url())
+    database = open_database(tmp_path_factory.mktemp("home"), postgres.migrated_url())
     database.write_blocking(lambda c: c.execute(text("ALTER TABLE runs SET (autovacuum_enabled = off)")))
     database.write_blocking(_fill)
     if request.param == "analyzed":

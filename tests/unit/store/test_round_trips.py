@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Connection, text
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 from tests.support.round_trips import RoundTrips, counting_round_trips
 
@@ -26,7 +27,7 @@ def line(postgres: Postgres) -> Iterator[RoundTrips]:
 
 @pytest.fixture
 def database(postgres: Postgres, line: RoundTrips, tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path, postgres.migrated_url().replace(str(postgres.port), str(line.port)))
+    opened = open_database(tmp_path, postgres.migrated_url().replace(str(postgres.port), str(line.port)))
     yield opened
     opened.close()
 

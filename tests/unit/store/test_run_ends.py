@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import to_finished
@@ -26,7 +27,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     url = None
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.model.run import RunInput
 from codewords_mcp.runtime.model.run_columns import RunColumns
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.requirement("console:runs-searched")
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection, insert
+from tests.support.databases import open_database
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.run_columns import RunColumns
@@ -34,7 +35,7 @@ SECRET = "sealed-value-of-a-secret"
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     opened.write_blocking(_fill)
     yield opened
     opened.close()
@@ -278,7 +279,7 @@ ENDLESS = [
 @pytest.mark.requirement("runs:sql-hostile")
 @pytest.mark.parametrize("sql", ENDLESS, ids=lambda sql: sql[:40])
 async def test_a_query_without_end_is_ended(tmp_path: Path, sql: str) -> None:
-    database = Database.open(tmp_path)
+    database = open_database(tmp_path)
     database.write_blocking(_fill)
     try:
         with suppress(InvalidInput):

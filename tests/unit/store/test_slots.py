@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection
+from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 
 from codewords_mcp.errors import TooBusy
@@ -27,7 +28,7 @@ REPLICAS = 8
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres").migrated_url()
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 
@@ -54,7 +55,7 @@ def add(
 def test_of_many_that_start_at_the_same_moment_as_many_begin_as_may(
     postgres: Postgres, tmp_path: Path, limits: dict[str, Any]
 ) -> None:
-    database = Database.open(tmp_path, postgres.migrated_url())
+    database = open_database(tmp_path, postgres.migrated_url())
     together = Barrier(REPLICAS)
     where = place(**limits)
 

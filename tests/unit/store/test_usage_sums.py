@@ -15,6 +15,7 @@ from typing import Any, cast, get_args
 
 import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
+from tests.support.databases import open_database
 
 from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.model.run_columns import RunColumns
@@ -76,7 +77,7 @@ def url(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def database(url: str | None, tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     yield opened
     opened.close()
 
@@ -363,7 +364,7 @@ def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
     postgres: Any, tmp_path: Path
 ) -> None:
     url = postgres.migrated_url()
-    several = [Database.open(tmp_path, url) for _ in range(3)]
+    several = [open_database(tmp_path, url) for _ in range(3)]
     told = history(random.Random(6))
     store(several[0], told, made := asked(random.Random(6), told))
 
@@ -381,7 +382,7 @@ def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
 def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
     url: str | None, tmp_path: Path
 ) -> None:
-    Database.open(tmp_path, url).close()
+    open_database(tmp_path, url).close()
     engine = create_engine(database_url(url or f"sqlite:///{tmp_path / 'codewords.db'}"))
     told = history(random.Random(7), MANY)
     made = asked(random.Random(7), told)
@@ -400,7 +401,7 @@ def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
             )
 
     write_as_before(slice(0, 100))
-    opened = Database.open(tmp_path, url)
+    opened = open_database(tmp_path, url)
     opened.write_blocking(lambda c: [calls.add(c, {account: counts}) for account, counts in made])
     agree(opened, told[:100], made)
     sum_up(opened)
