@@ -78,6 +78,7 @@ async def test_a_build_in_another_container_is_left_alone_until_it_was_killed(tm
     until(only_what_was_built)
 
 
+@pytest.mark.requirement("environments:atomic")
 async def test_two_builds_of_one_process_have_a_folder_each_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with folders.unfinished(tmp_path) as one, folders.unfinished(tmp_path) as other:
@@ -89,6 +90,7 @@ async def test_two_builds_of_one_process_have_a_folder_each_and_leave_nothing(tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.requirement("environments:collect")
 def test_what_was_not_removed_to_its_end_goes_with_the_next_look(tmp_path: Path) -> None:
     (tmp_path / ".tmp-half-removed" / "venv").mkdir(parents=True)
     (tmp_path / "locks").mkdir()
