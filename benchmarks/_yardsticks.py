@@ -1,6 +1,6 @@
 """Public data sets that others made, which benchmarks measure on. They are not committed: each is a checkout in one folder.
 
-The folder is `--data FOLDER`, else CODEWORDS_YARDSTICKS, else `yardsticks` in the folder of cached peers.
+The folder is `--data FOLDER`, else BENCHMARK_DATA, else `yardsticks` in the folder of cached peers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def checkouts(*wanted: DataSet) -> list[Path]:
     among = _folder()
     missing = [one for one in wanted if not (among / one.folder).is_dir()]
     if missing:
-        print("Data of others is needed, in --data FOLDER or CODEWORDS_YARDSTICKS:", file=sys.stderr)
+        print("Data of others is needed, in --data FOLDER or BENCHMARK_DATA:", file=sys.stderr)
         print(*(one.told(among) for one in missing), sep="\n", file=sys.stderr)
         raise SystemExit(2)
     return [among / one.folder for one in wanted]
@@ -64,4 +64,4 @@ def _folder() -> Path:
         _, given = sys.argv[at : at + 2]
         del sys.argv[at : at + 2]
         return Path(given)
-    return Path(os.environ.get("CODEWORDS_YARDSTICKS") or cache_folder() / "yardsticks")
+    return Path(os.environ.get("BENCHMARK_DATA") or cache_folder() / "yardsticks")

@@ -20,7 +20,13 @@ from tests.live.replies import live_reply, note, stand_in_reply
 
 from codewords_testing.fidelity.check import problems
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.requirement("stand-ins:live")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.slow,
+    pytest.mark.requirement("stand-ins:live"),
+    # vcrpy opens its recordings without one.
+    pytest.mark.filterwarnings("ignore:'encoding' argument not specified:EncodingWarning"),
+]
 RECORDINGS = Path(os.environ.get("CODEWORDS_LIVE_RECORDINGS", Path(__file__).with_name("recordings")))
 
 
