@@ -41,10 +41,10 @@ export const schedules = {
 export const secrets = {
   headline: (/** @type {number} */ n, /** @type {number} */ plain) => (n ? `${plural(n, "secret")}, ${plain ? `${count(plain)} that programs can read` : "none that a program can read"}` : "No secrets"), many: (/** @type {number} */ n) => `More than ${count(n)} secrets`,
   empty: "A secret is a value that you type once, like a key of another service. No page, command or assistant shows it again.", add: "Add a secret", columns: { name: "Name", held: "Held as", hosts: "Sent to", used: "Used by", updated: "Entered", actions: "" }, ends: "ends",
-  held: /** @type {Record<string, string>} */ ({ placeholder: "a placeholder: programs never see it", plain: "a value that programs can read" }), anyHost: "wherever its programs send it", unused: "no workflow",
+  held: /** @type {Record<string, string>} */ ({ placeholder: "a placeholder: programs never see it", plain: "a value that programs can read" }), keptAt: "kept at", anyHost: "wherever its programs send it", unused: "no workflow",
   rotate: (/** @type {string} */ name) => `Enter a new value of ${name}`, rotateShort: "New value", remove: (/** @type {string} */ name) => `Delete ${name}`, deleteShort: "Delete", deleteTitle: (/** @type {string} */ name) => `Delete ${name}?`,
   deleteLead: (/** @type {number} */ n) => (n ? `${plural(n, "workflow")} ${n === 1 ? "uses" : "use"} it, and will fail without it.` : "No workflow uses it."), keep: "Keep it",
-  form: { name: "Name", nameHint: "Letters, digits and _: OPENAI_API_KEY", hosts: "Hosts that it may be sent to", hostsHint: "api.openai.com, one a line; empty: programs get the value itself", next: (/** @type {string} */ name) => `Type the value of ${name || "it"}` },
+  form: { name: "Name", nameHint: "Letters, digits and _: OPENAI_API_KEY", hosts: "Hosts that it may be sent to", hostsHint: "api.openai.com, one a line; empty: programs get the value itself", place: "Where it is kept, if elsewhere", placeHint: "vault://kv/app#token, as this home allows; empty: you type the value", refer: (/** @type {string} */ name) => `Use ${name || "it"} from there`, next: (/** @type {string} */ name) => `Type the value of ${name || "it"}` },
 };
 
 export const settings = {

@@ -104,10 +104,11 @@ class Console:
 
 
 @contextmanager
-def signed_in_console(folder: Path, broker: LoopbackConnect) -> Generator[Console]:
+def signed_in_console(folder: Path, broker: LoopbackConnect, **variables: str) -> Generator[Console]:
     """The pages of a new runtime with one workflow, to a person who opened its one-time address."""
+    variables["CODEWORDS_PIPEDREAM_BASE_URL"] = broker.url
     with (
-        start_runtime(make_home(folder / "home"), CODEWORDS_PIPEDREAM_BASE_URL=broker.url) as served,
+        start_runtime(make_home(folder / "home"), **variables) as served,
         tab(folder / "profile", width=DESKTOP[0], height=DESKTOP[1]) as page,
     ):
         console = Console(page, served, served.deploy(PROGRAM, "Page monitor"))
