@@ -64,6 +64,13 @@ def test_a_page_is_not_lost_for_what_it_stands_in_as_a_whole(around: str) -> Non
     assert "Another story number 7" not in found
 
 
+@pytest.mark.parametrize("around", ["<form action='/page'>{}</form>", "<header>{}</header>"])
+def test_a_small_page_is_not_lost_for_its_form_or_header_either(around: str) -> None:
+    inside = "<nav><a href='/n'>Menu</a></nav><h1>The boats are back</h1><p>Three of them.</p><form>Your mail</form>"
+    found = to_markdown(f"<html><body>{around.format(inside)}</body></html>", URL).text
+    assert found == "# The boats are back\n\nThree of them.\n"
+
+
 def test_of_a_whole_page_forms_and_headers_stay_too() -> None:
     html = "<body><header><p>Above</p></header><form><p>In a form</p></form><nav><a href='/n'>Menu</a></nav></body>"
     found = to_markdown(html, URL, main=False).text

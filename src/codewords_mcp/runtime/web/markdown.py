@@ -11,6 +11,7 @@ from typing import Any
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.web.html_element import HtmlElement
 from codewords_mcp.runtime.web.main_content import keep_main_content
+from codewords_mcp.runtime.web.page_blocks import WHOLE
 
 NOISE = (
     "script", "style", "noscript", "template", "iframe", "svg", "canvas", "object", "embed", "dialog", "[hidden]",
@@ -142,9 +143,10 @@ def _main(tree: HtmlElement) -> HtmlElement:
         _flatten_layout(body)
         return body
 
+    whole = _length(body)
     # A copy, since elements are removed on the way.
     for element in list(body.iter()):
-        if element is not body and _is_furniture(element):
+        if element is not body and _is_furniture(element) and not _holds_page(element, whole):
             _drop(element)
 
     _drop_link_rows(body)
@@ -183,6 +185,11 @@ def _is_furniture(element: HtmlElement) -> bool:
         return element.find(".//main") is None and element.find(".//article") is None
 
     return False
+
+
+def _holds_page(element: HtmlElement, whole: int) -> bool:
+    """Whether a form or header is what a page stands in, as some systems make pages."""
+    return element.tag in {"form", "header"} and _length(element) >= WHOLE * whole
 
 
 def _drop(element: HtmlElement) -> None:

@@ -70,7 +70,7 @@ _NOTHING: frozenset[str] = frozenset()
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ENDED = re.compile(r"[.!?…:;\"”»\u3002\uff01\uff1f]$")
 _LEVELS = (1, 2, 3, 5)
-_WHOLE = 0.8
+WHOLE = 0.8
 _CONTENT = frozenset({"main", "article", "section"})
 _SENTENCE = 60
 """Characters from which a paragraph with few links is counted as one of prose."""
@@ -258,7 +258,7 @@ def _surroundings(part: Part, total: int) -> Features:
     while (above := levels[-1].above) is not None and above.above is not None:
         levels.append(above)
     # What holds the whole page says nothing of its parts: some sites are one form, or hidden until a script has run.
-    telling = [one for one in levels if one.length < _WHOLE * total or one.role in _CONTENT]
+    telling = [one for one in levels if one.length < WHOLE * total or one.role in _CONTENT]
     row |= {f"in {one.role}": 1.0 for one in telling if one.role}
     row["hidden"], row["depth"] = float(any(one.hidden for one in telling)), min(30, part.depth) / 10
     for level, one in enumerate(levels[1:]):
