@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.runtime import ADMIN, deploy, fetch, finished, workflow
+from tests.support.waiting import until_async
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -39,6 +40,8 @@ async def test_a_review_tells_code_permissions_behaviour_and_question_and_stores
     service = await deploy(runtime, COUNTS, name="Reviewed")
     _, _, run_id = await fetch(runtime, service, {"count": 2})
     await finished(runtime, run_id)
+    # It is stored a little later than the run has ended.
+    await until_async(lambda: runtime.recordings.list(ADMIN, service), "the run's recording")
     changed = COUNTS.replace("count * 2", "count * 3").replace("from pydantic", REACHES + "from pydantic")
     draft = (await runtime.drafts.edit(ADMIN, service, code=changed)).draft
 

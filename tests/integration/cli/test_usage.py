@@ -22,7 +22,7 @@ def _started(shell: Shell) -> bool:
         (["codewords", "validate"], "Missing argument"),
         (
             ["codewords", "budgets", "set"],
-            "Missing argument 'SCOPE'. Choose from: call, run, workflow, key, day, home.",
+            "Missing argument 'SCOPE'. Choose from: call, run, workflow, key, owner, day, home.",
         ),
         (
             ["codewords", "budget", "set", "run", "x"],

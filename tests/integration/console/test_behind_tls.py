@@ -131,7 +131,7 @@ def test_a_page_reaches_nothing_of_the_console_from_its_https_origin(behind: Beh
     assert found == {"api": "refused", "read": "refused", "frame": "closed"}
 
     # Nor does the console show the page within it.
-    behind.console.tab.open(f"{behind.url}/console/settings")
+    behind.console.tab.open(f"{behind.url}/console/members")
     behind.console.sees(".tag", "This browser")
     framed = f"""new Promise((done) => {{
       const frame = Object.assign(document.createElement("iframe"), {{src: {json.dumps(behind.site)}}});

@@ -13,7 +13,7 @@ def person_of(caller: Caller) -> HomeMember:
     if caller.member is None or caller.member.kind != "person":
         raise Forbidden(
             "Only people who are members of the home have an account of their own.",
-            hint="`codewords members invite` makes a link for one.",
+            hint="Ask an admin of the home for a link of your own.",
         )
     return caller.member
 
