@@ -6,6 +6,7 @@ import pytest
 
 from codewords_mcp.runtime.web.markdown import to_markdown
 from codewords_mcp.runtime.web.page_blocks import groups_of
+from codewords_testing.web_pages import pages
 
 pytestmark = [pytest.mark.requirement("services:markdown")]
 URL = "https://site.example/folder/page.html"
@@ -62,6 +63,13 @@ def test_a_page_is_not_lost_for_what_it_stands_in_as_a_whole(around: str) -> Non
     assert SENTENCES[0] in found
     assert SENTENCES[-1] in found
     assert "Another story number 7" not in found
+
+
+def test_each_section_of_a_long_page_has_its_title_also_the_last_one() -> None:
+    for sample in pages():
+        if len(sample.html) > 100_000:
+            found = to_markdown(sample.html, URL).text
+            assert [piece for piece in sample.expected if piece not in found] == []
 
 
 @pytest.mark.parametrize("around", ["<form action='/page'>{}</form>", "<header>{}</header>"])

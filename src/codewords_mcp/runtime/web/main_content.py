@@ -15,6 +15,7 @@ from codewords_mcp.runtime.web.page_blocks import INLINE, Features, Part, TextBl
 
 FEW_BLOCKS = 40
 """Pages of fewer blocks say too little about themselves to be weighed; their marks and names do."""
+_SECTION_TITLES = frozenset({"h2", "h3", "h4", "h5", "h6"})
 _LEAST, _MORE_FOR_PROSE = -0.6, 0.8
 """What a block has to weigh, and how much more on a page of much prose: an article's main part is where its paragraphs are."""
 
@@ -61,11 +62,15 @@ def _keep_title(blocks: list[TextBlock], chosen: set[Part]) -> None:
 
 
 def _keep_neighbours(blocks: list[TextBlock], chosen: set[Part]) -> None:
-    """Keep code beside kept text, since it looks unlike prose, and paragraphs between or after kept ones of their element."""
+    """Keep code beside kept text, since it looks unlike prose, titles of kept text, and paragraphs between or after kept ones
+    of their element.
+    """
     for before, block, after in zip([None, *blocks], blocks, [*blocks[1:], None], strict=False):
         beside = [one.part for one in (before, after) if one is not None and one.part in chosen]
         if block.part.element.tag == "pre":
             joined = bool(beside)
+        elif block.part.element.tag in _SECTION_TITLES:
+            joined = after is not None and after.part in chosen and after.part.above is block.part.above
         else:
             joined = block.is_prose and any(part.above is block.part.above for part in beside)
         if joined:
