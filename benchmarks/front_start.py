@@ -76,6 +76,8 @@ def ask(process: subprocess.Popen[bytes], message: dict[str, Any]) -> dict[str, 
     while line := process.stdout.readline():
         answer = json.loads(line)
         if answer.get("id") == message["id"]:
+            if "error" in answer:
+                raise SystemExit(f"the server answered: {answer['error'].get('message')}")
             return answer
     raise SystemExit("the server ended before it answered; run it by hand to see why")
 
