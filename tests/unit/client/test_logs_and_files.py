@@ -67,6 +67,7 @@ async def test_print_logs_shows_the_log_while_the_run_lasts(
     assert '"message": "line 3"' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("client:logs")
 async def test_print_logs_does_not_wait_for_a_log_that_stays_open(client: Any, runtime: FakeRuntime) -> None:
     runtime.open_log = True

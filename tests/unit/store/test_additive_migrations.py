@@ -153,6 +153,7 @@ def test_a_database_that_a_newer_release_has_changed_is_refused(
         Database.open(tmp_path, url)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("store:postgres")
 def test_a_migration_that_waits_for_a_dump_keeps_nobody_waiting(postgres: Postgres, tmp_path: Path) -> None:
     """Each attempt gives up its place before others have queued behind it for long."""

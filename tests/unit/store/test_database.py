@@ -233,6 +233,7 @@ def give_numbers(url: str, until: int) -> None:
             (given,) = other.execute("SELECT txid_current()").fetchone() or (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("store:stands-still")
 async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_a_while_only(
     postgres: Postgres, tmp_path: Path
@@ -305,6 +306,7 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
     assert await careful == 1
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("store:reads-go-on")
 async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_must_be_kept_is_written_later(
     tmp_path: Path,

@@ -16,7 +16,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, Stor
 from codewords_mcp.runtime.store.workflow_databases.base import DatabaseKey, SqlCall, SqlStatement
 from codewords_mcp.runtime.store.workflow_databases.sqlite import SqliteDatabases
 
-pytestmark = [pytest.mark.anyio, pytest.mark.requirement("services:database-bounded")]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.requirement("services:database-bounded")]
 KEY = DatabaseKey("ann", "bounded_flow")
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 

@@ -221,6 +221,7 @@ async def test_times_are_the_apps_whatever_the_clock_here_says(apps: LoopbackApp
         assert await watch.keys() == [f"{apps.pages[-1]['id']}:{(NOW + skew).isoformat()}"]
 
 
+@pytest.mark.slow
 @pytest.mark.requirement("triggers:notion")
 async def test_hundreds_of_pages_of_one_minute_come_once_each(apps: LoopbackApps) -> None:
     apps.date = NOW

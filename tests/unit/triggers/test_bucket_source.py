@@ -147,6 +147,7 @@ async def test_an_object_that_is_another_one_by_now_waits_for_the_next_look(site
     assert site.asked[-1].headers["if-match"] == "e"
 
 
+@pytest.mark.slow
 async def test_a_thousand_objects_of_two_pages_come_some_at_a_time(site: StandIn) -> None:
     times = "<ETag>e</ETag><LastModified>2026-01-01T00:00:00Z</LastModified>"
     listed = [f"<Contents><Key>{n:05}</Key><Size>0</Size>{times}</Contents>" for n in range(1050)]

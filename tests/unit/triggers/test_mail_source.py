@@ -117,6 +117,7 @@ async def test_mail_that_arrives_after_the_first_look_is_an_event_once_and_stays
     assert tools.files[attachment["url"]] == (b"a,b\n1,2\n", "text/csv")
 
 
+@pytest.mark.slow
 async def test_thousands_of_mails_come_page_by_page_in_order(server: LoopbackImap) -> None:
     async with watching(server) as (options, tools):
         state, count = (await SOURCE.poll(options, None, tools)).state, 2000
