@@ -72,7 +72,7 @@ def ours(page: MarkedPage) -> str:
 
 
 def all_found(pages: list[MarkedPage]) -> Found:
-    """What each library finds in each page."""
+    """The main part of each page by each library."""
     found: Found = {OURS: [ours(page) for page in pages]}
     asked = "".join(json.dumps({"html": page.html, "url": page.url}) + "\n" for page in pages)
     for command in peers():

@@ -1,4 +1,4 @@
-"""How many runs a second do 1, 2 and 3 replicas carry on one PostgreSQL of this machine, and what limits them?
+"""Runs a second of 1, 2 and 3 replicas on one PostgreSQL of this machine, and the limit of each.
 
 Runs of a workflow that does nothing, each in a sandbox of its own: by the queue, accepted by all replicas at once until all
 have ended, and synchronous ones by callers of each replica. Beside each number is what it took: processors by what used them,
@@ -51,7 +51,7 @@ IN_USE = 0.85
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is measured: runs of the queue in a batch, seconds of synchronous ones, rounds of upgrades."""
+    """The amount that is measured: runs of the queue in a batch, seconds of synchronous ones, rounds of upgrades."""
 
     batch: int
     seconds: float
@@ -156,7 +156,7 @@ def measured(
 
 
 def _limit(busy: float, whole: float, largest: str) -> str:
-    """What kept the rate from being higher. `busy` is our share of the processors, `whole` everybody's."""
+    """The limit of the rate. `busy` is our share of the processors, `whole` everybody's."""
     if busy >= IN_USE:
         return f"the processors, most of them used by {largest}"
     if whole >= IN_USE:

@@ -555,7 +555,7 @@ def schemas() -> dict[Path, str]:
 
 
 def stand_ins() -> str:
-    """How the fidelity of each stand-in is known."""
+    """The page that tells for each stand-in by what its fidelity is known."""
     from codewords_testing.fidelity.services import SERVICES
 
     rows: list[list[str]] = []

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 from tests.support.browser_client import Browser
 from tests.support.http_runtime import Door
+from tests.support.runtime import make_home
+
+from codewords_mcp.settings import Settings
 
 HOME_KEY = "cwk-home"
 """The home's own key, in the settings of the door of a `Site`."""
@@ -19,6 +25,16 @@ class Site:
         self.door = door
         self.url = f"http://localhost:{door.port}"
         self.home = door.client(HOME_KEY)
+
+
+@contextmanager
+def serving_site(folder: Path) -> Generator[Site]:
+    """A site with a home of its own in a folder."""
+    settings = {"home": make_home(folder / "home"), "port": 0, "api_key": HOME_KEY}
+    with Door(Settings.model_validate(settings)) as door:
+        site = Site(door)
+        yield site
+        site.home.close()
 
 
 class Person:

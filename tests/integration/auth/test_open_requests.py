@@ -30,7 +30,7 @@ from fastapi import WebSocket
 @app.api_route("/", methods=["GET", "POST"])
 async def wait():
     print("waiting", flush=True)
-    await asyncio.sleep(600)
+    await asyncio.Event().wait()
 
 @app.websocket("/ws")
 async def listen(socket: WebSocket):

@@ -6,23 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.integration.auth.people import HOME_KEY, Person, Site
-from tests.support.http_runtime import Door
-from tests.support.runtime import ECHO, make_home
+from tests.integration.auth.people import HOME_KEY, Person, Site, serving_site
+from tests.support.runtime import ECHO
 from tests.support.waiting import until
-
-from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("members:own-keys")]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home = make_home(tmp_path_factory.mktemp("own-keys") / "home")
-    with Door(Settings.model_validate({"home": home, "port": 0, "api_key": HOME_KEY})) as door:
-        found = Site(door)
+    with serving_site(tmp_path_factory.mktemp("own-keys")) as found:
         yield found
-        found.home.close()
 
 
 @pytest.fixture

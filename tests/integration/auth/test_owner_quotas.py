@@ -29,7 +29,7 @@ from codewords_mcp.settings import Settings
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("quotas:owners")]
 KEY, GIB = "cwk-home-of-quotas", 1 << 30
 SLOW = workflow(
-    '@app.post("/")\nasync def wait():\n    import asyncio\n    await asyncio.sleep(600)\n', title="Slow"
+    '@app.post("/")\nasync def wait():\n    import asyncio\n    await asyncio.Event().wait()\n', title="Slow"
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.integration.auth.people import HOME_KEY, Person, Site
+from tests.integration.auth.people import HOME_KEY, Person, Site, serving_site
 from tests.support.authenticator import Authenticator, encoded
 from tests.support.browser_client import Browser
 from tests.support.http_runtime import Door
@@ -67,11 +67,8 @@ def entries(site: Site, action: str, **more: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home = make_home(tmp_path_factory.mktemp("passkeys") / "home")
-    with Door(Settings.model_validate({"home": home, "port": 0, "api_key": HOME_KEY})) as door:
-        found = Site(door)
+    with serving_site(tmp_path_factory.mktemp("passkeys")) as found:
         yield found
-        found.home.close()
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class DescribedService:
     operations: tuple[ApiOperation, ...]
     error: Shape
     checked: str
-    """What of a reply is compared, in words."""
+    """The compared parts of a reply, in words."""
     open: str = ""
     """What is not known of it, in words."""
 
