@@ -24,8 +24,8 @@ from codewords_mcp.http.middleware.protocol import BoundedProtocol
 from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.auth.authority import Permissions
+from codewords_mcp.runtime.auth.run_keys import RunKey
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets

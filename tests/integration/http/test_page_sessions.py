@@ -18,7 +18,7 @@ from tests.support.http_runtime import ADMIN_KEY, Door
 from codewords_mcp.errors import ConsentNeeded, TooBusy, Unauthenticated
 from codewords_mcp.runtime.api import sessions as session_calls
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.auth import peers, sessions, wrong_keys
+from codewords_mcp.runtime.auth import peers, session_store, sessions, wrong_keys
 from codewords_mcp.runtime.model.call_questions import of_call
 from codewords_mcp.runtime.model.workflow import Consent
 
@@ -443,8 +443,8 @@ def test_sign_ins_of_one_owner_keep_nobody_else_from_signing_in(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key is enough to make sign-in addresses, so that no number of them may refuse others."""
-    monkeypatch.setattr(sessions, "MAX_SESSIONS", 6)
-    monkeypatch.setattr(sessions, "MAX_PER_OWNER", 4)
+    monkeypatch.setattr(session_store, "MAX_SESSIONS", 6)
+    monkeypatch.setattr(session_store, "MAX_PER_OWNER", 4)
     greedy = door.make_key(owner="ann")
 
     with sign_in(door.url, ADMIN_KEY) as person, Browser() as browser:

@@ -9,8 +9,8 @@ import pytest
 from codewords_mcp.errors import Forbidden
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.auth.page_access import require_person
 from codewords_mcp.runtime.auth.roles import ROLES, caller_of, is_owner, limit_to_role, may_manage
-from codewords_mcp.runtime.auth.sessions import require_person
 from codewords_mcp.runtime.model.caller import Caller, HomeMember, Role
 
 pytestmark = pytest.mark.requirement("members:roles")

@@ -22,7 +22,7 @@ from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.pages import HEADERS, sorry
 from codewords_mcp.http.pages.sign_in import with_session
 from codewords_mcp.http.state import ERROR_PAGE, SELF, app_state, runtime
-from codewords_mcp.runtime.auth.sessions import checked_path
+from codewords_mcp.runtime.auth.page_access import checked_path
 
 CALLBACK = "/oidc/callback"
 _COOKIE = "codewords_sign_in"

@@ -31,8 +31,8 @@ from codewords_mcp.http.pages import HEADERS, page, sorry
 from codewords_mcp.http.pages.sign_in import with_session
 from codewords_mcp.http.routes.passkeys import MAX_CREDENTIAL
 from codewords_mcp.http.state import ERROR_PAGE, SELF, runtime
+from codewords_mcp.runtime.auth.page_access import checked_path
 from codewords_mcp.runtime.auth.passkey_ceremonies import CHALLENGE_TTL, Credential
-from codewords_mcp.runtime.auth.sessions import checked_path
 
 PATH = "/sign-in/passkey"
 SCRIPT = """

@@ -39,7 +39,8 @@ from codewords_mcp.http.state import (
     caller,
     runtime,
 )
-from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
+from codewords_mcp.runtime.auth.page_access import checked_path
+from codewords_mcp.runtime.auth.sessions import SESSION_TTL
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.session import PageSession, WaitingPage
 

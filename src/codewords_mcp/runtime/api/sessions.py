@@ -9,13 +9,12 @@ from codewords_mcp.errors.remedies import SIGN_IN
 from codewords_mcp.runtime.api.approvals import to_page
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
+from codewords_mcp.runtime.auth.page_access import checked_target, require_person
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
 from codewords_mcp.runtime.auth.sessions import (
     PageOpening,
     SignedIn,
     SignIn,
-    checked_target,
-    require_person,
 )
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, refuse_run
 from codewords_mcp.runtime.model.origin_labels import label_of

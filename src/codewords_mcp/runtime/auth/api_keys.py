@@ -12,19 +12,20 @@ from weakref import WeakValueDictionary
 
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.errors.remedies import CREATE_KEY, Remedy, RemedyAction
+from codewords_mcp.runtime.auth.held_keys import caller_by, is_orphan, key_info, live_caller
 from codewords_mcp.runtime.auth.key_format import (
     display_prefix,
     hash_key,
     is_run_key,
     new_key,
-    new_run_key,
 )
-from codewords_mcp.runtime.auth.roles import caller_of, limit_to_role
+from codewords_mcp.runtime.auth.roles import caller_of
+from codewords_mcp.runtime.auth.run_keys import RunKey
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, Scope
 from codewords_mcp.runtime.model.key import KeyInfo
 from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.store import access, members
-from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
+from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import KeyRow
 
@@ -38,52 +39,6 @@ _MIN_LIFETIME = 0.001
 """Minimum lifetime of a key in seconds."""
 _MOST_TOOLSETS = 32
 _MAX_CACHED = 10_000
-
-
-class RunKey:
-    """The key of one sandbox. It acts for the run that was bound last; without one it is refused."""
-
-    def __init__(self, sandbox_id: str, on_unbound: Callable[[str], None]) -> None:
-        self.text = new_run_key()
-        self._digest = hash_key(self.text)
-        self._sandbox_id = sandbox_id
-        self._callers: list[Caller] = []
-        self._on_unbound = on_unbound
-
-    @property
-    def caller(self) -> Caller | None:
-        """The run that calls with this key are attributed to."""
-        if self._callers:
-            # A sandbox that serves several runs can't say which of them calls; the newest is
-            # taken.
-            return self._callers[-1]
-        return None
-
-    @property
-    def run_ids(self) -> frozenset[str]:
-        """The runs that the sandbox serves now."""
-        return frozenset(caller.run_id for caller in self._callers if caller.run_id is not None)
-
-    def matches(self, text: str) -> bool:
-        """Whether this text is the key; takes the same time for every text."""
-        return random.compare_digest(self._digest, hash_key(text))
-
-    def bind(self, caller: Caller) -> None:
-        """Attribute calls with this key to this run, until it is unbound or another one is bound."""
-        self._callers.append(caller)
-
-    def unbind(self, caller: Caller | None = None) -> None:
-        """Release this run, or all. Idempotent.
-
-        Without any run the key is refused, and its sandbox's connections are closed.
-        """
-        if caller is None:
-            self._callers.clear()
-        elif caller in self._callers:
-            self._callers.remove(caller)
-        if not self._callers:
-            # An open connection was authenticated for the run that has ended.
-            self._on_unbound(self._sandbox_id)
 
 
 def _ignore_unbound(_sandbox_id: str) -> None:
@@ -204,7 +159,7 @@ class ApiKeys:
         if found is None or found.row["one_time"]:
             caller = None
         else:
-            caller = _live(found)
+            caller = live_caller(found)
 
         if caller is None:
             raise Unauthenticated(
@@ -244,7 +199,7 @@ class ApiKeys:
         if found is None or found.row["one_time"]:
             caller = None
         else:
-            caller = _live(found)
+            caller = live_caller(found)
 
         if caller is not None and caller.owner == owner:
             return caller
@@ -257,7 +212,7 @@ class ApiKeys:
         if key_id is None or is_member_id(key_id):
             return await self.holder(self.reference(caller), caller.owner)
         found = await self._db.read(access.key_by_id, key_id)
-        return found and _live(found)
+        return found and live_caller(found)
 
     def _home_reference(self) -> str:
         """Identifies the home's key, to notice its change; too short to find the key by."""
@@ -271,12 +226,12 @@ class ApiKeys:
                 _REFUSED, hint="The home's own key is in its api.key file.", remedy=CREATE_KEY
             )
         row = found.row
-        if row["revoked"] or _is_orphan(found):
+        if row["revoked"] or is_orphan(found):
             raise Unauthenticated("That API key was revoked.", remedy=CREATE_KEY)
         if row["expires_at"] is not None and row["expires_at"] <= now():
             raise Unauthenticated("That API key has expired.", remedy=CREATE_KEY)
 
-        caller = _caller(found)
+        caller = caller_by(found)
         # The update counts only for the first caller, so two requests at a time can't share it.
         if row["one_time"]:
             if not await self._db.write(access.spend_key, row["id"], now()):
@@ -370,7 +325,7 @@ class ApiKeys:
         }
         await self._db.write(access.add_key, values)
 
-        return key, _key_info(values)
+        return key, key_info(values)
 
     async def list(
         self, *, limit: int | None = None, after: tuple[int, str] | None = None, member: str | None = None
@@ -378,12 +333,12 @@ class ApiKeys:
         """Keys without their text, oldest first; `after` is the time in µs and the id of the last one
         of the page before. `member` is the id of the one whose keys alone are listed.
         """
-        return [_key_info(row) for row in await self._db.read(access.list_keys, limit, after, member)]
+        return [key_info(row) for row in await self._db.read(access.list_keys, limit, after, member)]
 
     async def find(self, key_id: str) -> KeyInfo | None:
         """The key of an id, also a revoked one."""
         found = await self._db.read(access.key_by_id, key_id)
-        return found and _key_info(found.row)
+        return found and key_info(found.row)
 
     async def is_known(self, key_id: str) -> bool:
         """Whether there is a key of this id, also a revoked one, or a member."""
@@ -415,40 +370,3 @@ def new_member_id() -> str:
 def is_member_id(text: str) -> bool:
     """Whether a text has the form of a member's id."""
     return text.startswith(_MEMBER)
-
-
-def _caller(found: access.HeldKey) -> Caller:
-    row = found.row
-    caller = Caller(
-        row["owner"],
-        row["kind"],
-        key_id=row["id"],
-        scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
-        toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
-    )
-    if found.member is None:
-        return caller
-    return limit_to_role(caller, found.member)
-
-
-def _is_orphan(found: access.HeldKey) -> bool:
-    """Whether the member of the key is gone."""
-    return found.row["member"] is not None and found.member is None
-
-
-def _live(found: access.HeldKey) -> Caller | None:
-    """The key's holder, unless it was revoked or has expired, or its member is gone."""
-    expires_at = found.row["expires_at"]
-    expired = expires_at is not None and expires_at <= now()
-    if found.row["revoked"] or expired or _is_orphan(found):
-        return None
-    return _caller(found)
-
-
-def _key_info(row: KeyRow) -> KeyInfo:
-    times = {
-        "created_at": to_datetime(row["created_at"]),
-        "expires_at": optional_datetime(row["expires_at"]),
-        "used_at": optional_datetime(row["used_at"]),
-    }
-    return KeyInfo.model_validate({name: value for name, value in row.items() if name != "hash"} | times)

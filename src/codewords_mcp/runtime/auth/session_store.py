@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from sqlalchemy import Connection
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.session_state import SessionState
@@ -18,6 +21,9 @@ SESSIONS: Final = "browser_sessions"
 REMEMBERED: Final = 1.0
 """Seconds for which a session counts as it was read, unless a change is known."""
 MAX_REMEMBERED: Final = 1000
+MAX_SESSIONS: Final = 1000
+MAX_PER_OWNER: Final = 50
+"""Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
 
 
 @dataclass(slots=True)
@@ -103,3 +109,26 @@ class SessionStore:
         """End a session."""
         await self._db.write(values.remove, SESSION_OWNER, SESSIONS, session_id, self._clock())
         self.forget()
+
+
+def make_room(connection: Connection, space: str, caller: Caller, at: int) -> None:
+    """End the oldest beyond `MAX_PER_OWNER` of an owner or member, and beyond `MAX_SESSIONS` the oldest of who has most.
+
+    No session is refused: else a holder of a key could keep all others from signing in.
+    """
+    by_owner: dict[tuple[str, str], list[str]] = {}
+    for row in values.live(connection, SESSION_OWNER, space, at):
+        stored = json.loads(row["value"])
+        by_owner.setdefault((stored["owner"], stored.get("member", "")), []).append(row["key"])
+    own = by_owner.get((caller.owner, member_of(caller)), [])
+
+    surplus = own[: max(0, len(own) - MAX_PER_OWNER + 1)]
+    if not surplus and sum(map(len, by_owner.values())) >= MAX_SESSIONS:
+        surplus = max(by_owner.values(), key=len)[:1]
+    for key in surplus:
+        values.remove(connection, SESSION_OWNER, space, key, at)
+
+
+def member_of(caller: Caller) -> str:
+    """The id of the member who calls, "" for a caller who is none."""
+    return "" if caller.member is None else caller.member.id

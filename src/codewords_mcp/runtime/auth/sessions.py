@@ -20,19 +20,19 @@ import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import (
-    Forbidden,
-    InsufficientScope,
-    InvalidInput,
     NotFound,
 )
-from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN
+from codewords_mcp.errors.remedies import SIGN_IN
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.auth.page_access import checked_path, require_person
 from codewords_mcp.runtime.auth.session_state import SessionState, split_token
 from codewords_mcp.runtime.auth.session_store import (
     SESSION_OWNER,
     SESSIONS,
     SessionStore,
     StoredSession,
+    make_room,
+    member_of,
 )
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.model.audit import describe
@@ -46,16 +46,11 @@ SESSION_TTL: Final = 12 * 3600.0
 """Seconds after which a browser has to sign in anew, however much it is used."""
 SIGN_IN_TTL: Final = 300.0
 """Seconds that a one-time sign-in address is good for."""
-MAX_SESSIONS: Final = 1000
-MAX_PER_OWNER: Final = 50
-"""Maximum of sessions, and of sign-in addresses, of one owner: beyond it the oldest one ends."""
 _SIGN_INS, _OPENINGS = "page_sign_ins", "page_openings"
 SESSION_SPACE: Final = (SESSION_OWNER, SESSIONS, "member")
 """The place of the sessions among stored values, and the field of their JSON that has the member."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 log = structlog.get_logger(__name__)
-_TARGET = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~%!$'()*+,;:@=?&-]{0,2000}")
-_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~-]{0,300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,11 +301,11 @@ class PageSessions:
         describe("session.begin", caller, session_id)
         reference = self._keyring.reference(caller)
         state, secret = SessionState.begin(
-            reference, caller.owner, member=_member_of(caller), uid=uid, browser=browser, at=at
+            reference, caller.owner, member=member_of(caller), uid=uid, browser=browser, at=at
         )
 
         def put(connection: Connection) -> None:
-            _make_room(connection, SESSIONS, caller, at)
+            make_room(connection, SESSIONS, caller, at)
             values.put(
                 connection, SESSION_OWNER, SESSIONS, session_id, state.text(), at + int(SESSION_TTL * 1e6)
             )
@@ -333,11 +328,11 @@ class PageSessions:
 
     async def _store_once(self, space: str, caller: Caller, more: dict[str, str | None]) -> str:
         token, at = secrets.token_urlsafe(32), self._clock()
-        named = {"key": self._keyring.reference(caller), "owner": caller.owner, "member": _member_of(caller)}
+        named = {"key": self._keyring.reference(caller), "owner": caller.owner, "member": member_of(caller)}
         data = json.dumps({**named, **more})
 
         def put(connection: Connection) -> None:
-            _make_room(connection, space, caller, at)
+            make_room(connection, space, caller, at)
             values.put(connection, SESSION_OWNER, space, _digest(token), data, at + int(SIGN_IN_TTL * 1e6))
 
         await self._db.write(put)
@@ -368,66 +363,8 @@ def _ignore_change() -> None:
     """Nobody listens."""
 
 
-def _member_of(caller: Caller) -> str:
-    return "" if caller.member is None else caller.member.id
-
-
 def _is_of(state: SessionState, owner: str, member: str | None) -> bool:
     return state.owner == owner and member in {None, state.member}
-
-
-def _make_room(connection: Connection, space: str, caller: Caller, at: int) -> None:
-    """End the oldest beyond `MAX_PER_OWNER` of an owner or member, and beyond `MAX_SESSIONS` the oldest of who has most.
-
-    No session is refused: else a holder of a key could keep all others from signing in.
-    """
-    by_owner: dict[tuple[str, str], list[str]] = {}
-    for row in values.live(connection, SESSION_OWNER, space, at):
-        stored = json.loads(row["value"])
-        by_owner.setdefault((stored["owner"], stored.get("member", "")), []).append(row["key"])
-    own = by_owner.get((caller.owner, _member_of(caller)), [])
-
-    surplus = own[: max(0, len(own) - MAX_PER_OWNER + 1)]
-    if not surplus and sum(map(len, by_owner.values())) >= MAX_SESSIONS:
-        surplus = max(by_owner.values(), key=len)[:1]
-    for key in surplus:
-        values.remove(connection, SESSION_OWNER, space, key, at)
-
-
-def require_person(caller: Caller) -> None:
-    """Raise Forbidden or InsufficientScope for a caller whose key does not answer for a person."""
-    if caller.kind == "run" or caller.by_token:
-        raise Forbidden("Only a person's API key signs in to the pages.", remedy=CREATE_KEY)
-    # A session would give the whole API to a key that was restricted to some of MCP.
-    if caller.toolsets is not None:
-        raise Forbidden(
-            "A key for some toolsets does not sign in to the pages.", hint="Use a key without --toolsets."
-        )
-    if caller.member is not None:
-        if caller.member.kind == "service":
-            raise Forbidden(
-                "A service account signs in nowhere.",
-                hint="It has keys only; people are members of their own.",
-            )
-        # What a member may do on a page is the access table's to say, by the role.
-        return
-    if not caller.can("write"):
-        raise InsufficientScope("write", by_token=False)
-
-
-def checked_path(path: str) -> str:
-    """Return a path of this runtime, without a query. Raises InvalidInput for any other address."""
-    # No second slash at the start, which a browser would take for another host.
-    if not _PATH.fullmatch(path) or ".." in path:
-        raise InvalidInput("A sign-in leads to a path of this runtime only, such as /consents/….")
-    return path
-
-
-def checked_target(target: str) -> str:
-    """Return a path of a workflow, with or without a query. Raises InvalidInput for any other address."""
-    if not _TARGET.fullmatch(target):
-        raise InvalidInput("A workflow's page is opened at a path of it, such as /docs.")
-    return target
 
 
 def _began(session: PageSession) -> datetime:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.auth.run_keys import RunKey
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential, shared_authority
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
 from codewords_mcp.runtime.model.integration import variable_of

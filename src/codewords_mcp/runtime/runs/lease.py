@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from codewords_mcp.runtime.auth.api_keys import RunKey
+from codewords_mcp.runtime.auth.run_keys import RunKey
 from codewords_mcp.runtime.egress import Traffic
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.recording.exchange_log import ExchangeLog

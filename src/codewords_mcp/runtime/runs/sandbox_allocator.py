@@ -11,7 +11,7 @@ from typing import Protocol
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.errors.remedies import DIAGNOSE
-from codewords_mcp.runtime.auth.api_keys import RunKey
+from codewords_mcp.runtime.auth.run_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.model.caller import Caller
