@@ -29,6 +29,7 @@ from codewords_mcp.runtime.workflows.environments.environment import Environment
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
 from codewords_mcp.runtime.workflows.validation.report import IDS
+from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Run = Callable[..., Awaitable[CheckedScript]]
@@ -159,7 +160,7 @@ async def test_a_script_over_the_limit_fails_as_a_check(run: Run) -> None:
 @pytest.mark.parametrize(
     ("body", "one", "says"),
     [
-        (APP + ROUTE, "starts", "ended at once without serving anything"),
+        (APP + ROUTE + 'if __name__ == "__main__":\n    pass\n', "starts", "ended at once without serving anything"),
         (APP + "raise SystemExit(3)\n" + MAIN, "starts", "3"),
         (APP + "import nowhere_to_be_found\n" + MAIN, "starts", 'Add "nowhere-to-be-found" to `dependencies`'),
         (APP + "\n\n1 / 0\n" + MAIN, "starts", "line 12"),
@@ -193,6 +194,32 @@ async def test_required_variables_have_a_stand_in_while_a_script_is_checked(run:
     validation = await run(HEADER + body)
     assert failed(validation) == []
     assert of(validation, "variables").fix == "Set the secret TOKEN_OF_MINE."
+
+
+@pytest.mark.requirement("workflows:served")
+async def test_an_app_that_no_line_serves_starts_with_fastapi_alone_among_its_packages(run: Run) -> None:
+    header = '# /// script\n# requires-python = "==3.11.*"\n# dependencies = ["fastapi==0.115.12"]\n# ///\n'
+    validation = await run(header + APP + ROUTE, smoke=Smoke({}))
+    assert failed(validation) == []
+    assert of(validation, "app").status == "note"
+    assert "the runtime does" in of(validation, "app").message
+    assert "with 200" in of(validation, "smoke").message
+
+
+@pytest.mark.requirement("workflows:starts")
+async def test_an_app_is_described_where_its_code_puts_its_openapi(run: Run) -> None:
+    app = APP.replace("FastAPI()", 'FastAPI(openapi_url="/api/v1/openapi.json")')
+    validation = await run(HEADER + app + ROUTE + MAIN)
+    assert of(validation, "openapi").message == "It is a FastAPI app with 1 path."
+
+
+@pytest.mark.requirement("workflows:starts")
+async def test_an_app_whose_middleware_turns_everybody_away_is_named_so(run: Run) -> None:
+    middleware = "from fastapi.middleware.httpsredirect import HTTPSRedirectMiddleware\napp.add_middleware(HTTPSRedirectMiddleware)\n"
+    validation = await run(HEADER + APP + middleware + ROUTE + MAIN)
+    openapi = of(validation, "openapi")
+    assert (failed(validation), openapi.status) == ([], "warning")
+    assert "a middleware of its own" in openapi.message
 
 
 @pytest.mark.requirement("workflows:starts")

@@ -42,6 +42,17 @@ def test_the_sandboxes_own_loopback_is_told_with_the_name_of_the_machine(line: s
     assert "CODEWORDS_EGRESS_ALLOW_PRIVATE" in (check.fix or "")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'origins = ["http://localhost:3000"]',
+        'app.add_middleware(CORSMiddleware, allow_origins=["http://localhost:3000", "http://127.0.0.1"])',
+    ],
+)
+def test_an_origin_is_compared_and_never_called(line: str) -> None:
+    assert told(line + "\n") == []
+
+
 @pytest.mark.parametrize("host", ["host.docker.internal", "host.containers.internal"])
 def test_a_containers_name_of_the_machine_is_told_with_ours(host: str) -> None:
     [check] = told(f'httpx.get("http://{host}:5678/webhook")\n')

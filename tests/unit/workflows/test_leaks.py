@@ -44,6 +44,8 @@ KEYS = {
     "telegram": "8203914756:AA" + WORD[:33],
     "pem": "-----BEGIN RSA PRIVATE KEY-----",
     "database": "postgresql://app:k3hR9xw2@db.internal:5432/app",
+    "local-database": "postgresql://app:k3hR9xw2@localhost:5432/app",
+    "default-password": "postgresql://postgres:postgres@db.internal:5432/app",
 }
 
 
@@ -99,6 +101,11 @@ def test_a_literal_under_a_secrets_name_is_found_and_gets_a_name_to_keep_it_in(l
         "digest = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'",
         "sk-learning-models-and-more",
         "csrf_field = 'csrfmiddlewaretoken12'",
+        "hashed_password = '$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW'",
+        "hashed_password = '$argon2id$v=19$m=65536,t=3,p=4$wagCPXjifgvUFBzq4hqe3w'",
+        "users = {'ada': {'hashed_password': 'fakehashedsecret2'}}",
+        "engine = 'postgresql+psycopg://postgres:postgres@localhost/db'",
+        "engine = 'mysql://root:root@db:3306/app'",
     ],
 )
 def test_placeholders_and_harmless_text_are_left_alone(line: str) -> None:

@@ -32,6 +32,14 @@ async def test_what_merely_looks_wrong_is_a_warning() -> None:
     assert check.status == "warning"
 
 
+async def test_a_list_as_the_default_of_a_routes_parameter_is_right_and_of_another_function_is_not() -> None:
+    route = '@app.get("/")\nasync def f(\n    q: list[str] = ["a"],\n):\n    return q\n'
+    [check] = await found(route)
+    assert check.status == "passed"
+    [check] = await found(route + "def g(items=[]):\n    return items\n")
+    assert (check.status, check.line) == ("warning", 19)
+
+
 async def test_the_same_finding_is_told_once_and_many_are_cut() -> None:
     [again] = await found("def f():\n    return x, x, x\n")
     assert again.line == 15

@@ -1,4 +1,4 @@
-"""The one repair: a standard module that only the main block uses and nobody imports."""
+"""The two repairs: a standard module that only the main block uses and nobody imports, and an app that nobody serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 import pytest
-from tests.unit.workflows.helpers import APP, script
+from tests.unit.workflows.helpers import APP, HEADER, script
 
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.lint import lint
@@ -47,7 +47,9 @@ def test_several_modules_are_imported_at_once() -> None:
         APP + "try:\n    os = None\nexcept Exception:\n    pass\n" + MAIN,
         APP + MAIN.replace("os.environ", "dotenv.environ"),  # not of the standard library
         APP + MAIN.replace("    import uvicorn\n    ", "    for uvicorn in ():\n        "),  # no line to put it on
-        APP,
+        APP + 'if __name__ == "__main__":\n    print("nothing")\n',
+        APP + "import uvicorn\nuvicorn.run(app)\n",
+        "import fastapi\n",
     ],
 )  # fmt: skip
 def test_every_other_script_runs_letter_for_letter(body: str) -> None:
@@ -79,3 +81,32 @@ async def test_the_guides_two_forgetful_programs_are_repaired_on_one_line(seed_e
     for name in ("greeting", "website_monitor"):
         read = parse_script((seed_examples / f"{name}.py").read_text(encoding="utf-8"))
         assert runnable_code(read) == read.code
+
+
+@pytest.mark.requirement("workflows:served")
+@pytest.mark.parametrize(
+    ("body", "app"),
+    [
+        (APP, "app"),
+        ("from fastapi import FastAPI\nservice = FastAPI()", "service"),
+        (
+            "from fastapi import FastAPI\ninner = FastAPI()\napp = FastAPI()\napp.mount('/inner', inner)\n",
+            "app",
+        ),
+        ("from fastapi import FastAPI\ndef make():\n    return FastAPI()\napp = make()\n", "app"),
+    ],
+)
+def test_an_app_that_no_line_serves_is_served_after_the_last(body: str, app: str) -> None:
+    read = parse_script(script(body))
+    added = runnable_code(read).removeprefix(read.code)
+    assert added == f"\n\nimport codewords_client as _client; _client.run_service({app})\n"
+    assert read.requirements == (*read.dependencies, "codewords-client")
+    assert read.uses_our_client
+
+
+@pytest.mark.requirement("workflows:served")
+def test_a_client_that_is_declared_is_not_added_again() -> None:
+    header = HEADER.replace("fastapi==0.115.12", "codewords-client==0.4.11")
+    declared = parse_script(script(APP, header))
+    assert declared.requirements == declared.dependencies
+    assert parse_script(script(APP + MAIN)).requirements == parse_script(script(APP + MAIN)).dependencies

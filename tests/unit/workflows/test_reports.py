@@ -62,6 +62,36 @@ def test_a_variable_that_is_read_but_not_declared_is_a_warning() -> None:
     assert check.line == 15
 
 
+@pytest.mark.requirement("workflows:variables")
+def test_a_setting_without_default_or_variable_is_a_warning() -> None:
+    body = (
+        "from pydantic_settings import BaseSettings, SettingsConfigDict\n"
+        "class Settings(BaseSettings):\n"
+        '    model_config = SettingsConfigDict(env_prefix="shop_")\n'
+        "    admin_email: str\n"
+        "    limit: int = 5\n"
+    )
+    [check] = variables(body, known=("STRIPE_API_KEY",))
+    assert "The setting `admin_email`" in check.message
+    assert 'Add "SHOP_ADMIN_EMAIL" to env_vars' in (check.fix or "")
+    assert check.line is not None
+    assert [
+        one.status
+        for one in variables(body.replace("admin_email: str", "limits: str = ''"), known=("STRIPE_API_KEY",))
+    ] == ["passed"]
+
+
+@pytest.mark.requirement("workflows:crash")
+def test_a_packages_own_main_module_is_not_the_program() -> None:
+    trace = TRACE.replace(
+        "    import thing\n",
+        '    import thing\n  File "/env/lib/python3.11/site-packages/thing/main.py", line 280, in make\n    raise\n',
+    )
+    check = crash(trace.format(raised="ValueError: no"))
+    assert check is not None
+    assert check.line == 14
+
+
 def crash(output: str) -> Check | None:
     return explain_crash(parse_script(script()), output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 from datetime import date, datetime
@@ -107,6 +108,27 @@ def test_the_main_route_is_the_root_or_else_the_first_without_parameters() -> No
     assert found is not None
     assert (found.path, found.schema) == ("/", {})
     assert main_route([one, {"method": "GET", "path": "/", "input": None}]) is None
+
+
+@pytest.mark.requirement("author:samples")
+def test_a_route_that_takes_a_form_or_needs_a_query_is_no_main_route() -> None:
+    def post(path: str, **more: Any) -> dict[str, Any]:
+        return {"method": "POST", "path": path, "input": None} | more
+
+    form = post("/", form={"type": "object"})
+    query = post("/q", parameters=[{"name": "q", "in": "query", "required": True}])
+    asked = post("/b", parameters=[{"name": "q", "in": "query", "required": False}])
+    assert main_route([form, query]) is None
+    found = main_route([form, query, asked])
+    assert found is not None
+    assert found.path == "/b"
+
+
+@pytest.mark.requirement("author:samples")
+def test_bytes_in_base64_are_made_as_such() -> None:
+    encoded = {"type": "string", "contentEncoding": "base64", "contentMediaType": "application/octet-stream"}
+    for schema in (encoded, {"type": "string", "format": "base64"}):
+        assert base64.b64decode(str(make_example(schema)), validate=True) == b"An example"
 
 
 NO_SCHEMAS: list[Any] = [

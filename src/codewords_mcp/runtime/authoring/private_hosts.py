@@ -159,9 +159,10 @@ def _host_uses(script: Script) -> Iterator[_HostUse]:
     if tree is None:
         return
 
+    compared = {id(text) for text in _origins(tree)}
     for node in ast.walk(tree):
         match node:
-            case ast.Constant(value=str(text)):
+            case ast.Constant(value=str(text)) if id(node) not in compared:
                 yield from _urls(text, node.lineno)
             case ast.Call() if not _listens(node):
                 yield from _keywords(node)
@@ -169,6 +170,18 @@ def _host_uses(script: Script) -> Iterator[_HostUse]:
                 "://" not in host and not isinstance(port, bool)
             ):
                 yield _HostUse(host, port, node.lineno)
+            case _:
+                pass
+
+
+def _origins(tree: ast.Module) -> Iterator[ast.AST]:
+    """What stands in lists of origins, as CORS has them: addresses that are compared and never called."""
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.keyword(arg=str(name), value=value)
+            ) if name.lower().endswith("origins"):
+                yield from ast.walk(value)
             case _:
                 pass
 

@@ -19,6 +19,7 @@ _FORMATS = {
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",
     "binary": "",
+    "base64": "QW4gZXhhbXBsZQ==",
 }
 # part of a field's name → a plausible text, for schemas without a format
 _NAMED = (
@@ -134,7 +135,7 @@ class _SampleMaker:
         return {name: self._value(properties.get(name, {}), name, depth + 1) for name in names}
 
     def _text(self, schema: Json, name: str) -> str:
-        text = _FORMATS.get(str(schema.get("format")), "")
+        text = _FORMATS.get(str(schema.get("format") or schema.get("contentEncoding")), "")
         # With a pattern a plausible text is as wrong as any other, and a fitting one isn't made.
         if not text and not schema.get("pattern"):
             text = next((value for part, value in _NAMED if part in name.lower()), _TEXT)

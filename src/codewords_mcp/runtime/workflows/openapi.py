@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from codewords_mcp.common.bounded_json import JsonValue
@@ -18,6 +19,9 @@ _MAX_DEPTH = 3 * MAX_SCHEMA_DEPTH
 
 _MAX_NODES = 20_000
 """Maximum schema nodes read from one document: references that fan out would never end."""
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+"""Forms as FastAPI describes them; it takes either encoding for both."""
+_PATH = re.compile(r"/[\w./~-]{1,200}", re.ASCII)
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
@@ -68,7 +72,7 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
 def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema,
     references resolved. A route that takes values in its path or query has `parameters` too, one that answers with a
-    page `html`, one that takes a form with files its schema as `form`.
+    page `html`, one that takes a form its schema as `form`.
     """
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
@@ -88,7 +92,8 @@ def read_routes(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             }
             if parameters := _in_address(operation.get("parameters", []), resolver):
                 route["parameters"] = parameters
-            if body is None and (form := content.get("multipart/form-data", {}).get("schema")):
+            form = next((content[media].get("schema") for media in _FORMS if media in content), None)
+            if body is None and form:
                 route["form"] = resolver.resolve(form)
             if _answers_html(operation):
                 route["html"] = True
@@ -138,6 +143,21 @@ def docs_path(code: str) -> str | None:
                 path = str(keyword.value.value)
 
     return path
+
+
+def openapi_path(tree: ast.Module | None) -> str:
+    """The path of an app's OpenAPI document as its code sets it; FastAPI's own where it is computed or None."""
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Call) and _last_name(node.func) == "FastAPI":
+            for keyword in node.keywords:
+                match keyword:
+                    case ast.keyword(arg="openapi_url", value=ast.Constant(value=str(path))) if (
+                        _PATH.fullmatch(path)
+                    ):
+                        return path
+                    case _:
+                        pass
+    return "/openapi.json"
 
 
 def _last_name(function: ast.expr) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 DEFAULT_MAX_CODE = 1 << 20
+CLIENT = "codewords-client"
 _FENCE = re.compile(
     r"\A\s*(?:`{3,}|~{3,})[\w+-]*\s*\n|^[ \t]*(?:`{3,}|~{3,})[\w+-]*[ \t]*\n(?=# /// script)", re.MULTILINE
 )
@@ -83,12 +84,23 @@ class Script:
         return ""
 
     @property
+    def requirements(self) -> tuple[str, ...]:
+        """What its environment has: its dependencies, and the client where that serves an app that the code does not."""
+        if self.facts.unserved is None or self._declares_client:
+            return self.dependencies
+        return (*self.dependencies, CLIENT)
+
+    @property
     def uses_our_client(self) -> bool:
-        """Whether `codewords-client` is declared and the header does not insist on the registry's."""
+        """Whether its environment has `codewords-client` and the header does not insist on the registry's."""
+        needed = self._declares_client or self.facts.unserved is not None
+        return needed and self.tool.get("client", "ours") == "ours"
+
+    @property
+    def _declares_client(self) -> bool:
         from packaging.requirements import Requirement
 
-        names = {Requirement(requirement).name for requirement in self.dependencies}
-        return "codewords-client" in names and self.tool.get("client", "ours") == "ours"
+        return any(Requirement(requirement).name == CLIENT for requirement in self.dependencies)
 
 
 def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from codewords_mcp.runtime.model.validation import Check
 
 _MAX_STEPS = 200
+_SERVERS = frozenset({"uvicorn", "hypercorn", "granian", "daphne", "gunicorn", "waitress"})
 _STEP = re.compile(r"STEPLOG START ([A-Za-z0-9_.:-]{1,80}(?: [A-Za-z0-9_.:-]{1,80}){0,9})")
 _PERSISTENT = re.compile(r"redis|snapshot|cache|\bkey\b|_key\b", re.IGNORECASE)
 _HASH = (
@@ -44,7 +45,8 @@ class ScriptFacts:
     """`app` is the FastAPI instance's name at module level, None without one; `mentions_fastapi` is
     the weaker sign.
 
-    `steps` are the ids of `STEPLOG START` lines in order; `notes` never fail a validation.
+    `steps` are the ids of `STEPLOG START` lines in order; `notes` never fail a validation. `unserved` is the app
+    of a script without any line that serves it, as `uvicorn main:app` is given one; None for all others.
     """
 
     app: str | None
@@ -52,6 +54,7 @@ class ScriptFacts:
     mentions_fastapi: bool
     steps: tuple[str, ...]
     notes: tuple[Check, ...]
+    unserved: str | None = None
 
 
 def read_facts(tree: ast.Module | None, text: str) -> ScriptFacts:
@@ -67,20 +70,67 @@ def read_facts(tree: ast.Module | None, text: str) -> ScriptFacts:
 
     app, line = _app(tree)
     notes = (*_dialect(tree), *_hashes(tree), *_cookies(tree))
-    return ScriptFacts(app, line, app is not None or _mentions_fastapi(tree), steps, notes)
+    mentions = app is not None or _mentions_fastapi(tree)
+    unserved = None if _serves(tree) else app or ("app" if mentions and _binds_app(tree) else None)
+    return ScriptFacts(app, line, mentions, steps, notes, unserved)
+
+
+def main_block(tree: ast.Module | None) -> ast.If | None:
+    """The script's `if __name__ == "__main__":`, None without one."""
+    for node in tree.body if tree else ():
+        match node:
+            case ast.If(
+                test=ast.Compare(
+                    left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")]
+                )
+            ):
+                return node
+            case _:
+                pass
+
+    return None
 
 
 def _app(tree: ast.Module) -> tuple[str | None, int | None]:
+    """Name and line of the app; of several the one called `app`, else the first."""
+    found: dict[str, int] = {}
     # Only the module level: uvicorn takes the app by a module's attribute.
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name), *_], value=ast.Call(func=func)) if _is_fastapi(func):
-                return name, node.lineno
+                found.setdefault(name, node.lineno)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=func)) if _is_fastapi(func):
-                return name, node.lineno
+                found.setdefault(name, node.lineno)
             case _:
                 pass
-    return None, None
+    name = "app" if "app" in found else next(iter(found), None)
+    return name, found.get(name or "")
+
+
+def _binds_app(tree: ast.Module) -> bool:
+    """Whether the module level binds `app`, as in `app = create_app()`."""
+    return any(
+        isinstance(node, ast.Assign)
+        and any(isinstance(one, ast.Name) and one.id == "app" for one in node.targets)
+        for node in tree.body
+    )
+
+
+def _serves(tree: ast.Module) -> bool:
+    """Whether the script has a line that may serve its app: a main block, or the name of a server."""
+    if main_block(tree):
+        return True
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names) if any(name.name.split(".")[0] in _SERVERS for name in names):
+                return True
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in _SERVERS:
+                return True
+            case ast.Name(id="run_service") | ast.Attribute(attr="run_service"):
+                return True
+            case _:
+                pass
+    return False
 
 
 def _is_fastapi(func: ast.expr) -> bool:

@@ -120,7 +120,7 @@ class Environments:
         else:
             client = None
         # Sorted, so that scripts which list the same packages share an environment.
-        requirements = tuple(sorted(set(script.dependencies)))
+        requirements = tuple(sorted(set(script.requirements)))
         packages = _hash(requirements, python, client)
         modules = module_wheel(script.modules)
         if modules is None:

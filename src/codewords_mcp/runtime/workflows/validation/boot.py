@@ -17,9 +17,9 @@ from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
-from codewords_mcp.runtime.workflows.openapi import normalise
+from codewords_mcp.runtime.workflows.openapi import normalise, openapi_path
 from codewords_mcp.runtime.workflows.script import Script
-from codewords_mcp.runtime.workflows.validation.crash import explain_crash
+from codewords_mcp.runtime.workflows.validation.crash import OWN_FILE, explain_crash
 from codewords_mcp.runtime.workflows.validation.repair import watched_code
 from codewords_mcp.runtime.workflows.validation.smoke import (
     Example,
@@ -40,20 +40,22 @@ STACK_INTERVAL = 4.0
 _MIN_STACKS = 2
 _NEVER = 86_400.0
 _OWN_STACK = re.compile(
-    r'\(most recent call first\):\n(?=  File "[^"\n]*/main\.py", line (\d+) in )'
-    r'(?:  File [^\n]*\n){0,100}?  File "[^"\n]*/main\.py", line \d+ in <module>'
+    rf'\(most recent call first\):\n(?=  File "{OWN_FILE}", line (\d+) in )'
+    rf'(?:  File [^\n]*\n){{0,100}}?  File "{OWN_FILE}", line \d+ in <module>'
 )
 """A stack whose innermost call is the program's own. A package that is slow to import does not
 match.
 """
 _MAX_OPENAPI = 4 << 20
 _MAX_OUTPUT = 64 << 10
-_MAIN_BLOCK = """End the script with:
+SERVING = """End the script with:
 if __name__ == "__main__":
     import os
     import uvicorn
     uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))"""
-_OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and open without a key."
+_OPENAPI_FIX = (
+    "Leave FastAPI's `openapi_url` at its default, or write its path as a text, open without a key."
+)
 
 
 @dataclass(slots=True)
@@ -252,7 +254,7 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
             id="starts",
             status="failed",
             message="The program ended at once without serving anything.",
-            fix=_MAIN_BLOCK,
+            fix=SERVING,
         )
 
     return Check.of_error("starts", error)
@@ -264,7 +266,11 @@ async def _fetch_openapi(script: Script, sandbox: Sandbox, result: Boot) -> None
     try:
         async with asyncio.timeout(_ASK_TIMEOUT):
             response = await http1.request(
-                sandbox.socket_path, "GET", b"/openapi.json", [(b"accept", b"application/json")], None
+                sandbox.socket_path,
+                "GET",
+                openapi_path(script.tree).encode(),
+                [(b"accept", b"application/json")],
+                None,
             )
             try:
                 status, body = response.status, await _read(response)
@@ -305,13 +311,14 @@ def _check_openapi(script: Script, status: int, body: bytes, result: Boot) -> Ch
         return _routes(document)
     # The code has an app for certain, so the document is hidden on purpose: it can be called,
     # but nothing can say how.
-    if script.facts.app and status in {401, 403, 404}:
-        return Check(
-            id="openapi",
-            status="warning",
-            fix=_OPENAPI_FIX,
-            message=f"The app hides its OpenAPI (status {status}), so nobody can see which input it takes.",
-        )
+    if script.facts.app and 300 <= status < 500:
+        if status in {401, 403, 404}:
+            message = f"The app hides its OpenAPI (status {status}), so nobody can see which input it takes."
+            fix = _OPENAPI_FIX
+        else:
+            message = f"The app answers status {status} for /openapi.json: a middleware of its own keeps requests from it."
+            fix = "Leave out what redirects to https or admits some hosts only: callers reach it through the runtime."
+        return Check(id="openapi", status="warning", fix=fix, message=message)
     if status >= 500:
         return Check(
             id="openapi",
@@ -349,7 +356,7 @@ def _routes(document: dict[str, Any]) -> Check:
         return Check(
             id="openapi",
             status="warning",
-            message="The app has no route, so it can answer nothing.",
+            message="The app's OpenAPI has no route, so nobody can see what it answers.",
             fix='Add one, as in @app.post("/").',
         )
 

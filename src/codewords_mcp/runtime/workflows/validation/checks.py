@@ -24,7 +24,7 @@ from codewords_mcp.runtime.workflows.environments.environment import Environment
 from codewords_mcp.runtime.workflows.environments.installed import Environment
 from codewords_mcp.runtime.workflows.resources import check_resources, limits_for
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, UnreadableScript, parse_script
-from codewords_mcp.runtime.workflows.validation.boot import boot
+from codewords_mcp.runtime.workflows.validation.boot import SERVING, boot
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_excess
 from codewords_mcp.runtime.workflows.validation.leaks import check_leaks
 from codewords_mcp.runtime.workflows.validation.lint import lint
@@ -305,6 +305,14 @@ def _with_place(script: Script | None, check: Check) -> Check:
 
 
 def _app(script: Script) -> Check:
+    if app := script.facts.unserved:
+        return Check(
+            id="app",
+            status="note",
+            line=script.facts.app_line,
+            message=f"No line serves `{app}`, so the runtime does; run by itself, the file would end at once.",
+            fix=SERVING,
+        )
     if script.facts.app:
         return Check(
             id="app",

@@ -9,7 +9,9 @@ import re
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
-_FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)')
+OWN_FILE = r'(?![^"\n]*/site-packages/)[^"\n]*/main\.py'
+"""The program's file in a traceback; packages have modules of this name too."""
+_FRAME = re.compile(rf'File "{OWN_FILE}", line (\d+)')
 _RAISED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: ?(.*))?")
 _GROUPED = re.compile(
     r"^[ |+]*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Invalid\w*))(?:: (.*))?$",

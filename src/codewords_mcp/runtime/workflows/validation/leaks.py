@@ -59,9 +59,16 @@ _SECRET_NAME = re.compile(
 )
 _PASSWORD = re.compile(r"passw(?:or)?d|passphrase|pwd", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
-    r"your|example|placeholder|changeme|change_me|replace|dummy|sample|insert|redacted|\btest\b|\bnone\b|\bnull\b|todo|<.*>|\{.*\}|\*{3,}|\.{3}|x{4,}",
+    r"your|example|placeholder|^fake|changeme|change_me|replace|dummy|sample|insert|redacted|\btest\b|\bnone\b|\bnull\b|todo|<.*>|\{.*\}|\*{3,}|\.{3}|x{4,}",
     re.IGNORECASE,
 )
+_HASHED = re.compile(r"\$(?:2[abxy]|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]*|[156]|y)\$|(?:scrypt|pbkdf2)[:_]")
+"""Beginnings of hashes of passwords, which a program holds so as not to hold the password."""
+_OF_THIS_MACHINE = re.compile(
+    r"://([^\s:/@]*):([^\s@]*)@(?:localhost|127\.0\.0\.1|\[::1\]|db|postgres|mysql|redis)(?![\w.-])"
+)
+"""A database of a developer's machine or of a compose file, as it comes: whoever sees this has nothing."""
+_DEFAULTS = frozenset({"password", "postgres", "mysql", "root", "admin", "guest", "secret", "redis", "user"})
 _PLAIN_WORDS = re.compile(r"[a-z]+(?:[_.-][a-z]+)*")
 _NOT_A_VALUE = re.compile(r"[A-Z][A-Z0-9_]*|https?://[^@]*|/[\w/.-]*")
 """Names of variables, addresses without a password, and paths."""
@@ -138,7 +145,11 @@ def _vendor(text: str) -> Iterator[Leak]:
     for number, line in enumerate(text.split("\n"), start=1):
         for what, name, pattern in _VENDOR:
             match = pattern.search(line)
-            if match and not _is_placeholder(match[0][:_MAX_VALUE]):
+            if (
+                match
+                and not _is_placeholder(match[0][:_MAX_VALUE])
+                and not _is_default(line[match.start() :])
+            ):
                 yield Leak(what, name, number, match.start() + 1)
                 # One a line: the prefixes overlap, and the most telling ones come first.
                 break
@@ -208,7 +219,12 @@ def _is_secret(name: str, value: str) -> bool:
     if len(value) > _MAX_VALUE or not _SECRET_NAME.search(name):
         return False
     value = _SCHEME.sub("", value.strip())
-    if _is_placeholder(value) or _NOT_A_VALUE.fullmatch(value) or re.search(r"\s", value):
+    if (
+        _HASHED.match(value)
+        or _is_placeholder(value)
+        or _NOT_A_VALUE.fullmatch(value)
+        or re.search(r"\s", value)
+    ):
         return False
     # Passwords are short and often a word with digits, so entropy can't tell them.
     if _PASSWORD.search(name):
@@ -218,6 +234,12 @@ def _is_secret(name: str, value: str) -> bool:
 
 def _is_placeholder(value: str) -> bool:
     return bool(_PLACEHOLDER.search(value) or _PLAIN_WORDS.fullmatch(value)) or len(set(value)) < 5
+
+
+def _is_default(text: str) -> bool:
+    """Whether a text begins with the address of a local database and the password that it comes with."""
+    local = _OF_THIS_MACHINE.search(text[:300])
+    return local is not None and (local[2] == local[1] or local[2] in _DEFAULTS)
 
 
 def _entropy(value: str) -> float:

@@ -15,11 +15,20 @@ class JsonRoute(NamedTuple):
 
 
 def main_route(routes: list[dict[str, Any]]) -> JsonRoute | None:
-    """`POST /`, else the first POST without parameters in its path, else None. `routes` are from
-    `read_routes`.
+    """`POST /`, else the first POST that needs nothing in its address, else None; none that takes a form.
+    `routes` are from `read_routes`.
     """
-    posts = [route for route in routes if route["method"] == "POST" and "{" not in route["path"]]
+    posts = [route for route in routes if route["method"] == "POST" and not _needs_more(route)]
     posts.sort(key=lambda route: route["path"] != "/")
     if posts:
         return JsonRoute(posts[0]["path"], posts[0]["input"] or {})
     return None
+
+
+def _needs_more(route: dict[str, Any]) -> bool:
+    """Whether a request with JSON alone is not what the route takes."""
+    return (
+        "form" in route
+        or "{" in route["path"]
+        or any(parameter["required"] for parameter in route.get("parameters", ()))
+    )

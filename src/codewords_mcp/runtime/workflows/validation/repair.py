@@ -1,5 +1,8 @@
-"""The only repair that the runtime makes: a standard module used by the main block alone and never
-imported.
+"""The two repairs that the runtime makes: a standard module used by the main block alone and never
+imported, and a line that serves the app where the script has none.
+
+Apps of FastAPI's documentation, and those made for `uvicorn main:app` or `fastapi run`, end without serving. The code
+that a sandbox runs serves them in a last line, by the client that joins their packages (`Script.requirements`).
 
 Programs of the platform's own guide lack `import os` above `os.environ` in their last line. The
 stored code stays unchanged; the code that a sandbox runs gets the import on the main block's first
@@ -15,6 +18,7 @@ import sys
 from collections.abc import Iterator
 
 from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.script_facts import main_block
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _SIMPLE = (
@@ -32,8 +36,10 @@ _SIMPLE = (
 
 def runnable_code(script: Script) -> str:
     """The code that the sandbox runs: the script's own, with the imports that `missing_imports`
-    names.
+    names, and served.
     """
+    if app := script.facts.unserved:
+        return f"{script.code}\n\nimport codewords_client as _client; _client.run_service({app})\n"
     missing = missing_imports(script.tree)
     statement = _insertion_point(script.tree) if missing else None
     if statement is None:
@@ -89,7 +95,7 @@ def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
     """Standard modules that the main block uses and nothing binds, sorted. Empty if no line allows
     the import.
     """
-    main = _main_block(tree)
+    main = main_block(tree)
     if tree is None or main is None or _insertion_point(tree) is None:
         return ()
 
@@ -107,24 +113,9 @@ def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
     return tuple(sorted(unknown & sys.stdlib_module_names))
 
 
-def _main_block(tree: ast.Module | None) -> ast.If | None:
-    for node in tree.body if tree else ():
-        match node:
-            case ast.If(
-                test=ast.Compare(
-                    left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")]
-                )
-            ):
-                return node
-            case _:
-                pass
-
-    return None
-
-
 def _insertion_point(tree: ast.Module | None) -> ast.stmt | None:
     """The first statement of the main block, if an import can be put before it on its line."""
-    main = _main_block(tree)
+    main = main_block(tree)
     first = main.body[0] if main else None
     if isinstance(first, _SIMPLE):
         return first

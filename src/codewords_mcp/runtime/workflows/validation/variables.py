@@ -118,6 +118,43 @@ def _undeclared(script: Script) -> Iterator[Check]:
                     column=node.col_offset + 1,
                     fix=f'Add "{name}" to env_vars under [tool.env-checker].',
                 )
+            case ast.ClassDef(bases=bases) if any(map(_is_settings, bases)):
+                yield from _settings(node, declared | reported)
+            case _:
+                pass
+
+
+def _is_settings(base: ast.expr) -> bool:
+    """Whether a class's base is that of pydantic-settings, which reads its fields in the environment."""
+    match base:
+        case ast.Name(id="BaseSettings") | ast.Attribute(attr="BaseSettings"):
+            return True
+        case _:
+            return False
+
+
+def _settings(model: ast.ClassDef, known: Collection[str]) -> Iterator[Check]:
+    """A warning for each field without a default whose variable is not declared."""
+    prefix = ""
+    for node in ast.walk(model):
+        match node:
+            case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(text))):
+                prefix = text
+            case _:
+                pass
+    for field in model.body:
+        match field:
+            case ast.AnnAssign(target=ast.Name(id=name), value=None) if (
+                variable := f"{prefix}{name}".upper()
+            ) not in {one.upper() for one in known}:
+                yield Check(
+                    id="variables",
+                    status="warning",
+                    message=f"The setting `{name}` has no default and no variable, so the program does not start.",
+                    line=field.lineno,
+                    column=field.col_offset + 1,
+                    fix=f'Add "{variable}" to env_vars under [tool.env-checker], or give it a default.',
+                )
             case _:
                 pass
 
