@@ -175,7 +175,7 @@ def _host_uses(script: Script) -> Iterator[_HostUse]:
 
 
 def _origins(tree: ast.Module) -> Iterator[ast.AST]:
-    """What stands in lists of origins, as CORS has them: addresses that are compared and never called."""
+    """Members of lists of origins, as CORS has them: addresses that are compared and never called."""
     for node in ast.walk(tree):
         match node:
             case (

@@ -85,7 +85,7 @@ class Script:
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What its environment has: its dependencies, and the client where that serves an app that the code does not."""
+        """Requirements of its environment: its dependencies, and the client where that serves an app that the code does not."""
         if self.facts.unserved is None or self._declares_client:
             return self.dependencies
         return (*self.dependencies, CLIENT)
