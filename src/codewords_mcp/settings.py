@@ -120,7 +120,10 @@ class Settings(BaseSettings):
     oauth_issuer: str | None = Field(default=None, description="URL of an authorization server whose access tokens (JWT) are taken at /mcp and the HTTP API.")
     oauth_audience: str | None = Field(default=None, description="What such a token must be made for (`aud`). Default: the URL of /mcp as clients reach it.")
     oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
-    oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
+    oauth_introspection_url: str | None = Field(default=None, description="Where that server is asked whether a token was revoked (RFC 7662), every 15 s while the token is used. Default: tokens count until their time is over.")
+    oauth_client_id: str | None = Field(default=None, description="What this runtime is called there.")
+    oauth_client_secret: str | None = Field(default=None, description="Its secret there.")
+    oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own, or are members of the home who sign in at the same issuer.")
 
     oidc_issuer: str | None = Field(default=None, description="URL of an OpenID Connect issuer at which people sign in to the console.")
     oidc_client_id: str | None = Field(default=None, description="What this runtime is called at that issuer.")

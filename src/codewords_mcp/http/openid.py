@@ -17,8 +17,8 @@ from urllib.parse import urlencode, urlsplit
 import structlog
 
 from codewords_mcp.errors import InvalidInput, ServiceNotAvailable, Unauthenticated
-from codewords_mcp.http.middleware.issuer_urls import is_protected
-from codewords_mcp.http.middleware.tokens import ALGORITHMS
+from codewords_mcp.http.middleware.issuer_urls import client_credentials, is_protected
+from codewords_mcp.http.middleware.tokens import ALGORITHMS, LEEWAY, digest_of_subject
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from codewords_mcp.http.middleware.issuer_keys import IssuerKeys
 
-LEEWAY: Final = 30
-"""Seconds that the issuer's clock may differ."""
 _TIMEOUT: Final = 10.0
 _METADATA_TTL: Final = 3600.0
 """Seconds after which the issuer's metadata is read anew."""
@@ -153,9 +151,7 @@ class OpenIdIssuer:
         }  # fmt: skip
         headers: dict[str, str] = {}
         if self._settings.oidc_client_secret is not None:
-            # Both are form-encoded first (RFC 6749, 2.3.1).
-            pair = urlencode({self._client: self._settings.oidc_client_secret}).replace("=", ":", 1)
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            headers["Authorization"] = client_credentials(self._client, self._settings.oidc_client_secret)
             del form["client_id"]
         return await _request("POST", metadata.token, form=form, headers=headers)
 
@@ -213,7 +209,7 @@ class OpenIdIssuer:
         names = frozenset(
             str(group) for group in cast("list[Any]", groups)[:_MAX_GROUPS] if isinstance(group, str)
         )
-        subject = hashlib.sha256(f"{self._issuer}\0{claims['sub']}".encode()).hexdigest()
+        subject = digest_of_subject(self._issuer, str(claims["sub"]))
         name = claims.get("preferred_username") or claims.get("email") or claims["sub"]
         return Identity(subject, str(name), names)
 

@@ -25,6 +25,7 @@ RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
 PERSON = "codewords.person"
 SESSION = "codewords.session"
+ACCESS_RIGHT = "codewords.access_right"
 OPENED = "codewords.opened"
 SELF = "codewords.self"
 OPENS_PAGES = "codewords.opens_pages"
@@ -38,7 +39,8 @@ WORKFLOW_LABEL = "codewords.workflow_label"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
 `CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `SANDBOX`, in
 the scope's `state`, the id of the sandbox that a connection comes from; `PERSON` the Caller
-whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `OPENED` the
+whose browser is signed in, of pages; `SESSION` the id of the session by which a page or the console asks; `ACCESS_RIGHT` the
+TokenRight of a request with an access token; `OPENED` the
 OpenRequest that ends with its right, None where nobody can take that away; `SELF` the origin
 under which a browser reached this page; `OPENS_PAGES` whether the
 runtime can open one on its desktop; `HAS_ISSUER` whether people sign in at an OpenID Connect issuer; `HAS_PASSKEYS` whether by

@@ -23,6 +23,7 @@ from codewords_mcp.mcp_server.context import CALLER_KEY, ServerState, principal_
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
 from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.auth.roles import may_request
 from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.model.caller import Caller, Scope
 from codewords_mcp.settings import Settings
@@ -118,7 +119,9 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
         read.append(await receive())
         body += read[-1].get("body", b"")
 
-    missing = [scope for scope in _required_scopes(body) if not caller.can(scope)]
+    missing = [
+        scope for scope in _required_scopes(body) if not caller.can(scope) and may_request(caller, scope)
+    ]
     if missing:
         raise InsufficientScope(" ".join(dict.fromkeys(missing)), by_token=True)
 

@@ -24,12 +24,12 @@ from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
 from codewords_mcp.mcp_server.context import principal_of
-from codewords_mcp.runtime.api.open_requests import end_request_by, end_with_right
+from codewords_mcp.runtime.api.open_requests import Watch, end_request_by, end_with_right
 from codewords_mcp.runtime.auth.session_shares import McpSession, SessionShares
 from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Generator
 
 _SSE_ID = re.compile(rb"session_id=([0-9a-f]{32})")
 
@@ -55,7 +55,7 @@ class Sessions(StreamableHTTPSessionManager):
         owner, key = _owner_and_key(requestor)
         end = functools.partial(self._evict, session_id, transport)
         transport.session = self._shares.open(owner, key, end)
-        transport.forget = end_with_right(end)
+        transport.watch = end_with_right(end)
         if requestor is not None:
             self._session_owners[session_id] = requestor
         self._server_instances[session_id] = transport
@@ -69,7 +69,7 @@ class Sessions(StreamableHTTPSessionManager):
     async def _discard_session(self, session_id: str, transport: StreamableHTTPServerTransport) -> None:
         if isinstance(transport, _Transport) and transport.session is not None:
             self._shares.close(transport.session)
-            transport.forget()
+            transport.watch.discard()
         await super()._discard_session(session_id, transport)
 
 
@@ -77,11 +77,12 @@ class _Transport(StreamableHTTPServerTransport):
     """A session's transport: counts requests in flight, and releases responses that were sent."""
 
     session: McpSession | None = None
-    forget: Callable[[], None]
-    """Ends the watch over the right by which the session was opened."""
+    watch: Watch
+    """Over the right by which the session goes on."""
 
     @override
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.watch.renew()
         with _in_use(self.session, scope["method"]):
             await super().handle_request(scope, receive, send)
 
@@ -113,7 +114,7 @@ class SseSessions:
         session = self._shares.open(caller.owner, principal_of(caller), ended.set)
         session.streams = 1
         # The SDK's streams are closed where the client hangs up, and not where its task is cancelled.
-        forget = end_request_by(ended.set)
+        watch = end_request_by(ended.set)
         names: list[str] = []
 
         async def receive_or_end() -> Message:
@@ -141,7 +142,7 @@ class SseSessions:
             yield receive_or_end, name_and_send
         finally:
             self._shares.close(session)
-            forget()
+            watch.discard()
             for name in names:
                 self._by_id.pop(name, None)
 

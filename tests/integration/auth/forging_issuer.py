@@ -1,4 +1,4 @@
-"""An OpenID Connect issuer on loopback that answers with whatever ID token a test gives it."""
+"""An OpenID Connect issuer on loopback that answers with whatever ID token a test gives it, and takes access tokens back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,7 +20,10 @@ Forge = Callable[["ForgingIssuer", dict[str, Any]], str]
 
 
 class ForgingIssuer:
-    """`forge` makes the next ID token of claims that would be right; `nonce` is that of the sign-in."""
+    """`forge` makes the next ID token of claims that would be right; `nonce` is that of the sign-in.
+
+    `revoked` are access tokens that it took back; `introspected`, where it is one, is what it answers of any token.
+    """
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -28,6 +32,10 @@ class ForgingIssuer:
         self.other_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.metadata: dict[str, Any] = {}
         self.nonce = ""
+        self.revoked: set[str] = set()
+        self.introspected: dict[str, Any] | None = None
+        self.questions: list[str] = []
+        """The header `Authorization` of each question of an access token."""
         self.forge: Forge = lambda issuer, claims: issuer.sign(claims)
 
     def __enter__(self) -> Self:
@@ -46,6 +54,19 @@ class ForgingIssuer:
         """A token by RS256; claims of None are left out."""
         plain = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(plain, key or self.key, algorithm="RS256", headers={"kid": kid})
+
+    def access_token(
+        self, audience: str, subject: str, scope: str = "read run write", seconds: float = 300
+    ) -> str:
+        """An access token that ends in so many seconds."""
+        at = time.time()
+        claims = {"iss": self.issuer, "aud": audience, "sub": subject, "client_id": "x", "scope": scope}
+        return self.sign(claims | {"iat": int(at), "exp": at + seconds, "jti": f"{at}"})
+
+    def introspect(self, token: str, authorization: str) -> dict[str, Any] | None:
+        """What it says of an access token (RFC 7662)."""
+        self.questions.append(authorization)
+        return self.introspected or {"active": token not in self.revoked}
 
     def _answer(self, path: str) -> dict[str, Any] | None:
         if path == "/.well-known/openid-configuration":
@@ -71,14 +92,16 @@ class ForgingIssuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._reply()
+                self._reply(server._answer(self.path))
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._reply()
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                if self.path == "/introspect":
+                    self._reply(server.introspect(form["token"][0], self.headers["Authorization"]))
+                else:
+                    self._reply(server._answer(self.path))
 
-            def _reply(self) -> None:
-                document = server._answer(self.path)
+            def _reply(self, document: dict[str, Any] | None) -> None:
                 body = json.dumps(document or {}).encode()
                 self.send_response(404 if document is None else 200)
                 self.send_header("Content-Type", "application/json")

@@ -6,9 +6,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from tests.support.browser_client import Browser
+from tests.integration.auth.forging_issuer import ForgingIssuer
+from tests.support.browser_client import NAVIGATION, Browser
 from tests.support.http_runtime import Door
 from tests.support.runtime import make_home
 
@@ -58,3 +60,21 @@ class Person:
         """Be removed."""
         self.site.home.delete(f"/members/{self.id}")
         self.browser.close()
+
+
+def begin(url: str, issuer: ForgingIssuer, browser: Browser) -> str:
+    """Begin a sign-in: its state. The issuer learns its nonce."""
+    led = browser.get(f"{url}/oidc/sign-in", headers=NAVIGATION)
+    assert led.status_code == 303
+    query = {name: values[0] for name, values in parse_qs(urlsplit(led.headers["location"]).query).items()}
+    assert query["code_challenge_method"] == "S256"
+    assert query["redirect_uri"] == f"{url}/oidc/callback"
+    issuer.nonce = query["nonce"]
+    return query["state"]
+
+
+def come_back(url: str, browser: Browser, **query: str) -> httpx.Response:
+    """Follow the issuer back to the runtime, as a browser does."""
+    return browser.get(
+        f"{url}/oidc/callback", params=query, headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"}
+    )

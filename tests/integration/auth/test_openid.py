@@ -16,6 +16,7 @@ import httpx
 import jwt
 import pytest
 from tests.integration.auth.forging_issuer import CLIENT, Forge, ForgingIssuer
+from tests.integration.auth.people import begin, come_back
 from tests.support.browser_client import NAVIGATION, Browser
 from tests.support.http_runtime import Door
 from tests.support.npm import OWN_NODE, SERVER_NODE, installed
@@ -172,23 +173,6 @@ def forged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, For
             yield door, issuer
 
 
-def begin(door: Door, issuer: ForgingIssuer, browser: Browser) -> str:
-    """Begin a sign-in: its state. The issuer learns its nonce."""
-    led = browser.get(f"{door.url}/oidc/sign-in", headers=NAVIGATION)
-    assert led.status_code == 303
-    query = {name: values[0] for name, values in parse_qs(urlsplit(led.headers["location"]).query).items()}
-    assert query["code_challenge_method"] == "S256"
-    assert query["redirect_uri"] == f"{door.url}/oidc/callback"
-    issuer.nonce = query["nonce"]
-    return query["state"]
-
-
-def come_back(door: Door, browser: Browser, **query: str) -> httpx.Response:
-    return browser.get(
-        f"{door.url}/oidc/callback", params=query, headers=NAVIGATION | {"Sec-Fetch-Site": "cross-site"}
-    )
-
-
 def is_signed_in(door: Door, browser: Browser) -> bool:
     return browser.get(f"{door.url}/me", headers=CONSOLE).status_code == 200
 
@@ -255,7 +239,7 @@ def test_a_token_that_is_not_right_signs_nobody_in(forged: tuple[Door, ForgingIs
     door, issuer = forged
     issuer.forge = FORGED[name]
     with Browser() as browser:
-        refused = come_back(door, browser, state=begin(door, issuer, browser), code="x")
+        refused = come_back(door.url, browser, state=begin(door.url, issuer, browser), code="x")
         assert refused.status_code == 401
         assert not is_signed_in(door, browser)
 
@@ -265,8 +249,8 @@ def test_a_right_answer_counts_in_the_browser_that_began_and_once(forged: tuple[
     door, issuer = forged
     issuer.forge = with_claims()
     with Browser() as browser, Browser() as other:
-        state = begin(door, issuer, browser)
-        assert come_back(door, other, state=state, code="x").status_code == 401
+        state = begin(door.url, issuer, browser)
+        assert come_back(door.url, other, state=state, code="x").status_code == 401
         for query in (
             {"state": "another", "code": "x"},
             {"code": "x"},
@@ -274,11 +258,11 @@ def test_a_right_answer_counts_in_the_browser_that_began_and_once(forged: tuple[
             {"state": state, "error": "no"},
             {"state": state, "code": "x", "iss": "https://evil.example"},
         ):
-            assert come_back(door, browser, **query).status_code == 401
-        done = come_back(door, browser, state=state, code="x")
+            assert come_back(door.url, browser, **query).status_code == 401
+        done = come_back(door.url, browser, state=state, code="x")
         assert (done.status_code, done.headers["location"]) == (303, "/console")
         assert is_signed_in(door, browser)
-        assert come_back(door, browser, state=state, code="x").status_code == 401
+        assert come_back(door.url, browser, state=state, code="x").status_code == 401
 
 
 @pytest.mark.requirement("openid:sign-in")
@@ -290,7 +274,7 @@ def test_a_sign_in_leads_to_a_path_of_this_runtime_only(forged: tuple[Door, Forg
         issuer.nonce = parse_qs(urlsplit(led.headers["location"]).query)["nonce"][0]
         issuer.forge = with_claims()
         state = parse_qs(urlsplit(led.headers["location"]).query)["state"][0]
-        assert come_back(door, browser, state=state, code="x").headers["location"] == "/console/runs"
+        assert come_back(door.url, browser, state=state, code="x").headers["location"] == "/console/runs"
         signed_out = browser.submit(f"{door.url}/sign-out")
         assert f"{issuer.issuer}/end?client_id={CLIENT}" in unescape(signed_out.text)
         assert not is_signed_in(door, browser)
@@ -306,11 +290,11 @@ def test_a_name_that_is_taken_or_odd_becomes_another_and_takes_over_nobody(
     with door.client("cwk-home") as home, Browser() as browser:
         home.post("/members", json={"name": "root", "role": "owner"})
         issuer.forge = with_claims(sub="another-root", preferred_username="Root")
-        come_back(door, browser, state=begin(door, issuer, browser), code="x")
+        come_back(door.url, browser, state=begin(door.url, issuer, browser), code="x")
         me = browser.get(f"{door.url}/me", headers=CONSOLE).json()["member"]
         assert (me["name"], me["role"]) == ("root-2", "viewer")
         issuer.forge = with_claims(sub="odd", preferred_username="<Ünï code>")
-        come_back(door, browser, state=begin(door, issuer, browser), code="x")
+        come_back(door.url, browser, state=begin(door.url, issuer, browser), code="x")
         assert re.fullmatch(
             r"[a-z0-9][a-z0-9._+@-]*", browser.get(f"{door.url}/me", headers=CONSOLE).json()["member"]["name"]
         )
@@ -323,13 +307,15 @@ def test_the_last_owner_stays_one_and_does_not_sign_in_without_a_group(
     door, issuer = forged
     with door.client("cwk-home") as home, Browser() as browser:
         issuer.forge = with_claims(sub="chief", preferred_username="chief", groups=["chiefs"])
-        come_back(door, browser, state=begin(door, issuer, browser), code="x")
+        come_back(door.url, browser, state=begin(door.url, issuer, browser), code="x")
         issuer.forge = with_claims(sub="chief", preferred_username="chief", groups=["staff"])
-        come_back(door, browser, state=begin(door, issuer, browser), code="x")
+        come_back(door.url, browser, state=begin(door.url, issuer, browser), code="x")
         assert browser.get(f"{door.url}/me", headers=CONSOLE).json()["member"]["role"] == "owner"
         issuer.forge = with_claims(sub="chief", groups=[])
         with Browser() as later:
-            assert come_back(door, later, state=begin(door, issuer, later), code="x").status_code == 403
+            assert (
+                come_back(door.url, later, state=begin(door.url, issuer, later), code="x").status_code == 403
+            )
         assert "chief" in {one["name"] for one in home.get("/members").json()["items"]}
 
 

@@ -18,9 +18,8 @@ from codewords_mcp.http.middleware.headers import Headers
 from codewords_mcp.http.middleware.people import PageSessionGuard, is_console_call
 from codewords_mcp.http.middleware.session_cookies import renewing
 from codewords_mcp.http.paths import NAMED_PREFIX, PROVIDER_PREFIXES, looks_like_token
-from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER, OPENED, SESSION
+from codewords_mcp.http.state import ACCESS_RIGHT, CALLER, CHALLENGE, LISTENER, OPENED, SESSION
 from codewords_mcp.runtime.auth.access_table import HTTP
-from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.http.middleware.tokens import Tokens
@@ -75,19 +74,21 @@ class KeyGuard:
         scope[CHALLENGE] = self._tokens.challenge
         changed = self._runtime.open_requests.changed
         if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
-            scope[CALLER] = await self._find(scope)
+            await self._find(scope)
         elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
             send = renewing(scope, send, await self._people.admit_console(scope))
         elif is_page(scope["path"]):
             send = renewing(scope, send, await self._people.admit(scope))
         else:
-            scope[CALLER] = await self._find(scope)
+            await self._find(scope)
 
-        opening = self._runtime.open_requests.admit(scope[CALLER], scope.get(SESSION), changed)
+        opening = self._runtime.open_requests.admit(
+            scope[CALLER], scope.get(SESSION), changed, token=scope.get(ACCESS_RIGHT)
+        )
         async with opening as scope[OPENED]:
             await self.app(scope, receive, send)
 
-    async def _find(self, scope: Scope) -> Caller:
+    async def _find(self, scope: Scope) -> None:
         path, query = scope["path"], scope["query_string"]
         if TICKET in query and path.startswith(GEMINI_PATHS):
             # The second leg of an upload: Google's SDK sends it without a key.
@@ -96,13 +97,14 @@ class KeyGuard:
                 raise Unauthenticated(
                     "This upload belongs to a run, and goes on only inside that run's sandbox."
                 )
-            return caller
+            scope[CALLER] = caller
+            return
 
         key = find_key(scope["headers"], path, query)
         if looks_like_token(key):
-            return await self._tokens.verify(key)
-
-        return await self._runtime.keys.authenticate(key)
+            scope[CALLER], scope[ACCESS_RIGHT] = await self._tokens.verify(key)
+        else:
+            scope[CALLER] = await self._runtime.keys.authenticate(key)
 
 
 def is_page(path: str) -> bool:

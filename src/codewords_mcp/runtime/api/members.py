@@ -8,7 +8,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.members import INVITATION_TTL, require_home
 from codewords_mcp.runtime.auth.peers import Peer, uid_of
 from codewords_mcp.runtime.auth.roles import higher
-from codewords_mcp.runtime.model.caller import Caller, Role, refuse_run
+from codewords_mcp.runtime.model.caller import Caller, HomeMember, Role, refuse_run
 from codewords_mcp.runtime.model.member import CallerInfo, Invitation, MemberInfo, RemovedMember
 
 
@@ -78,6 +78,10 @@ class MemberApi:
         return await self._container.page_sessions.begin_member(
             caller, peer and uid_of(peer), browser=browser
         )
+
+    async def by_subject(self, subject: str) -> HomeMember | None:
+        """The member who signs in at the issuer as this subject, a digest."""
+        return await self._members.by_subject(subject)
 
     async def describe(self, caller: Caller) -> CallerInfo:
         """The caller's own account and rights."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
 from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
-from codewords_mcp.runtime.auth.roles import ROLES, caller_of, is_owner
+from codewords_mcp.runtime.auth.roles import ROLES, caller_of, is_owner, may_request
 from codewords_mcp.runtime.model.caller import Caller, HomeMember, Scope
 
 Kind = Literal[
@@ -101,7 +101,9 @@ class Access:
         A token can obtain more scopes, so its list includes operations that need them.
         """
         if self.caller is not None and self.caller.by_token:
-            return replace(self, caller=replace(self.caller, scopes=None)).refusal(rule) is None
+            member = self.caller.member
+            scopes = None if member is None else ROLES[member.role].scopes
+            return replace(self, caller=replace(self.caller, scopes=scopes)).refusal(rule) is None
         return self.refusal(rule) is None
 
     def outcome(self, rule: Rule, *, foreign_run: bool = False) -> Outcome:
@@ -210,10 +212,10 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
     scopes = rule.scopes
     if caller.member is not None and rule.member_scopes is not None:
         scopes = rule.member_scopes
-    missing = [scope for scope in scopes if not caller.can(scope)]
+    missing: list[Scope] = [scope for scope in scopes if not caller.can(scope)]
     if not missing:
         return None
-    if caller.member is not None:
+    if caller.member is not None and not all(may_request(caller, scope) for scope in missing):
         return Forbidden(
             f"This needs the scope {' and '.join(missing)}, which the role {caller.member.role} or this key does not have.",
             hint="An admin of the home can change the role.",

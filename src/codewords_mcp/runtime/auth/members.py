@@ -19,7 +19,7 @@ from codewords_mcp.runtime.auth.api_keys import ApiKeys, new_member_id
 from codewords_mcp.runtime.auth.roles import caller_of, may_manage
 from codewords_mcp.runtime.auth.sessions import SESSION_SPACE
 from codewords_mcp.runtime.model.audit import describe
-from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MemberKind, Role
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, HomeMember, MemberKind, Role
 from codewords_mcp.runtime.model.member import MemberInfo, RemovedMember
 from codewords_mcp.runtime.store import members as rows
 from codewords_mcp.runtime.store.audit_capture import act_as
@@ -55,6 +55,11 @@ class Members:
         if row is None:
             raise _no_member()
         return self._info(row)
+
+    async def by_subject(self, subject: str) -> HomeMember | None:
+        """The member who signs in elsewhere as this subject, a digest."""
+        row = await self._db.read(rows.by_subject, subject)
+        return row and rows.as_holder(row)
 
     async def add(self, caller: Caller, name: str, role: Role, kind: MemberKind) -> MemberInfo:
         """Add a member, a person without an invitation yet. Raises InvalidInput, Forbidden, Conflict."""

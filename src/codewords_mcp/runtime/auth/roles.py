@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, HomeMember, Role, Scope
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, CallerKind, HomeMember, Role, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def caller_of(member: HomeMember) -> Caller:
 
 
 def limit_to_role(caller: Caller, member: HomeMember) -> Caller:
-    """The caller of a member's key: the rights that both the key and the role have now."""
+    """The caller of a member's key or token: the rights that both that and the role have now."""
     rights = ROLES[member.role]
     if rights.scopes is None:
         scopes = caller.scopes
@@ -85,11 +85,12 @@ def limit_to_role(caller: Caller, member: HomeMember) -> Caller:
         if "write" in caller.scopes and "deploy" in rights.scopes:
             scopes |= {"deploy"}
 
-    return Caller(
-        caller.owner,
-        "admin" if caller.kind == rights.kind == "admin" else "user",
-        key_id=caller.key_id,
-        scopes=scopes,
-        toolsets=caller.toolsets,
-        member=member,
-    )
+    kind: CallerKind = "admin" if caller.kind == rights.kind == "admin" else "user"
+    return replace(caller, kind=kind, scopes=scopes, member=member)
+
+
+def may_request(caller: Caller, scope: Scope) -> bool:
+    """Whether a token with this scope would give it to the caller: the authorization server decides, within the member's role."""
+    if not caller.by_token:
+        return False
+    return caller.member is None or caller_of(caller.member).can(scope)
