@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -38,15 +39,15 @@ class Ours:
         self._folder = folder
         self._count = 0
 
-    def milliseconds(self) -> tuple[float, float]:
-        """From the script to its environment, and to its imports done."""
+    def milliseconds(self) -> tuple[float, float, float]:
+        """From the script to its environment, and to its imports done; and the processor time of the environment."""
         self._count += 1
         home = self._folder / f"home{self._count}"
         home.mkdir()
         (home / "cache").symlink_to(warm_folder() / "cache")
-        began = time.perf_counter()
+        began, used = time.perf_counter(), processor()
         built = asyncio.run(self._build(home))
-        there = (time.perf_counter() - began) * 1000
+        there, used = (time.perf_counter() - began) * 1000, processor() - used
         python = built.base_prefix / "bin" / f"python{built.python_version}"
         env = clean_environment(
             PYTHONPATH=str(built.path / "lib" / f"python{built.python_version}" / "site-packages")
@@ -54,7 +55,7 @@ class Ours:
         subprocess.run([python, "-c", IMPORTS], check=True, env=env)
         took = (time.perf_counter() - began) * 1000
         shutil.rmtree(home)
-        return there, took
+        return there, took, used
 
     async def _build(self, home: Path):
         environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
@@ -79,19 +80,25 @@ class Peer:
         self.milliseconds()
         self._env["UV_OFFLINE"] = "1"
 
-    def milliseconds(self) -> float:
-        """One first run."""
+    def milliseconds(self) -> tuple[float, float]:
+        """One first run, and its processor time."""
         for folder in self._cache.glob("environments-*"):
             shutil.rmtree(folder)
         for folder in self._cache.rglob(
             "__pycache__"
         ):  # what the last run compiled went into the cache by hard links
             shutil.rmtree(folder)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), processor()
         subprocess.run(
             [uv.find_uv_bin(), "run", "-q", "--script", str(self._script)], check=True, env=self._env
         )
-        return (time.perf_counter() - began) * 1000
+        return (time.perf_counter() - began) * 1000, processor() - used
+
+
+def processor() -> float:
+    """Milliseconds of processors, of this process and of those that it has waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used) * 1000
 
 
 def main() -> int:
@@ -99,7 +106,8 @@ def main() -> int:
     quiet()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     chosen = options(__doc__.splitlines()[0], runs=20, quick_runs=5)
-    built = Question("a new environment, bytecode included", PEER_NAME, "ms", 0.3)
+    built = Question("a new environment, bytecode included", PEER_NAME, "ms", 0.15)
+    processors = Question("processor time of the same", PEER_NAME, "ms", 0.15)
     imported = Question("the same, to the first import in it", PEER_NAME, "ms", None)
     environment = asyncio.run(greeting_environment())
     os.environ["UV_OFFLINE"] = "1"
@@ -107,13 +115,15 @@ def main() -> int:
         ours = Ours(Path(folder))
         peer = Peer(Path(folder), environment.base_prefix / "bin" / f"python{environment.python_version}")
         for number in range(chosen.runs + 1):
-            (there, done), first_run = ours.milliseconds(), peer.milliseconds()
+            (there, done, used), (first_run, peer_used) = ours.milliseconds(), peer.milliseconds()
             if number:
                 built.ours.append(there)
+                processors.ours.append(used)
                 imported.ours.append(done)
                 built.peer.append(first_run)
+                processors.peer.append(peer_used)
                 imported.peer.append(first_run)
-    return report([built, imported], chosen)
+    return report([built, processors, imported], chosen)
 
 
 if __name__ == "__main__":

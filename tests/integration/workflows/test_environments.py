@@ -68,7 +68,7 @@ async def test_an_environment_holds_the_locked_packages_and_is_built_once(
     assert imports(first, "import idna; print(idna.__version__)") == "3.10"
     assert said[0] == "Resolving dependencies"
     assert said.count("Environment ready") == 1
-    assert {"python", "resolve", "install", "total"} <= set(first.timings_ms)
+    assert {"python", "install", "check", "total"} <= set(first.timings_ms)
     assert leftovers(tmp_path) == []
 
 
@@ -115,6 +115,56 @@ async def test_nothing_in_an_environment_names_a_folder_of_this_machine(
         environment.base_prefix,
         "3.11",
     )
+
+
+@pytest.mark.requirement("environments:sandbox_paths")
+async def test_a_script_of_a_package_runs_by_the_python_beside_it(
+    environments: Environments, tmp_path: Path
+) -> None:
+    environment = await environments.ensure(script("uvicorn==0.34.2"))
+    here = tmp_path / "elsewhere" / "bin"
+    here.mkdir(parents=True)
+    shutil.copy(environment.path / "bin" / "uvicorn", here)
+    (here / "python").symlink_to(
+        environment.base_prefix / "bin" / f"python{environment.python_version}"
+    )  # as a sandbox has it
+    env = {"PYTHONPATH": str(environment.site_packages), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
+    told = subprocess.run(
+        [here / "uvicorn", "--version"], env=env, check=True, capture_output=True, encoding="utf-8"
+    )
+    assert "uvicorn 0.34.2" in told.stdout
+
+
+@pytest.mark.requirement("environments:disk")
+async def test_environments_share_every_file_that_is_equal(environments: Environments) -> None:
+    first = await environments.ensure(script("uvicorn==0.34.2"))
+    second = await environments.ensure(script("uvicorn==0.34.2", SMALL))
+
+    def files(environment: Environment) -> dict[str, tuple[int, int]]:
+        return {
+            str(path.relative_to(environment.path)): (path.stat().st_ino, path.stat().st_size)
+            for path in environment.path.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        }
+
+    one, two = files(first), files(second)
+    assert set(one) - {"pyvenv.cfg"} < set(two)
+    assert {name for name in one if one[name] != two[name]} == {"pyvenv.cfg"}
+    await environments.collect({first.hash, second.hash}, older_than=0)
+    assert files(first) == one
+
+
+@pytest.mark.requirement("environments:progress")
+async def test_what_is_fetched_is_told_while_it_is_fetched(tmp_path: Path) -> None:
+    said: list[tuple[float, str]] = []
+
+    async def progress(done: float, total: float, message: str) -> None:
+        said.append((done / total, message))
+
+    # A cache of its own: nothing is there yet.
+    await open_environments(tmp_path).ensure(script("pydantic-core==2.33.1"), progress)
+    assert [message for _, message in said if message.startswith("Downloading pydantic-core (")]
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
 
 
 @pytest.mark.slow

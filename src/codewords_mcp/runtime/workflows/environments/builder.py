@@ -1,4 +1,4 @@
-"""The steps of one build: resolve to a lock, install it into a venv, and fit the venv for a sandbox."""
+"""The steps of one build: resolve and install into a folder, compile, and fit the folder for a sandbox."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.workflows.environments import bytecode, bytecode_links
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel
+from codewords_mcp.runtime.workflows.environments.install_progress import InstallProgress
+from codewords_mcp.runtime.workflows.environments.lock import lock_of
 from codewords_mcp.runtime.workflows.environments.module_wheel import ModuleWheel, install_modules
 from codewords_mcp.runtime.workflows.environments.pythons import Python
 from codewords_mcp.runtime.workflows.environments.resolver import explain
@@ -18,6 +20,11 @@ from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
 
 SANDBOX_PYTHON = Path("/python")
 """The path at which a sandbox sees `base_prefix`. An installation in /usr keeps its place."""
+_BESIDE = b"""#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
+' '''
+"""
+"""The start of a script that runs by the interpreter in its own folder."""
 _RESOLVE_TIMEOUT = 180.0
 _INSTALL_TIMEOUT = 600.0
 _COMPILE_TIMEOUT = 300.0
@@ -36,43 +43,20 @@ class Recipe:
     """The name of its lock: shared modules have no part in it, so that a change of them resolves nothing anew."""
 
 
-async def resolve(uv: Uv, recipe: Recipe, work: Path, *, dependencies: bool = True) -> str:
-    """Lock the requirements, from wheels only: one `name==version` a line; with their `dependencies`, or alone.
+async def newest(uv: Uv, recipe: Recipe, work: Path) -> str:
+    """Lock the only requirement without its dependencies, from wheels only: `name==version`.
 
     Raises EnvironmentFailed with the resolver's reason in one sentence.
     """
-    if not recipe.requirements:
-        return ""
-
-    arguments = [
-        "pip",
-        "compile",
-        "--quiet",
-        "--no-header",
-        "--no-annotate",
-        # Building from source would run a package's code on the host, outside of any sandbox.
-        "--only-binary",
-        ":all:",
-        "--python",
-        str(recipe.python.executable),
-        *_client_options(recipe),
-        *(() if dependencies else ("--no-deps",)),
-    ]
-    if recipe.client:
-        overrides = work / "overrides.txt"
-        overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
-        arguments += ["--overrides", str(overrides)]
-
-    if not all(
-        requirement.isprintable() for requirement in recipe.requirements
-    ):  # each is one line of what uv reads
-        raise EnvironmentFailed(
-            "A dependency holds a control character.", hint="Write it in plain characters."
-        )
-
-    stdin = "".join(f"{requirement}\n" for requirement in recipe.requirements)
+    arguments = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-deps"]
     done = await uv.run(
-        *arguments, "-", timeout_s=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin
+        *arguments,
+        *_choices(recipe, work),
+        "-",
+        timeout_s=_RESOLVE_TIMEOUT,
+        doing="resolving the dependencies",
+        cwd=work,
+        stdin=_lines(recipe.requirements),
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
@@ -81,12 +65,21 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path, *, dependencies: bool = Tr
 
 
 async def build_venv(
-    uv: Uv, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
-) -> None:
-    """Make `work/venv` from a lock, with bytecode, ready to be mounted into a sandbox."""
-    await progress(0.3, 1, "Installing packages")
+    uv: Uv, recipe: Recipe, lock: str | None, work: Path, progress: Progress, timings: dict[str, float]
+) -> str:
+    """Make `work/venv` with bytecode, ready to be mounted into a sandbox. Returns its lock, one `name==version` a line.
+
+    Without a lock the requirements are resolved, in the same process that installs them. Raises EnvironmentFailed with
+    the resolver's reason in one sentence.
+    """
+    venv = work / "venv"
+    packages = venv / "lib" / f"python{recipe.python.short}" / "site-packages"
     started = time.perf_counter()
-    await _install(uv, recipe, lock, work)
+    await asyncio.to_thread(_make_folders, venv, packages)
+    if lock is None:
+        await progress(0.1, 1, "Resolving dependencies")
+    if lock or recipe.requirements:
+        await _install(uv, recipe, lock, work, progress)
     timings["install"] = _ms(started)
     fresh = await asyncio.to_thread(_not_compiled, uv.cache, recipe.python.tag)
 
@@ -97,72 +90,73 @@ async def build_venv(
         _mark_compiled(uv.cache, recipe.python.tag, fresh)
         # Bytecode is made once per package in uv's private cache, from where it is linked like the sources: compiling
         # costs more than all the rest of a build. The first environment with a package was installed before.
-        packages = work / "venv" / "lib" / f"python{recipe.python.short}" / "site-packages"
         await asyncio.to_thread(bytecode_links.add, fresh, packages)
         timings["compile"] = _ms(started)
 
+    if lock is None:
+        lock = await asyncio.to_thread(lock_of, packages)
     if recipe.modules is not None:
-        await _add_modules(uv, recipe.python, recipe.modules, work / "venv")
-    await asyncio.to_thread(_fit, work / "venv", recipe.python)
+        await _add_modules(uv, recipe.python, recipe.modules, packages)
+    await asyncio.to_thread(_fit, venv, recipe.python)
+    return lock
 
 
-async def _add_modules(uv: Uv, python: Python, wheel: ModuleWheel, venv: Path) -> None:
+def _make_folders(venv: Path, packages: Path) -> None:
+    """Make what uv installs into. It makes no virtual environment: finding out about a new one takes a start of Python."""
+    packages.mkdir(parents=True)
+    (venv / "bin").mkdir()
+
+
+async def _add_modules(uv: Uv, python: Python, wheel: ModuleWheel, packages: Path) -> None:
     """Unpack the shared modules after the packages, without uv: its cache would keep each state of them for ever."""
-    site_packages = venv / "lib" / f"python{python.short}" / "site-packages"
-    sources = await asyncio.to_thread(install_modules, wheel, site_packages)
+    sources = await asyncio.to_thread(install_modules, wheel, packages)
     await _compile(uv, python, sources)
 
 
-async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
-    venv = work / "venv"
-    made = await uv.run(
-        "venv",
-        "--quiet",
-        "--no-project",
-        # The venv is renamed into place, and a sandbox sees it at another path.
-        "--relocatable",
-        "--python",
-        str(recipe.python.executable),
-        str(venv),
-        timeout_s=60,
-        doing="making a virtual environment",
-        cwd=work,
-    )
-    if made.code:
-        raise EnvironmentFailed(
-            f"Python {recipe.python.version} cannot make a virtual environment.",
-            hint="Install that Python again, with its `venv` module.",
-        )
-    if not lock:
-        return
-
-    arguments = [
-        "pip",
-        "install",
-        "--quiet",
+async def _install(uv: Uv, recipe: Recipe, lock: str | None, work: Path, progress: Progress) -> None:
+    arguments = ["pip", "install", "--prefix", str(work / "venv"), "--link-mode", "hardlink"]
+    if lock is None:
+        requirements = _lines(recipe.requirements)
+    else:
+        requirements = lock
         # The lock is complete. Resolving again could install a version that was released since.
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--python",
-        str(venv / "bin" / "python"),
-        "--link-mode",
-        "hardlink",
-        *_client_options(recipe),
+        arguments.append("--no-deps")
+
+    done = await uv.run(
+        *arguments,
+        *_choices(recipe, work, overridden=lock is None),
         "--requirements",
         "-",
-    ]
-    done = await uv.run(
-        *arguments, timeout_s=_INSTALL_TIMEOUT, doing="installing the packages", cwd=work, stdin=lock
+        timeout_s=_INSTALL_TIMEOUT,
+        doing="installing the packages",
+        cwd=work,
+        stdin=requirements,
+        on_line=InstallProgress(progress).on_line,
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
 
 
-def _client_options(recipe: Recipe) -> list[str]:
+def _choices(recipe: Recipe, work: Path, *, overridden: bool = True) -> list[str]:
+    """The arguments that say for which Python, and from where."""
+    # Building from source would run a package's code on the host, outside of any sandbox.
+    arguments = ["--only-binary", ":all:", "--python", str(recipe.python.executable)]
     if recipe.client:
-        return ["--find-links", str(recipe.client.path.parent)]
-    return []
+        arguments += ["--find-links", str(recipe.client.path.parent)]
+        if overridden:
+            overrides = work / "overrides.txt"
+            overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
+            arguments += ["--overrides", str(overrides)]
+    return arguments
+
+
+def _lines(requirements: tuple[str, ...]) -> str:
+    """The requirements as uv reads them. Raises EnvironmentFailed where one would be more than a line."""
+    if not all(requirement.isprintable() for requirement in requirements):
+        raise EnvironmentFailed(
+            "A dependency holds a control character.", hint="Write it in plain characters."
+        )
+    return "".join(f"{requirement}\n" for requirement in requirements)
 
 
 def _not_compiled(cache: Path, tag: str) -> list[Path]:
@@ -213,9 +207,9 @@ def _mark_compiled(cache: Path, tag: str, archives: list[Path]) -> None:
 
 def _fit(venv: Path, python: Python) -> None:
     """Point the venv at the paths that a sandbox knows, so that no path of this machine is in it."""
+    (venv / ".lock").unlink(missing_ok=True)
+    _fit_scripts(venv / "bin", str(python.executable).encode())
     home = (python.base_prefix if python.base_prefix == Path("/usr") else SANDBOX_PYTHON) / "bin"
-    for name in ("python", "python3", f"python{python.short}"):
-        (venv / "bin" / name).unlink(missing_ok=True)
     # Dangles on the host, on purpose: no path of this machine must be visible to a program.
     (venv / "bin" / "python").symlink_to(home / f"python{python.short}")
     for name in ("python3", f"python{python.short}"):
@@ -224,6 +218,17 @@ def _fit(venv: Path, python: Python) -> None:
         f"home = {home}\nimplementation = CPython\nversion_info = {python.version}\ninclude-system-site-packages = false\n",
         encoding="utf-8",
     )
+
+
+def _fit_scripts(folder: Path, executable: bytes) -> None:
+    """Let the scripts that uv wrote for an interpreter find the one beside them."""
+    # As long paths and those with spaces are written: https://peps.python.org/pep-0427, and uv after it.
+    starts = (b"#!%b\n" % executable, b"#!/bin/sh\n'''exec' '%b' \"$0\" \"$@\"\n' '''\n" % executable)
+    for script in folder.iterdir():
+        text = script.read_bytes()
+        if (start := next((start for start in starts if text.startswith(start)), None)) is not None:
+            # uv wrote it for this environment: it is no link to its cache.
+            script.write_bytes(_BESIDE + text[len(start) :])
 
 
 def _ms(started: float) -> float:

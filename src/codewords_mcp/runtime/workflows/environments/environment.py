@@ -24,8 +24,8 @@ import structlog
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.model.progress import Progress, no_progress
-from codewords_mcp.runtime.workflows.environments import folders
-from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve
+from codewords_mcp.runtime.workflows.environments import folders, shared_files
+from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, newest
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
 from codewords_mcp.runtime.workflows.environments.installed import (
     Environment,
@@ -65,6 +65,7 @@ class Environments:
         self._downloads = settings.python_downloads
         self._uv = Uv(uv, home / "cache" / "uv")
         self._wheels = home / "cache" / "client"
+        self._shared = home / "cache" / "files"
         self._pythons = home / "pythons"
         self._builds: dict[str, _Build] = {}
         self._known_pythons: dict[str, Python] = {}
@@ -98,13 +99,15 @@ class Environments:
 
     async def _newest(self, recipe: Recipe) -> str:
         async with folders.unfinished(self._root) as work:
-            return await resolve(self._uv, recipe, work, dependencies=False)
+            return await newest(self._uv, recipe, work)
 
     async def collect(self, in_use: set[str], older_than: float) -> int:
         """Remove environments whose hash is not in use and that nobody asked for since `older_than` seconds, and what
         crashed builds left. Returns how many environments went.
         """
-        return await asyncio.to_thread(folders.collect, self._root, in_use | set(self._builds), older_than)
+        removed = await asyncio.to_thread(folders.collect, self._root, in_use | set(self._builds), older_than)
+        await asyncio.to_thread(shared_files.collect, self._shared)
+        return removed
 
     async def close(self) -> None:
         """Cancel builds that run and wait for their end."""
@@ -201,8 +204,8 @@ class Environments:
         """Build beside the environment that is there, so that a build that fails changes nothing."""
         timings: dict[str, float] = {}
         async with folders.unfinished(self._root) as work:
-            lock = await self._cured(partial(self._lock, recipe, work, progress, timings))
-            odd = await self._install(recipe, lock, work, progress, timings)
+            lock, odd = await self._install(recipe, work, progress, timings)
+            await asyncio.to_thread(self._store_lock, recipe, lock, work)
             environment = describe(recipe, self._root / recipe.hash, lock)
             facts = {**facts_of(environment), "odd": odd}
             folders.write(work / "environment.json", json.dumps(facts, indent=1))
@@ -216,22 +219,35 @@ class Environments:
         return replace(environment, built=True, timings_ms=timings)
 
     async def _install(
-        self, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
-    ) -> list[str]:
-        """Build the venv; packages whose files are not those of their wheels also with a sound package cache."""
+        self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]
+    ) -> tuple[str, list[str]]:
+        """Build the venv; packages whose files are not those of their wheels also with a sound package cache.
 
-        async def build() -> list[str]:
+        Returns its lock, and the packages whose wheels do not describe themselves.
+        """
+
+        async def build() -> tuple[str, list[str]]:
             await asyncio.to_thread(shutil.rmtree, work / "venv", ignore_errors=True)
-            await build_venv(self._uv, recipe, lock, work, progress, timings)
-            folder = site_packages_of(work / "venv", recipe.python)
-            expected = lock.count("==") + (recipe.modules is not None)
-            return await asyncio.to_thread(damaged_packages, folder, expected, hashes=True)
+            stored = await asyncio.to_thread(self._stored_lock, recipe)
+            lock = await build_venv(self._uv, recipe, stored, work, progress, timings)
+            started = time.perf_counter()
+            odd = await asyncio.to_thread(self._check, recipe, lock, work)
+            timings["check"] = _ms(started)
+            return lock, odd
 
-        odd = await self._cured(build)
+        lock, odd = await self._cured(build)
         if odd and await self._clean_cache():
-            odd = await build()
+            lock, odd = await build()
         if odd:  # a wheel whose own list of files is wrong
             log.warning("packages differ from their wheels' lists of files", packages=odd[:20])
+        return lock, odd
+
+    def _check(self, recipe: Recipe, lock: str, work: Path) -> list[str]:
+        """Return packages whose files are not those of their wheels. Blocks."""
+        folder = site_packages_of(work / "venv", recipe.python)
+        expected = lock.count("==") + (recipe.modules is not None)
+        odd = damaged_packages(folder, expected, hashes=True, verified=self._uv.cache / "verified")
+        shared_files.share(work / "venv", folder, self._shared)
         return odd
 
     async def _clean_cache(self) -> bool:
@@ -288,21 +304,23 @@ class Environments:
         damaged = damaged_packages(site_packages, expected, hashes=hashes)
         return sorted(set(damaged) - set(facts.get("odd", ())))
 
-    async def _lock(self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]) -> str:
-        lock_file = self._root / "locks" / f"{recipe.lock_name}.txt"
-        if lock_file.is_file():
-            return lock_file.read_text(encoding="utf-8")
+    def _stored_lock(self, recipe: Recipe) -> str | None:
+        try:
+            return self._lock_file(recipe).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
 
-        await progress(0.1, 1, "Resolving dependencies")
-        started = time.perf_counter()
-        lock = await resolve(self._uv, recipe, work)
-        timings["resolve"] = _ms(started)
+    def _store_lock(self, recipe: Recipe, lock: str, work: Path) -> None:
+        lock_file = self._lock_file(recipe)
+        if lock_file.is_file():
+            return
         lock_file.parent.mkdir(exist_ok=True)
         folders.write(work / "lock.txt", lock)
         # Renamed when it is whole: another process may read the lock at any time.
         (work / "lock.txt").replace(lock_file)
 
-        return lock
+    def _lock_file(self, recipe: Recipe) -> Path:
+        return self._root / "locks" / f"{recipe.lock_name}.txt"
 
     def _load(self, recipe: Recipe) -> tuple[Environment | None, list[str]]:
         """The environment that is there, if any, and its packages that are damaged."""

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.workflows.environments.pythons import Python
 @dataclass(frozen=True, slots=True)
 class Environment:
     """A built environment. `python_version` is "3.11", `lock` one `name==version` a line; `built` is false where it was
-    there already. `timings_ms` has the parts of this call: python, resolve, install, compile, total.
+    there already. `timings_ms` has the parts of this call: python, install, compile, check, total.
     """
 
     hash: str

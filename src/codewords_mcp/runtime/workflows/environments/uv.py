@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,10 @@ _PASSED_ON = frozenset(
     }
 )  # fmt: skip
 _OUTPUT_LIMIT = 1 << 20
+_LINE_LIMIT = 1 << 12
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "Read-only file system")
+OnLine = Callable[[str], Awaitable[None]]
+"""Gets each line that a command writes to stderr, as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Uv:
         cwd: Path | None = None,
         stdin: str = "",
         extra: Mapping[str, str] | None = None,
+        on_line: OnLine | None = None,
     ) -> UvResult:
         """Run `uv …`; `doing` names the wait. Raises as `run_command`."""
         command = (str(self.binary), *arguments)
@@ -93,6 +97,7 @@ class Uv:
             doing=doing,
             cwd=cwd,
             stdin=stdin,
+            on_line=on_line,
         )
 
 
@@ -104,6 +109,7 @@ async def run_command(
     doing: str,
     cwd: Path | None = None,
     stdin: str = "",
+    on_line: OnLine | None = None,
 ) -> UvResult:
     """Run a program in its own process group; when the wait ends early, the group is killed and reaped.
 
@@ -131,7 +137,7 @@ async def run_command(
 
     try:
         async with asyncio.timeout(timeout_s):
-            out, err = await process.communicate()
+            out, err = await _outputs(process, on_line)
     except TimeoutError:
         raise EnvironmentFailed(
             f"Gave up after {timeout_s:.0f} s of {doing}.",
@@ -150,6 +156,26 @@ async def run_command(
         )
 
     return finished
+
+
+async def _outputs(process: asyncio.subprocess.Process, on_line: OnLine | None) -> tuple[bytes, bytes]:
+    if on_line is None or process.stdout is None or process.stderr is None:
+        return await process.communicate()
+    out, err, _ = await asyncio.gather(
+        process.stdout.read(), _read_lines(process.stderr, on_line), process.wait()
+    )
+    return out, err
+
+
+async def _read_lines(stream: asyncio.StreamReader, on_line: OnLine) -> bytes:
+    """Pass on each line of a stream as it comes. Returns all of it, bounded."""
+    data, line = bytearray(), b""
+    while chunk := await stream.read(1 << 16):
+        data += chunk[: _OUTPUT_LIMIT - len(data)]
+        *lines, line = (line[-_LINE_LIMIT:] + chunk).split(b"\n")
+        for each in lines:
+            await on_line(each.decode(errors="replace").strip())
+    return bytes(data)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
