@@ -93,6 +93,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What asks a PostgreSQL server is left out of the quick suite: the server alone takes a sixth of its time."""
+    if not isinstance(item, pytest.Function):
+        return
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    if "postgres" in item.fixturenames or "postgres" in parameters:
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that lets a CancelledError out fails alone: it would end the task in which anyio runs every later test."""

@@ -73,6 +73,7 @@ def words(name: str) -> set[str]:
 
 
 @pytest.mark.requirement("language:names")
+@pytest.mark.slow
 def test_no_name_is_a_word_that_only_this_project_uses() -> None:
     private = Counter(
         f"{path}: {name}" for path in modules() for name in names(path) if words(name) & PRIVATE_WORDS
@@ -140,6 +141,7 @@ def _line_count() -> int:
 
 
 @pytest.mark.requirement("language:comments")
+@pytest.mark.slow
 def test_comments_give_reasons_where_a_reader_would_ask() -> None:
     """Fewer than this, and what only its author knew is in nobody's reach; what a comment says, no test can judge."""
     sources = (io.StringIO((ROOT / path).read_text(encoding="utf-8")).readline for path in modules())

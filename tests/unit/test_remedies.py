@@ -121,6 +121,7 @@ def test_an_argument_with_braces_stays_text() -> None:
 
 
 @pytest.mark.requirement("mcp:tool-words")
+@pytest.mark.slow
 def test_no_module_below_the_front_doors_contains_a_command() -> None:
     names = "|".join(sorted({*_commands(app.codewords), *_commands(app.codewords_mcp)}))
     command = re.compile(rf"\bcodewords(?:-mcp)? (?:{names})\b")

@@ -21,6 +21,7 @@ def benchmark() -> ModuleType:
 
 
 @pytest.mark.requirement("author:picks")
+@pytest.mark.slow
 def test_nine_of_ten_wishes_lead_to_the_right_services_and_template() -> None:
     picks = [module.pick(wish) for module in [benchmark()] for wish in module.read_wishes()]
     assert len(picks) == 100

@@ -29,6 +29,7 @@ def finding(name: str) -> Finding:
     return next(one for one in machine_findings() if one.id == name and one.status != "warning")
 
 
+@pytest.mark.slow
 def test_a_key_file_that_is_not_there_is_not_said_to_hold_the_key(home: Path) -> None:
     assert finding("key").status == "note"
     assert "the first start makes the admin key" in finding("key").detail

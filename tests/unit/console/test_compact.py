@@ -45,6 +45,7 @@ HARD = {
 
 
 @pytest.mark.requirement("console:compact")
+@pytest.mark.slow
 def test_compact_scripts_have_the_syntax_trees_of_what_is_written(tmp_path: Path) -> None:
     folder = installed(ACORN)
     pairs = {path.name: path.read_text(encoding="utf-8") for path in modules()} | HARD

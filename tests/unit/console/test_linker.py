@@ -46,6 +46,7 @@ def test_each_module_is_in_one_chunk_behind_what_it_imports() -> None:
         known.add(chunk)
 
 
+@pytest.mark.slow
 def test_a_chunk_says_of_each_module_what_is_written(tmp_path: Path) -> None:
     chunks = {f"{chunk}.js": linker().script(chunk) for chunk in linker().chunks}
     (tmp_path / "scripts.json").write_text(

@@ -42,6 +42,7 @@ def test_each_sentence_is_shown_somewhere() -> None:
     assert [(*where, key) for *where, keys in groups for key in keys if key not in used] == []
 
 
+@pytest.mark.slow
 def test_each_export_is_imported_somewhere_or_used_beside_it() -> None:
     codes = {path: code_of(path) for path in modules()}
     everything = "\n".join(codes.values())

@@ -223,6 +223,7 @@ def test_no_name_breaks_the_responder(labels: list[bytes], tail: bytes) -> None:
 
 
 @pytest.mark.requirement("egress:bounded")
+@pytest.mark.slow
 def test_a_sandbox_that_asks_for_names_without_end_gets_failures_and_no_address_twice() -> None:
     names = FakeNames()
     given_out = {answered(respond(query(f"n{i}.com"), names))[1][0] for i in range(MAX_NAMES)}

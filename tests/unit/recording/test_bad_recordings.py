@@ -49,6 +49,7 @@ BODIES = {
 
 @pytest.mark.requirement("recording:bad-input")
 @pytest.mark.parametrize("name", BODIES)
+@pytest.mark.slow
 def test_a_body_that_is_hard_to_read_is_the_same_only_as_itself(name: str) -> None:
     before, after = (request("POST", "https://a.example/x", body, headers=KIND) for body in BODIES[name])
     made = recording(exchange(0, before, {}), answer={})

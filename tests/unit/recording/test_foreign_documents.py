@@ -96,6 +96,7 @@ def test_bytes_that_are_no_document_are_refused(data: bytes, reason: str) -> Non
 
 
 @pytest.mark.parametrize("value", [b"{}", b"[]", b"0", b'["a,b"]'])
+@pytest.mark.slow
 def test_many_small_values_are_refused_before_they_are_parsed(value: bytes) -> None:
     data = b'{"exchanges": [' + b",".join([value] * (MAX_VALUES + 1)) + b"]}"
     tracemalloc.start()

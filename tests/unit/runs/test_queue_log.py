@@ -26,6 +26,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 def test_a_traceback_of_the_queue_is_one_json_line() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOGS], capture_output=True, encoding="utf-8", check=True, timeout=60

@@ -25,6 +25,7 @@ def nest(path: Path, depth: int) -> None:
     os.close(folder)
 
 
+@pytest.mark.slow
 def test_folders_nested_beyond_any_path_are_removed(tmp_path: Path) -> None:
     nest(tmp_path / "top", 3000)
     remove_tree(tmp_path / "top")

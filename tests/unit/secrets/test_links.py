@@ -97,6 +97,7 @@ async def test_a_copied_database_holds_neither_token_nor_what_it_is_about_and_a_
 
 
 @pytest.mark.requirement("secrets:entry-bounded")
+@pytest.mark.slow
 async def test_an_owner_who_asks_without_end_only_ends_own_links(database: Database) -> None:
     one = links(database)
     kept = await one.create("bob", "TOKEN", {})
@@ -111,6 +112,7 @@ async def test_an_owner_who_asks_without_end_only_ends_own_links(database: Datab
 
 
 @pytest.mark.requirement("secrets:entry-bounded")
+@pytest.mark.slow
 async def test_many_links_of_one_kind_end_none_of_another(database: Database) -> None:
     page = links(database)
     kept = await page.create("ann", "TOKEN", {})

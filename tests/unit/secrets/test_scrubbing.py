@@ -173,6 +173,7 @@ def test_another_stream_has_the_same_values_and_its_own_place() -> None:
 @pytest.mark.requirement("secrets:scrub-stream")
 @settings(max_examples=200)
 @given(st.data())
+@pytest.mark.slow
 def test_any_chunks_give_what_the_whole_gives_and_no_value_is_left(data: st.DataObject) -> None:
     alphabet = st.text(alphabet="ab%=", min_size=6, max_size=12)
     values = data.draw(st.dictionaries(st.sampled_from(["A", "B", "C"]), alphabet, min_size=1))

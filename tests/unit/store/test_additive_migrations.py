@@ -83,6 +83,7 @@ def test_the_rule_of_migrations_refuses_what_does_not_only_add(statement: str, r
 
 
 @pytest.mark.requirement("store:postgres")
+@pytest.mark.slow
 def test_migrations_only_add(postgres: Postgres) -> None:
     engine = create_engine(database_url(postgres.url()))
     statements: list[str] = []

@@ -219,6 +219,7 @@ async def test_more_expired_files_than_one_transaction_removes_go_at_once(tmp_pa
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_what_a_crash_left_of_an_upload_goes_when_no_link_can_be_good_for_it(tmp_path: Path) -> None:
     folder, database = tmp_path / "files", open_database(tmp_path)
     files = FileStore(database, Folder(folder), "key", ttl=60, max_bytes=1000)

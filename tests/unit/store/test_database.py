@@ -372,6 +372,7 @@ async def test_the_database_and_its_wal_are_for_their_owner_only_also_where_they
 @pytest.mark.requirement("store:schema-fits")
 @pytest.mark.parametrize("version", REVISIONS)
 @pytest.mark.parametrize("lost", ["ALTER TABLE runs DROP COLUMN priority", "DROP TABLE run_requests"])
+@pytest.mark.slow
 def test_a_database_that_lacks_parts_of_its_version_is_refused_by_name_and_left_alone(
     tmp_path: Path, version: str, lost: str
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_new_home_is_private(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "logs").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_doctor_names_what_others_can_read_and_the_command_that_ends_it(home: Path) -> None:
     (finding,) = [one for one in _machine.machine_findings() if one.status == "warning" and one.id == "home"]
     for name in ("codewords.db", "codewords.db-wal", "logs/runtime.log.1", "files"):

@@ -278,6 +278,7 @@ ENDLESS = [
 
 @pytest.mark.requirement("runs:sql-hostile")
 @pytest.mark.parametrize("sql", ENDLESS, ids=lambda sql: sql[:40])
+@pytest.mark.slow
 async def test_a_query_without_end_is_ended(tmp_path: Path, sql: str) -> None:
     database = open_database(tmp_path)
     database.write_blocking(_fill)

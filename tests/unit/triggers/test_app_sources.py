@@ -258,6 +258,7 @@ async def test_a_record_that_the_search_finds_late_is_told_and_none_twice(apps: 
 
 
 @pytest.mark.requirement("triggers:hubspot")
+@pytest.mark.slow
 async def test_thousands_of_records_at_once_come_once_each_in_order(apps: LoopbackApps) -> None:
     apps.date = NOW
     async with watching(apps, "hubspot") as watch:

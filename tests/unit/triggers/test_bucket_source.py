@@ -217,6 +217,7 @@ def test_signatures_are_those_of_awss_documentation(
         assert sign(_AWS, host, path, query, headers, at)["authorization"].endswith(f"Signature={signature}")
 
 
+@pytest.mark.slow
 def test_beyond_what_is_remembered_one_by_one_older_items_count_as_known() -> None:
     items = [ListedItem(str(number), number) for number in range(10)]
     memory = ListedItems(ListedItems({}, max_items=4).after(items), max_items=4)

@@ -91,6 +91,7 @@ def test_a_mail_as_deep_as_is_read_has_its_text() -> None:
     assert read(*lines, "", "x")["text"].strip() == "x"
 
 
+@pytest.mark.slow
 def test_long_headers_and_many_of_them_are_bounded() -> None:
     fields = read(
         *("To: " + ", ".join(f"p{n}@example.org" for n in range(20_000)) for _ in range(100)),

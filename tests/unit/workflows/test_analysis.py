@@ -130,6 +130,7 @@ def test_a_secret_with_a_host_rule_brings_its_host_and_one_without_is_plain() ->
 
 
 @pytest.mark.requirement("manifest:asked-not-guessed")
+@pytest.mark.slow
 def test_code_that_cannot_be_followed_asks_for_everything() -> None:
     unread = dataclasses.replace(script("import httpx\n"), tree=None)
     assert derive(unread).manifest.hosts == ("*",)

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.workflows.validation.code_size import (
         "x = a" + ".b" * (MAX_DEPTH + 5) + "\n",
     ],
 )
+@pytest.mark.slow
 async def test_more_code_than_is_looked_at_is_refused_before_it_is_read_and_where_it_is(body: str) -> None:
     code = script(APP + body)
     with pytest.raises(UnreadableScript):
