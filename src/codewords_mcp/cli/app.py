@@ -50,6 +50,9 @@ from codewords_mcp.cli import (
     workflows,
 )
 from codewords_mcp.cli import (
+    status as status_command,
+)
+from codewords_mcp.cli import (
     stop as stop_command,
 )
 from codewords_mcp.cli._refs import AsJson
@@ -153,6 +156,7 @@ _PANELS = {
         "providers": providers.providers,
     },
     "Keep the runtime": {
+        "status": status_command.status,
         "doctor": doctor.doctor,
         "load": load,
         "endpoint": editor.endpoint,
@@ -232,5 +236,6 @@ def demo(as_json: AsJson = False) -> int:
 
 codewords_mcp.command("install")(install.install)
 codewords_mcp.add_typer(service.app, name="service")
+codewords_mcp.command("status")(status_command.status)
 codewords_mcp.command("doctor")(doctor.doctor)
 codewords_mcp.command("stop")(stop_command.stop)

@@ -75,7 +75,7 @@ def set_budget(
         _output.print_json(made)
     else:
         _output.line(
-            f"{_name(made)}: at most {money(usd)} USD. A call that may cost more than is left is not made."
+            f"{budget_name(made)}: at most {money(usd)} USD. A call that may cost more than is left is not made."
         )
 
     return OK
@@ -92,7 +92,7 @@ def list_budgets(as_json: AsJson = False) -> int:
 
     rows = [
         [
-            _name(item),
+            budget_name(item),
             money(item["usd"]),
             *("" if item[field] is None else money(item[field]) for field in ("spent", "reserved")),
         ]
@@ -115,7 +115,7 @@ def delete_budget(
         where, subject, period = _target(client, scope, of, per)
         client.call("DELETE", f"/budgets/{where}", params={"subject": subject, "period": period})
     budget = {"scope": where, "subject": subject, "period": period}
-    return tell_deleted(f"{_name(budget)}: its budget", budget, as_json=as_json)
+    return tell_deleted(f"{budget_name(budget)}: its budget", budget, as_json=as_json)
 
 
 def _target(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Period) -> tuple[str, str, str]:
@@ -136,7 +136,8 @@ def _target(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Peri
     return scope.value, subject, per.value
 
 
-def _name(budget: dict[str, Any]) -> str:
+def budget_name(budget: dict[str, Any]) -> str:
+    """A budget for people: `home, each day`."""
     scope, subject, period = budget["scope"], budget["subject"], budget["period"]
     if subject:
         subject_text = f"{scope} {subject}"

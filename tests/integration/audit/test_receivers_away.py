@@ -71,11 +71,11 @@ async def test_the_inbox_and_doctor_tell_of_a_receiver_that_stays_away(
         await runtime.secrets.set(ADMIN, "AUDIT_WEBHOOK_SECRET", SECRET)
 
         async def problem() -> str:
-            [found] = (await runtime.status.describe())["audit_receivers"]
+            [found] = (await runtime.status.describe(ADMIN))["audit_receivers"]
             return found["problem"]
 
         await until_async(problem, "a try")
-        [finding] = configured_findings(await runtime.status.describe())
+        [finding] = configured_findings(await runtime.status.describe(ADMIN))
         assert (finding.id, finding.status) == ("audit", "warning")
         assert "answered 503" in finding.detail
 
@@ -97,7 +97,7 @@ async def test_the_inbox_and_doctor_tell_of_a_receiver_that_stays_away(
             return not await problem()
 
         await until_async(sent, "the receiver to take what waits")
-        [finding] = configured_findings(await runtime.status.describe())
+        [finding] = configured_findings(await runtime.status.describe(ADMIN))
         assert finding.status == "ok"
 
 

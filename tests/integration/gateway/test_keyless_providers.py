@@ -23,10 +23,10 @@ async def test_doctor_tells_of_a_configured_provider_without_a_key_until_it_has_
     }
     async with open_runtime(make_home(tmp_path / "home"), providers=providers, shares_driver=True) as runtime:
         # Groq is known without an entry, and Ollama needs no key.
-        [finding] = configured_findings(await runtime.status.describe())
+        [finding] = configured_findings(await runtime.status.describe(ADMIN))
         assert (finding.id, finding.status) == ("providers", "warning")
         assert "The model provider owned is in CODEWORDS_PROVIDERS and has no key" in finding.detail
         assert finding.fix == "`codewords secrets set OWNED_API_KEY` sets it."
 
         await runtime.secrets.set(ADMIN, "OWNED_API_KEY", "sk-of-the-tests")
-        assert configured_findings(await runtime.status.describe()) == []
+        assert configured_findings(await runtime.status.describe(ADMIN)) == []

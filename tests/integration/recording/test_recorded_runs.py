@@ -240,7 +240,7 @@ async def test_a_client_that_pins_certificates_is_left_alone_from_its_second_con
     trace = await ground.runtime.traces.get(ADMIN, later)
     notes = [span.note for span in trace.spans if HOST_ALIAS in span.name]
     assert notes == ["not recorded: pinned certificate"] * 2
-    status = await ground.runtime.status.describe()
+    status = await ground.runtime.status.describe(ADMIN)
     hosts = [one for one in status["recordings"]["unread_hosts"] if one["service_id"] == service]
     assert hosts == [
         {"service_id": service, "version": 1, "live": True, "host": HOST_ALIAS, "why": "pinned certificate"}

@@ -60,7 +60,7 @@ async def test_over_the_limit_runs_wait_by_priority_and_each_is_carried_out_once
         assert (run.status, run.started_at, run.attempts) == ("queued", None, [])
 
     async def all_wait() -> bool:  # in memory, out of the table
-        return (await runtime.status.describe())["runs"]["queued"] >= len(waiting)
+        return (await runtime.status.describe(ADMIN))["runs"]["queued"] >= len(waiting)
 
     await until_async(all_wait)
     await cancel(runtime, *holders)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.runtime import ECHO, deploy, fetch, open_runtime
+from tests.support.runtime import ADMIN, ECHO, deploy, fetch, open_runtime
 
 from codewords_mcp.cli.doctor.findings import runtime_findings
 from codewords_mcp.errors import EnvironmentFailed
@@ -78,7 +78,7 @@ async def test_doctor_builds_a_damaged_environment_of_a_live_workflow_again_and_
     echo = await deploy(runtime, LITTLE)
     folder = environment(runtime)
     lose(folder, how)
-    status = await runtime.status.describe(deep=True)
+    status = await runtime.status.describe(ADMIN, deep=True)
     assert status["damaged_environments"] == {}
     assert list(status["rebuilt_environments"]) == [folder.name]
     (said,) = findings(status)
@@ -86,7 +86,7 @@ async def test_doctor_builds_a_damaged_environment_of_a_live_workflow_again_and_
     assert "has been built again" in said
     assert ("fastapi" in said) is (how != "package")
     assert (await fetch(runtime, echo, 1))[0] == 200
-    again = await runtime.status.describe(deep=True)
+    again = await runtime.status.describe(ADMIN, deep=True)
     assert again["damaged_environments"] == {}
 
 
@@ -95,7 +95,7 @@ async def test_a_damaged_environment_is_built_again_by_a_deploy_of_the_same_code
     lose(environment(runtime), "file")
     await deploy(runtime, LITTLE, service_id=echo)
     assert (await fetch(runtime, echo, 1))[0] == 200
-    assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
+    assert (await runtime.status.describe(ADMIN, deep=True))["damaged_environments"] == {}
 
 
 async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_named(
@@ -109,7 +109,7 @@ async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_nam
     with monkeypatch.context() as patch:
         patch.setenv("UV_OFFLINE", "1")
         patch.setenv("UV_FIND_LINKS", "")
-        status = await runtime.status.describe(deep=True)
+        status = await runtime.status.describe(ADMIN, deep=True)
         assert list(status["damaged_environments"]) == [folder.name]
         assert status["rebuilt_environments"] == {}
         (said,) = findings(status)
@@ -120,7 +120,7 @@ async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_nam
     shutil.rmtree(cache, ignore_errors=True)
     shutil.move(cache.with_name("uv-away"), cache)
     assert (await fetch(runtime, echo, 1))[0] == 200
-    assert "has been built again" in findings(await runtime.status.describe(deep=True))[0]
+    assert "has been built again" in findings(await runtime.status.describe(ADMIN, deep=True))[0]
 
 
 async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(tmp_path: Path) -> None:
@@ -135,4 +135,4 @@ async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow
             path.write_bytes(b"\x00 garbage")
         other = await deploy(runtime, LITTLE.replace("Echo", "Other"))
         assert (await fetch(runtime, other, 1))[0] == 200
-        assert (await runtime.status.describe(deep=True))["damaged_environments"] == {}
+        assert (await runtime.status.describe(ADMIN, deep=True))["damaged_environments"] == {}

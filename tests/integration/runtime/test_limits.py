@@ -105,7 +105,7 @@ async def test_one_workflow_s_long_line_does_not_hold_up_another(
         await waits_for(runtime, run_id, "caller")
 
     async def all_wait() -> bool:  # in memory, out of the table
-        return (await runtime.status.describe())["runs"]["queued"] > len(line)
+        return (await runtime.status.describe(ADMIN))["runs"]["queued"] > len(line)
 
     await until_async(all_wait)
     await cancel(runtime, other)

@@ -70,7 +70,7 @@ async def backup(tmp_path: Path) -> Backup:
 
 async def test_it_starts_paused_says_what_waits_and_still_does_what_it_is_asked(backup: Backup) -> None:
     async with backup.open() as runtime:
-        paused = (await runtime.status.describe())["paused"]
+        paused = (await runtime.status.describe(ADMIN))["paused"]
         assert (paused["runs"], paused["schedules"], paused["deliveries"]) == (2, 2, 0)
         # a run that is asked for now goes by the line, which the runs of the backup are in too
         asked = await finished(runtime, await start(runtime, backup.service, "asked", delay=0.01))
@@ -79,7 +79,7 @@ async def test_it_starts_paused_says_what_waits_and_still_does_what_it_is_asked(
             assert (await runtime.runs.get(ADMIN, run_id)).status == "queued"
         assert (await runtime.schedules.get(ADMIN, backup.schedule)).last_run_id is None
     async with backup.open() as again:
-        assert (await again.status.describe())["paused"] is not None, "a restart resumes nothing"
+        assert (await again.status.describe(ADMIN))["paused"] is not None, "a restart resumes nothing"
         assert (await again.runs.get(ADMIN, backup.runs[0])).status == "queued"
 
 
@@ -97,10 +97,10 @@ async def test_resumed_it_carries_out_what_waited_and_no_time_that_passed_before
         once = await runtime.schedules.get(ADMIN, backup.once)
         assert (once.next_at, once.last_run_id) == (None, None)
         assert "restored" in once.note
-        assert (await runtime.status.describe())["paused"] is None
+        assert (await runtime.status.describe(ADMIN))["paused"] is None
         assert not await runtime.status.resume(ADMIN, cancel_waiting=False)
     async with backup.open() as again:
-        assert (await again.status.describe())["paused"] is None
+        assert (await again.status.describe(ADMIN))["paused"] is None
 
 
 async def test_resumed_without_what_waited_it_cancels_that_on_record(backup: Backup) -> None:
@@ -121,4 +121,4 @@ async def test_only_an_admin_resumes(backup: Backup) -> None:
     async with backup.open() as runtime:
         with pytest.raises(Forbidden):
             await runtime.status.resume(Caller("ann", "user", key_id="k"), cancel_waiting=False)
-        assert (await runtime.status.describe())["paused"] is not None
+        assert (await runtime.status.describe(ADMIN))["paused"] is not None

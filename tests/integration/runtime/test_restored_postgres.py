@@ -34,7 +34,7 @@ async def test_a_database_that_pg_restore_made_starts_nothing_by_itself_until_it
 ) -> None:
     home, source = make_home(tmp_path / "home"), postgres.url()
     async with open_runtime(home, sandbox="process", database_url=source) as runtime:
-        assert (await runtime.status.describe())["paused"] is None, "a new database is no restored one"
+        assert (await runtime.status.describe(ADMIN))["paused"] is None, "a new database is no restored one"
         service = await deploy(runtime, WORK)
         request = ScheduleRequest(
             service_id=service, cron="0 0 1 1 *", catch_up="all", input={"name": "tick"}
@@ -53,7 +53,7 @@ async def test_a_database_that_pg_restore_made_starts_nothing_by_itself_until_it
 
     for _ in range(2):  # a restart resumes nothing
         async with open_runtime(home, sandbox="process", database_url=target) as restored:
-            paused = (await restored.status.describe())["paused"]
+            paused = (await restored.status.describe(ADMIN))["paused"]
             assert (paused["runs"], paused["schedules"]) == (1, 1)
             new = await finished(restored, await start(restored, service, "new", delay=0.01))
             assert new.status == "succeeded"

@@ -108,7 +108,8 @@ def _own_chrome(client: RuntimeClient) -> list[Finding]:
         return []
 
 
-def _show(findings: list[Finding], *, able: bool) -> None:
+def print_findings(findings: list[Finding]) -> None:
+    """Findings on stdout, each with its mark; those of one subject under one label."""
     previous = ""
     for finding in findings:
         mark, style = _MARKS[finding.status]
@@ -118,6 +119,9 @@ def _show(findings: list[Finding], *, able: bool) -> None:
             _output.labelled("", "", "", f"→ {finding.fix}")
         previous = finding.id
 
+
+def _show(findings: list[Finding], *, able: bool) -> None:
+    print_findings(findings)
     if able:
         _output.line("Workflows can run here.", "bold green")
     else:

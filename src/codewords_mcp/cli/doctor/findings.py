@@ -45,11 +45,11 @@ def _fix_of(part: Json) -> str:
 def runtime_findings(status: Json) -> list[Finding]:
     """Facts that the runtime itself tells."""
     return [
-        _version(status),
+        version_finding(status),
         _runtime(status),
         *_availability(status.get("availability")),
-        *_problems(status.get("problems") or []),
-        *_paused(status.get("paused")),
+        *part_findings(status.get("problems") or []),
+        *paused_findings(status.get("paused")),
         *_unattended(status),
         *_environments(status.get("damaged_environments") or {}, status.get("rebuilt_environments") or {}),
         *_sandbox(status["sandbox"]),
@@ -63,7 +63,8 @@ def runtime_findings(status: Json) -> list[Finding]:
     ]
 
 
-def _version(status: Json) -> Finding:
+def version_finding(status: Json) -> Finding:
+    """Compare the runtime's version with that of this command."""
     theirs = status["version"]
     if theirs == __version__:
         return Finding("version", "ok", __version__)
@@ -151,7 +152,7 @@ def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) 
     return [*still, *repaired]
 
 
-def _paused(paused: Json | None) -> list[Finding]:
+def paused_findings(paused: Json | None) -> list[Finding]:
     """Report a restored home that is paused until a person resumes it, with counts of what waits."""
     if paused is None:
         return []
@@ -174,7 +175,7 @@ def _unattended(status: Json) -> list[Finding]:
     return [Finding("consent", "warning", UNATTENDED, fix)]
 
 
-def _problems(problems: list[Json]) -> list[Finding]:
+def part_findings(problems: list[Json]) -> list[Finding]:
     """Parts of the runtime that are not ready. The sandbox has findings of its own."""
     return [
         Finding(problem["part"], "failed", problem["message"], worded(problem["hint"], problem.get("remedy")))

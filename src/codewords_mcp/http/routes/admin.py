@@ -54,10 +54,9 @@ async def readyz(request: Request) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """Describe the runtime, as `codewords doctor` shows it."""
-    return JsonReply(
-        await runtime(request.scope).status.describe(deep=query_flag(request, "deep", default=False))
-    )
+    """Describe the runtime, as `codewords status` and `codewords doctor` show it."""
+    deep = query_flag(request, "deep", default=False)
+    return JsonReply(await runtime(request.scope).status.describe(caller(request.scope), deep=deep))
 
 
 async def create_key(request: Request) -> Response:

@@ -117,7 +117,7 @@ class Runtime:
         self.tracing = TracingApi(container)
         self.published = PublishedApi(container)
         self.sessions = SessionApi(container)
-        self.status = StatusApi(container, self.secrets)
+        self.status = StatusApi(container, self.secrets, self.quotas)
         self.changes = ChangeApi(container)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.quotas import QuotaApi
 from codewords_mcp.runtime.api.readiness import Problem
 from codewords_mcp.runtime.api.secrets import SecretApi
 from codewords_mcp.runtime.audit.receivers import receiver_names
@@ -20,6 +21,7 @@ from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.store import access, audit_cursors, recordings, retention, run_purge
+from codewords_mcp.runtime.store import alerts as alert_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -34,17 +36,19 @@ MAX_UNREAD_HOSTS = 100
 class StatusApi:
     """Status of the runtime, and what an admin does to it as a whole."""
 
-    def __init__(self, container: Container, secrets: SecretApi) -> None:
+    def __init__(self, container: Container, secrets: SecretApi, quotas: QuotaApi) -> None:
         self._container = container
         self._secrets = secrets
+        self._quotas = quotas
 
     async def problems(self) -> list[Problem]:
         """The parts that are not ready. Bounded in time, and never raises."""
         return await self._container.readiness.check()
 
-    async def describe(self, *, deep: bool = False) -> dict[str, Any]:
-        """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
+    async def describe(self, caller: Caller, *, deep: bool = False) -> dict[str, Any]:
+        """For `status` and `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
 
+        Alerts and quotas are those that the caller may see; `budgets` is None for who is no admin.
         `deep` reads all files of all environments, and builds those of live workflows again that are damaged.
         `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
         """
@@ -54,7 +58,7 @@ class StatusApi:
 
         # `doctor` must get an answer from a runtime whose database hangs.
         if all(problem.part != "database" for problem in problems):
-            stored = await self._stored()
+            stored = await self._stored(caller)
             recorded = await container.database.read(run_purge.count)
 
         return {
@@ -136,15 +140,19 @@ class StatusApi:
         waiting = await self._container.database.read(pausing.waiting, at)
         return {"since": to_text(at), **asdict(waiting)}
 
-    async def _stored(self) -> dict[str, Any]:
+    async def _stored(self, caller: Caller) -> dict[str, Any]:
         container = self._container
+        budgets = await container.gateway.budgets.list() if caller.kind == "admin" else None
         return {
             "browser": await self._browser(),
             "providers": await container.gateway.keys.configured(),
             "prices": container.price_feed and asdict(container.price_feed.state),
             "store": await store_status(container),
             "keyless_providers": await self._keyless_providers(),
-            "quotas": [quota.model_dump() for quota in await container.quotas.list()],
+            "quotas": [quota.model_dump() for quota in await self._quotas.list(caller)],
+            "budgets": budgets and [budget.model_dump() for budget in budgets],
+            "alerts": await container.database.read(alert_rows.count_unresolved, caller.owner),
+            "environments": await container.environments.count(),
             "audit_receivers": await self._audit_receivers(),
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.model.alert import UNRESOLVED, Alert, AlertKind, AlertStatus
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
@@ -174,6 +174,12 @@ def of_owner(connection: Connection, owner: str, *, unresolved: bool, limit: int
         query = query.where(alerts.c.status.in_(UNRESOLVED))
     query = query.order_by(alerts.c.last_at.desc(), alerts.c.id).limit(limit)
     return [to_alert(row) for row in connection.execute(query).mappings()]
+
+
+def count_unresolved(connection: Connection, owner: str) -> int:
+    """The number of the owner's alerts that are not over."""
+    mine = select(func.count()).where(alerts.c.owner == owner, alerts.c.status.in_(UNRESOLVED))
+    return connection.execute(mine).scalar_one()
 
 
 def opened_since(connection: Connection, at: int) -> list[tuple[str, int, Alert]]:

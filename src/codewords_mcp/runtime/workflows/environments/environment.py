@@ -269,6 +269,10 @@ class Environments:
                 raise
         return await step()
 
+    async def count(self) -> int:
+        """The number of environments on the disk."""
+        return await asyncio.to_thread(lambda: sum(1 for _ in self._root.glob("*/environment.json")))
+
     async def damaged(self) -> dict[str, list[str]]:
         """Environments with files that are missing or other ones: their hash, and the packages. Reads all files.
 
