@@ -223,11 +223,14 @@ async def test_a_store_that_hangs_holds_up_no_run(runtime: Runtime, monkeypatch:
     assert await download(runtime, file_of(await finished(runtime, run_id))) == PNG
 
 
-async def test_a_repeated_idempotency_key_leads_to_the_file_and_not_to_an_empty_answer(
+async def test_a_repeated_idempotency_key_gets_the_answer_that_is_kept_as_a_file(
     runtime: Runtime,
 ) -> None:
     service = await deploy(runtime, ANSWERS)
     first = await fetch(runtime, service, {}, path="/png", idempotency_key="once")
     assert first[:2] == (200, PNG)
-    with pytest.raises(Conflict, match="kept as a file"):
+    assert await fetch(runtime, service, {}, path="/png", idempotency_key="once") == first
+    files = runtime._container.files  # pyright: ignore[reportPrivateUsage]
+    await files.delete(ADMIN.owner, file_of(await finished(runtime, first[2])).file_id)
+    with pytest.raises(Conflict, match="kept as a file, which cannot be read now"):
         await fetch(runtime, service, {}, path="/png", idempotency_key="once")

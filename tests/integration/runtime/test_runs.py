@@ -301,8 +301,12 @@ async def test_an_answer_that_broke_off_is_not_repeated_as_if_it_were_whole(
     await response.aclose()
     run = await finished(runtime, response.run_id)
     assert (run.status, run.response_truncated) == ("cancelled", True)
-    with pytest.raises(Conflict, match=r"ended \(cancelled\); its answer broke off"):
+    with pytest.raises(
+        CodewordsError, match=r"cancelled: the caller hung up. A new Idempotency-Key"
+    ) as refused:
         await fetch(runtime, tricks, {}, path="/pause", idempotency_key="once")
+    # As the first caller would have been told.
+    assert (refused.value.code, refused.value.status) == ("run_cancelled", 499)
 
 
 @pytest.mark.requirement("runs:provisioned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from mcp import Client
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.loopback_site import Answer, Asked, StandIn
 from tests.support.mcp_clients import over_http
+from tests.support.waiting import until
 
 from codewords_testing.web_pages import pages
 
@@ -232,6 +234,30 @@ def test_a_repeated_key_gets_the_first_answer_and_asks_nothing(
     assert len(site.asked) == asked
     other = http.post("/run/redis_coordinator/", json={"action": "get", "key": "x"}, headers=key)
     assert other.headers["x-request-id"] != run_id
+
+
+@pytest.mark.requirement("services:idempotency", "runs:repeated")
+def test_a_call_with_a_key_is_made_though_its_caller_hangs_up_and_its_repetition_waits_for_it(
+    door: Door, http: httpx.Client, site: StandIn, stuck: tuple[str, threading.Event]
+) -> None:
+    url, come = stuck
+    before, body = len(site.asked), json.dumps({"url": url})
+    key = {"Idempotency-Key": "lost-answer"}
+    with door.connect() as wire:
+        wire.request(
+            "POST",
+            "/run/webpage_to_markdown/",
+            "Idempotency-Key: lost-answer",
+            f"Content-Length: {len(body)}",
+            body=body.encode(),
+        )
+        until(lambda: len(site.asked) > before, "the page to be asked for")
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(http.post, "/run/webpage_to_markdown/", json={"url": url}, headers=key)
+        come.set()
+        assert (again.result().status_code, again.result().json()["title"]) == (200, "Article")
+    assert again.result().headers["idempotent-replay"] == "true"
+    assert len(site.asked) == before + 1
 
 
 @pytest.mark.requirement("services:idempotency")

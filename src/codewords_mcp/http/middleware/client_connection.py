@@ -34,7 +34,8 @@ class ClientConnection:
     The error is `ClientGoneError` if the client hung up or takes nothing of what `send` sends, and
     `BodyTooLarge` if its body exceeds `limit` bytes. A body of a declared size up to `READ_AHEAD` is
     read before the block begins. `body_first`: the block begins after the first piece of the body.
-    `hang_ups` is `hang_ups_of(scope)`; without it a task listens until the block ends.
+    `hang_ups` is `hang_ups_of(scope)`; without it a task listens until the block ends. `comes_again`: the client repeats its
+    request if it gets no answer, so that the block goes on without it once the body is whole.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class ClientConnection:
         setting: str = "CODEWORDS_MAX_BODY",
         body_first: bool = False,
         hang_ups: set[Callable[[], None]] | None = None,
+        comes_again: bool = False,
     ) -> None:
         self._receive = receive
         self._body_first = body_first
         self._hang_ups = hang_ups
+        self._comes_again = comes_again
         self._watcher: asyncio.Task[None] | None = None
         self._limit = limit
         self._setting = setting
@@ -209,7 +212,7 @@ class ClientConnection:
 
     def _hang_up(self) -> None:
         # The client may leave once it has its answer; that cancels nothing.
-        if self._answered:
+        if self._answered or (self._comes_again and self._complete):
             return
         if not self._complete:
             self._break(RunCancelled("The caller hung up before its request was whole."))

@@ -20,7 +20,7 @@ MAX_DELAY = 30 * 86400
 _HEADERS = (
     Parameter("X-Provisioned-Request-Id", "An id from POST /provision-request for this run.", {"type": "string"}, "header"),
     Parameter("X-Correlation-Id", "Names a chain of calls; passed down it.", {"type": "string"}, "header"),
-    Parameter("Idempotency-Key", "A repeated call with this key gets the first one's answer.", {"type": "string"}, "header"),
+    Parameter("Idempotency-Key", "A repeated call with this key gets or awaits the first answer.", {"type": "string"}, "header"),
     Parameter("Codewords-Dry-Run", "`yes`: writes are held (`GET /runs/{run_id}/writes`).", {"type": "string"}, "header"),
     Parameter("Run-As-Template", "`yes`: another's public workflow gets the caller's secrets.", {"type": "string"}, "header"),
 )  # fmt: skip
@@ -56,11 +56,16 @@ OPERATIONS = [
 
 
 async def serve_run(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/run/{service_id}/{path}`. A client that hangs up half-way cancels the run, queued or running."""
+    """`/run/{service_id}/{path}`. A client that hangs up half-way cancels the run, queued or running.
+
+    With an Idempotency-Key the run goes on: the client comes again for the response, perhaps to another replica. A running
+    workflow does not, since its own end ends what it has called.
+    """
     limit = app_state(scope).settings.max_body
+    comes_again = token(scope["headers"], b"idempotency-key") is not None and caller(scope).kind != "run"
     # Around the whole run: its block is cancelled when the caller hangs up.
     async with ClientConnection(
-        receive, scope["headers"], limit=limit, hang_ups=hang_ups_of(scope)
+        receive, scope["headers"], limit=limit, hang_ups=hang_ups_of(scope), comes_again=comes_again
     ) as connection:
         service_id, path = split(scope, "/run/")
         response = await runtime(scope).runs.execute(request_for(scope, connection, service_id, path))

@@ -130,7 +130,7 @@ class Execution:
         except TimeoutError:
             error = self._timed_out()
         except asyncio.CancelledError:
-            error = self._broken_off()
+            error = self.broken_off()
         except NotOurs:
             error = RunInterrupted("The run was taken over while it waited.")
         except CodewordsError as failure:
@@ -147,7 +147,8 @@ class Execution:
         """Settle a run that never started."""
         await self._finish(None, error)
 
-    def _broken_off(self) -> CodewordsError:
+    def broken_off(self) -> CodewordsError:
+        """The error of a run that was cancelled, stopped or failed from outside, also before it started."""
         if self._failure is not None:
             return self._failure
         if self._stopped:

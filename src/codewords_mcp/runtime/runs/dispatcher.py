@@ -32,7 +32,12 @@ from codewords_mcp.runtime.runs.cancellation import RunCanceller
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.foreground import ForegroundRuns
 from codewords_mcp.runtime.runs.records import new_id, shown
-from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest, repeat_response
+from codewords_mcp.runtime.runs.repeated_request import (
+    RepeatedRequest,
+    never_began,
+    repeat_file,
+    repeat_response,
+)
 from codewords_mcp.runtime.runs.run_plan import RunPlan
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.submit import Submitter
@@ -51,6 +56,8 @@ CLEANUP_TIMEOUT = 20.0
 """Seconds after a run's grace within which its sandbox is gone and its last output stored."""
 SETTLE_TIMEOUT = 5.0
 """Seconds within which who waits for a run is told that the runtime ends."""
+FILE_TIMEOUT = 10.0
+"""Seconds that a repetition waits for the first response's file to be stored."""
 LOG_END_TIMEOUT = 3.0
 """Seconds that a failed run's log is waited for."""
 
@@ -69,6 +76,7 @@ class RunDispatcher:
         self.background = BackgroundRuns(context, services)
         self.traces = context.traces
         self._called_runs: CalledRuns | None = None
+        self._ending = asyncio.Event()
         self._canceller = RunCanceller(context, self.get, self.background.withdraw)
 
     @property
@@ -144,10 +152,15 @@ class RunDispatcher:
     async def _run(self, request: RunRequest) -> RunResponse:
         if self._called_runs is not None and await self._called_runs.takes(request):
             return await self._called_runs.call(request, self.start, self.cancel)
-        response = await self._submitter.submit(request, self._foreground, self._services)
-        if isinstance(response, RepeatedRequest):
-            return await self._repeat(request, response)
-        return response
+        while True:
+            response = await self._submitter.submit(request, self._foreground, self._services)
+            if isinstance(response, RunResponse):
+                return response
+
+            first = await self._first_run(request, response.first_run_id)
+            # Else the key is free again, and the request is submitted as if it were the first.
+            if not never_began(first):
+                return await self._repeat(first)
 
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
@@ -168,11 +181,34 @@ class RunDispatcher:
 
         return run_id
 
-    async def _repeat(self, request: RunRequest, repeated: RepeatedRequest) -> RunResponse:
-        """Wait for the first run with the idempotency key and repeat its response. Raises Conflict."""
-        owner = Caller(request.caller.owner, "user")
-        timeout = self._context.settings.sync_timeout
-        return repeat_response(await self.wait(owner, repeated.first_run_id, timeout))
+    async def _first_run(self, request: RunRequest, run_id: str) -> Run:
+        """The first run with the idempotency key, which is waited for, wherever it goes on. Raises RuntimeUnavailable."""
+        owner, registry = Caller(request.caller.owner, "user"), self._context.registry
+        # As the run itself, this is a reason for a runtime not to end yet.
+        registry.submissions += 1
+        waiting = asyncio.ensure_future(self.wait(owner, run_id, self._context.settings.sync_timeout))
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            registry.submissions -= 1
+            waiting.cancel()
+            ending.cancel()
+
+        raise RuntimeUnavailable(
+            f"This runtime is ending, and the run {run_id} with this Idempotency-Key is not over.",
+            hint="Send the request again in a moment.",
+        )
+
+    async def _repeat(self, run: Run) -> RunResponse:
+        """Repeat the response of the first run with an idempotency key; see `repeat_response`."""
+        if run.response_file is not None:
+            stored = await self._context.response_files.open(run, wait=FILE_TIMEOUT)
+            if stored is not None:
+                return repeat_file(run, *stored)
+        return repeat_response(run)
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
         """See `RunApi.open_websocket`."""
@@ -279,6 +315,7 @@ class RunDispatcher:
     async def stop_answering(self) -> None:
         """Start no more foreground runs, and stop active ones, while their callers still have a connection for the error."""
         self._context.registry.accepts_foreground = False
+        self._ending.set()
         awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
 
         for run in awaited:

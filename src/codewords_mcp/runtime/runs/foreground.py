@@ -18,6 +18,7 @@ from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_fi
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.repeated_request import read_whole
 from codewords_mcp.runtime.runs.results import unreadable
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
@@ -38,13 +39,15 @@ class AwaitedRuns:
         self._context = context
         self._db = context.database
 
-    async def prepare(self, request: RunRequest) -> bytes:  # noqa: ARG002  # the body is streamed
-        """See `RunMode`."""
+    async def prepare(self, request: RunRequest) -> bytes:
+        """See `RunMode`. The body is streamed, but for a call that can be repeated."""
         if not self._context.registry.accepts_foreground:
             raise RuntimeUnavailable(
                 "This runtime is ending; nothing was begun.", hint="Try again in a moment."
             )
-        return b""
+        if request.idempotency_key is None:
+            return b""
+        return await read_whole(request)
 
     def claim(self, submission: Submission) -> bool:
         """See `RunMode`."""
@@ -92,6 +95,8 @@ class AwaitedRuns:
         """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
         error = error_entry(RunCancelled("The run was cancelled: the caller hung up."))
         ended = to_finished("cancelled", error, now(), [], release=True)
+        # Nothing began, so the caller may come again with its key.
+        ended["idempotency_key"] = None
         holder = self._context.registry.executor
         self._db.write_with_retries(rows.change, run_id, ended, only_from=UNFINISHED, holder=holder)
 
@@ -139,7 +144,7 @@ class AwaitedRuns:
                     await context.headroom.enter(execution.run_log.write_platform_line)
                     await execution.attempt()
             except asyncio.CancelledError:
-                await execution.refuse(RunCancelled("The run was cancelled before it started."))
+                await execution.refuse(execution.broken_off())
             except NotOurs:
                 await execution.refuse(RunInterrupted("The run was taken over while it waited."))
             except CodewordsError as error:

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.model.run_state import open_attempt, to_starting
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
+from codewords_mcp.runtime.runs.repeated_request import never_began
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -106,8 +107,8 @@ class RunRecords:
         except IntegrityError:
             if not request.idempotency_key:
                 raise
-            # two requests used the key at the same time, and the other one won
-            return await self._db.read(_first, request)
+        # Two requests used the key at the same time, and the other one won: this one finds it, or its key is free again.
+        return await self._db.write(_record, request, row, decide, more, self.quotas)
 
 
 def new_id() -> str:
@@ -122,11 +123,6 @@ def shown(run_id: str) -> str:
     return "of that id"
 
 
-def _first(connection: Connection, request: RunRequest) -> str | None:
-    key = request.idempotency_key
-    return key and rows.find_idempotent(connection, request.caller.owner, request.service_id, key)
-
-
 def _record(
     connection: Connection,
     request: RunRequest,
@@ -135,7 +131,7 @@ def _record(
     more: More | None,
     quotas: OwnerQuotas,
 ) -> str | None:
-    if first := _first(connection, request):
+    if request.idempotency_key and (first := _first(connection, request, request.idempotency_key)):
         return first
 
     counts = row.get("version") is not None and row.get("mode") != "replay"
@@ -151,6 +147,16 @@ def _record(
 
     if more is not None:
         more(connection)
+    return None
+
+
+def _first(connection: Connection, request: RunRequest, key: str) -> str | None:
+    """The id of the first run with the key. One that failed before it began leaves its key to this request."""
+    first = rows.find_idempotent(connection, request.caller.owner, request.service_id, key)
+    run = first and not request.background and rows.get(connection, first)
+    if not run or not never_began(run):
+        return first
+    rows.change(connection, run.id, {"idempotency_key": None}, only_from=(run.status,))
     return None
 
 

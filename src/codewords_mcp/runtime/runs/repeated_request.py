@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 from codewords_mcp.common.bounded_json import parse
-from codewords_mcp.errors import Conflict
-from codewords_mcp.runtime.model.run import FINISHED, Run, RunResponse
+from codewords_mcp.errors import CodewordsError, Conflict, ProgramFailed, RunPending
+from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.results import NOT_STORED
+
+_NEW_KEY = "A new Idempotency-Key runs it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +31,49 @@ def key_of_workflow(workflow: str, key: str) -> str:
     return f"{workflow}/{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def repeat_response(run: Run) -> RunResponse:
-    """Repeat the response of the first run with an idempotency key. Raises Conflict where there is none to repeat."""
-    if run.status not in FINISHED:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key is still going on.",
-            hint=f"GET /result/{run.id} waits for it.",
-        )
-    if run.response_status is None:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
-            hint="Use a new key to run again.",
-        )
-    # Its bytes are not in the record; a link would be another answer than the first.
-    if run.response_file is not None:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key has succeeded; its answer is kept as a file.",
-            hint=f"GET /result/{run.id} has its link.",
-        )
-    if run.response_truncated:
-        if run.response_content == NOT_STORED:
-            why = "holds something secret"
-        elif run.status in {"succeeded", "failed"}:
-            why = "was not kept whole"
-        else:
-            why = "broke off"
+def never_began(run: Run) -> bool:
+    """Whether a call that somebody waited for failed before its first attempt: a repetition runs it anew."""
+    return run.status in FAILED and not run.background and not run.attempts
 
+
+async def read_whole(request: RunRequest) -> bytes:
+    """Take the body of a request in, which can be read again then.
+
+    A call with an idempotency key is on record only when all of its body is here: it goes on without its caller then.
+    """
+    body = b"".join([chunk async for chunk in request.body])
+    request.body = replayed(body)
+    return body
+
+
+def repeat_response(run: Run) -> RunResponse:
+    """Repeat the response of the first run with an idempotency key, if its record has it.
+
+    Raises RunPending for a run that has not ended, the error of one that ended without a whole response, and Conflict where
+    the response was not kept.
+    """
+    if run.status not in FINISHED:
+        raise RunPending(
+            f"The run {run.id} with this Idempotency-Key is still going on.",
+            hint=f"Send the request again; GET /result/{run.id} waits for it, too.",
+        )
+
+    broke_off = run.response_truncated and run.status not in {"succeeded", "failed"}
+    if run.response_status is None or broke_off:
+        raise _failure(run)
+
+    if run.response_file is not None:
+        problem = "is kept as a file, which cannot be read now"
+    elif run.response_content == NOT_STORED:
+        problem = "holds something secret"
+    elif run.response_truncated:
+        problem = "was not kept whole"
+    else:
+        problem = ""
+    if problem:
         raise Conflict(
-            f"The run {run.id} with this Idempotency-Key has ended ({run.status}); its answer {why}.",
-            hint="Use a new key to run again.",
+            f"The run {run.id} with this Idempotency-Key has ended ({run.status}); its answer {problem}.",
+            hint=_NEW_KEY,
         )
 
     content = (run.response_content or "").encode()
@@ -63,9 +82,20 @@ def repeat_response(run: Run) -> RunResponse:
     else:
         kind = b"text/plain; charset=utf-8"
 
+    return _repetition(run, run.response_status, kind, len(content), replayed(content))
+
+
+def repeat_file(run: Run, size: int, chunks: AsyncIterator[bytes]) -> RunResponse:
+    """Repeat a response that is kept as a file, of which `chunks` are the bytes."""
+    assert run.response_file is not None  # noqa: S101  # it has the file that the caller has opened
+    kind = run.response_file.content_type.encode()
+    return _repetition(run, run.response_status or 200, kind, size, chunks)
+
+
+def _repetition(run: Run, status: int, kind: bytes, size: int, body: AsyncIterator[bytes]) -> RunResponse:
     headers = [
         (b"content-type", kind),
-        (b"content-length", str(len(content)).encode()),
+        (b"content-length", str(size).encode()),
         (b"x-request-id", run.id.encode()),
         (b"idempotent-replay", b"true"),
     ]
@@ -73,7 +103,33 @@ def repeat_response(run: Run) -> RunResponse:
     async def nothing_to_close() -> None:
         return None
 
-    return RunResponse(run.id, run.response_status, headers, replayed(content), nothing_to_close)
+    return RunResponse(run.id, status, headers, body, nothing_to_close)
+
+
+def _failure(run: Run) -> CodewordsError:
+    """The error that ended a run, as its first caller got it."""
+    entry = run.error
+    if entry is None:
+        return Conflict(
+            f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
+            hint=_NEW_KEY,
+        )
+
+    error = CodewordsError(entry.message, hint=f"{_NEW_KEY} {entry.hint}".strip(), remedy=entry.remedy)
+    error.code, error.origin, error.run_id = entry.code, entry.origin, run.id
+    error.status = ProgramFailed.status if entry.origin == "service" else _status_of(entry.code)
+    return error
+
+
+@cache
+def _status_of(code: str) -> int:
+    """The HTTP status of errors with this code."""
+    kinds: list[type[CodewordsError]] = [CodewordsError]
+    for kind in kinds:
+        if "code" in vars(kind) and kind.code == code:
+            return kind.status
+        kinds += kind.__subclasses__()
+    return CodewordsError.status
 
 
 def _is_json(content: bytes) -> bool:

@@ -245,15 +245,24 @@ class ResponseFiles:
 
     async def read(self, run: Run) -> bytes | None:
         """The bytes of a run's answer file; None where it is not stored, or not any more."""
-        file = run.response_file
+        opened = await self._open(run.response_file)
+        if opened is None:
+            return None
+        return b"".join([chunk async for chunk in opened[1]])
+
+    async def open(self, run: Run, *, wait: float) -> tuple[int, AsyncIterator[bytes]] | None:
+        """The size and the bytes of a run's answer file, which is waited for up to so many seconds; None as for `read`."""
+        linked = await self.with_link(run, "", wait=wait)
+        return await self._open(linked.response_file)
+
+    async def _open(self, file: ResponseFile | None) -> tuple[int, AsyncIterator[bytes]] | None:
         if file is None or file.download_uri is None:
             return None
         try:
             stored = await self._files.find(file.download_uri.rpartition("/")[2])
-            chunks = [chunk async for chunk in await self._files.read(stored, 0, stored.size)]
+            return stored.size, await self._files.read(stored, 0, stored.size)
         except (NotFound, Unauthenticated):
             return None
-        return b"".join(chunks)
 
     async def close(self, max_wait: float) -> None:
         """Let what is being stored finish, for so long."""

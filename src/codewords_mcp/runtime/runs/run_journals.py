@@ -23,7 +23,7 @@ from codewords_mcp.runtime.recording.journal import (
 from codewords_mcp.runtime.recording.journal_exchanges import with_killed_attempts
 from codewords_mcp.runtime.recording.recorder import OpenExchange
 from codewords_mcp.runtime.recording.resume import ResumeRecorder, completed
-from codewords_mcp.runtime.runs.repeated_request import key_of_workflow, repeat_response
+from codewords_mcp.runtime.runs.repeated_request import key_of_workflow, never_began, repeat_response
 from codewords_mcp.runtime.runs.unknown_writes import unknown
 from codewords_mcp.runtime.secrets.sealing import DamagedSeal, Sealer
 from codewords_mcp.runtime.store import recording_journal as rows
@@ -204,14 +204,14 @@ class StoredJournal:
             return False
         key = key_of_workflow(self._service_id, entry.repeat_key)
         run = await self._db.write(_called_run, self._owner, called, key)
-        if run is None or run.status not in FINISHED:
+        if run is None or run.status not in FINISHED or never_began(run):
             return False
         if await self._db.read(waits.find, self._run_id, run.id) is not None:
             # The run gave its sandbox back for this call, which tells what became of the other.
             return False
         try:
             repeat_response(run)
-        except Conflict:
+        except CodewordsError:
             return True
         return False
 

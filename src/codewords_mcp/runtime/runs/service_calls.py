@@ -28,6 +28,7 @@ from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.dry_runs import OperationCall
 from codewords_mcp.runtime.runs.input import RequestReader
+from codewords_mcp.runtime.runs.repeated_request import read_whole
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.secrets.scrub import Scrubber
@@ -89,9 +90,11 @@ class ServiceRunner:
 
     limits_depth = False
 
-    async def prepare(self, request: RunRequest) -> bytes:  # noqa: ARG002  # the body is streamed
-        """See `RunMode`."""
-        return b""
+    async def prepare(self, request: RunRequest) -> bytes:
+        """See `RunMode`. The body is streamed, but for a call that can be repeated."""
+        if request.idempotency_key is None:
+            return b""
+        return await read_whole(request)
 
     def claim(self, submission: Submission) -> bool:  # noqa: ARG002  # nothing is counted
         """See `RunMode`. A service limits its calls itself, so a call takes no slot."""
