@@ -115,6 +115,21 @@ def test_the_bound_of_the_line_is_counted_and_names_itself(database: Database) -
     database.write_blocking(lambda c: slots.require_queue_capacity(c, place(service="v", queue_limit=2)))
 
 
+def test_runs_for_which_slots_are_free_do_not_count_as_waiting(database: Database) -> None:
+    where = place(concurrency=3, queue_limit=1)
+
+    def require() -> None:
+        database.write_blocking(lambda c: slots.require_queue_capacity(c, where))
+
+    database.write_blocking(add, where, "runs")
+    for number in range(2):
+        database.write_blocking(add, where, number, "queued")
+        require()
+    database.write_blocking(add, where, "waits", "queued")
+    with pytest.raises(TooBusy, match="1 runs of this caller are waiting"):
+        require()
+
+
 def test_runs_alike_whose_time_has_come_are_ahead(database: Database) -> None:
     where, later = place(), now() + 60_000_000
     for number, more in enumerate(({"in_queue": False}, {"in_queue": True, "not_before": later})):

@@ -38,13 +38,19 @@ def exhausted_limit(connection: Connection, scope: LimitScope) -> tuple[Limit, i
 
 
 def require_queue_capacity(connection: Connection, scope: LimitScope) -> None:
-    """Raise TooBusy if the queue of this scope is full."""
+    """Raise TooBusy if the queue of this scope is full.
+
+    Runs count as waiting beyond the slots that are free for them: some are about to start, as after a start of the runtime.
+    """
     bounded = [limit for limit in scope.limits if limit.waiting is not None]
+    active = _counts(connection, bounded, scope, _active())
     # Runs that wait for a person are in no queue, however many they are.
     waiting = and_(runs.c.status == "queued", func.coalesce(runs.c.waits_for, "").not_in(SUSPENDED))
-    for limit, count in zip(bounded, _counts(connection, bounded, scope, waiting), strict=True):
-        if limit.waiting is not None and count >= limit.waiting:
-            raise limit.refusal(count)
+    queued = _counts(connection, bounded, scope, waiting)
+    for limit, taken, count in zip(bounded, active, queued, strict=True):
+        beyond = count - max((limit.runs or 0) - taken, 0)
+        if limit.waiting is not None and beyond >= limit.waiting:
+            raise limit.refusal(beyond)
 
 
 def are_ahead(connection: Connection, scope: LimitScope) -> bool:
