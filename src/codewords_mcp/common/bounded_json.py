@@ -156,6 +156,7 @@ def _finite(text: str) -> float:
     return number
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 _UNIQUE = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
 
@@ -193,7 +194,7 @@ def check_depth(value: Any) -> None:
 
 def _check_encodable(value: Any) -> None:
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        _ENCODER.encode(value).encode()
     except UnicodeEncodeError:
         raise UnacceptableJson("it holds half of a surrogate pair") from None
     except (TypeError, ValueError, RecursionError):

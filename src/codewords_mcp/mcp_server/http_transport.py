@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Any, cast
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -19,6 +20,7 @@ from starlette.types import Scope as HttpScope
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import InsufficientScope, Unauthenticated
 from codewords_mcp.mcp_server.access import rules_of
+from codewords_mcp.mcp_server.brief import BriefMessages
 from codewords_mcp.mcp_server.context import CALLER_KEY, ServerState, principal_of
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
@@ -46,6 +48,7 @@ def serve_http(
         shares = SessionShares()
     manager = Sessions(low, shares, security_settings=_NO_CHECK, max_request_body_size=limit)
     connections = SseSessions(shares)
+    brief = BriefMessages(server)
     sse = SseServerTransport("/messages/", _NO_CHECK, max_request_body_size=limit)
 
     async def handle(scope: HttpScope, receive: Receive, send: Send) -> None:
@@ -62,6 +65,9 @@ def serve_http(
             ):
                 light = ReleasingWriter(writing)
                 await serve_dual_era_loop(low, reading, light, lifespan_state=state, init_options=begin)
+        elif brief.takes(scope):
+            state = manager._lifespan_state  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            await brief.handle(state, scope, receive, send)
         else:
             await manager.handle_request(scope, receive, send)
 
@@ -83,8 +89,7 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
             await response(scope, receive, send)
             return
 
-        token = AccessToken(token="", client_id=principal_of(caller), scopes=[], subject=caller.owner)
-        scope["user"] = AuthenticatedUser(token)
+        scope["user"] = _user(principal_of(caller), caller.owner)
         # httptools keeps blanks after a header's value (RFC 9110, 5.5 excludes them), and the SDK
         # compares headers with values of the body.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
@@ -93,6 +98,12 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
         await handle(scope, receive, _with_media_type(send))
 
     return app
+
+
+@lru_cache(maxsize=1024)
+def _user(principal: str, owner: str) -> AuthenticatedUser:
+    """Describe a caller in the SDK's words."""
+    return AuthenticatedUser(AccessToken(token="", client_id=principal, scopes=[], subject=owner))
 
 
 def _with_media_type(send: Send) -> Send:

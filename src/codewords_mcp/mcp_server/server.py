@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcp.server._otel import OpenTelemetryMiddleware
 from mcp.server.caching import CacheHint
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -119,8 +120,10 @@ def create_server(
     """
 
     @asynccontextmanager
-    async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
+    async def lifespan(server: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
         state = ServerState(runtime, settings, caller, limits)
+        if not runtime.tracing.enabled:
+            _make_no_spans(server)
         stop_listening = runtime.announcements.listen(changes.tell)
         stop_alerts = runtime.announcements.listen_to_alerts(changes.tell_alert)
         try:
@@ -254,8 +257,15 @@ def _add_tool_handlers(server: MCPServer[ServerState], tool_list: ToolList, task
             return error_result(error, params.name)
         return _with_server_info(await tasks.call(ctx, params, tool), ctx)
 
+    low.get_tool_input_schema = tool_list.header_schema
     low.add_request_handler("tools/list", PaginatedRequestParams, tool_list.list)
     low.add_request_handler("tools/call", CallToolRequestParams, call)
+
+
+def _make_no_spans(server: MCPServer[ServerState]) -> None:
+    """Leave out the SDK's spans: it makes one of each message, also where nobody collects them."""
+    low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    low.middleware[:] = [one for one in low.middleware if not isinstance(one, OpenTelemetryMiddleware)]
 
 
 def _check_rows(server: MCPServer[ServerState]) -> None:

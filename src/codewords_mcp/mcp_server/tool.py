@@ -26,7 +26,6 @@ from codewords_mcp.mcp_server.confirmation import (
     ask_runtime_question,
     ask_tool_question,
 )
-from codewords_mcp.mcp_server.context import limits_of
 from codewords_mcp.mcp_server.tasks import TaskSupport, task_of
 from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, error_result, unknown_arguments
 from codewords_mcp.mcp_server.tool_schema import lean
@@ -76,6 +75,7 @@ class McpTool(Tool):
     card: Card | None = Field(default=None, exclude=True)
     for_cards: bool = False
     listed: bool = True
+    is_brief: bool = False
 
     @property
     def toolset(self) -> str:
@@ -94,7 +94,9 @@ class McpTool(Tool):
         accepted = list(self.parameters.get("properties", {}))
         # A context variable, since the SDK calls the function without a way to pass it more.
         _CALL_STARTED.set(time.monotonic())
-        timeout = limits_of(context).call_timeout
+        # Once: the SDK's context looks each attribute up the long way.
+        request = context.request_context
+        timeout = request.lifespan_context.limits.call_timeout
 
         try:
             try:
@@ -106,7 +108,7 @@ class McpTool(Tool):
                 raise unknown_arguments(unknown, accepted)
             # A host that gives up first would never see the result, nor the id of a run that
             # was started.
-            async with asyncio.timeout(None if task_of(context) else timeout):
+            async with asyncio.timeout(None if task_of(request) else timeout):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above; the SDK wraps one that the tool raises
             return error_result(_too_slow(timeout), self.name)
@@ -198,6 +200,7 @@ def tool(
     meta: dict[str, Any] | None = None,
     for_cards: bool = False,
     listed: bool = True,
+    brief: bool = False,
 ) -> McpTool:
     """Make a tool of a function; its docstring, on one line, is the description.
 
@@ -210,6 +213,7 @@ def tool(
     `about_secrets`: invalid arguments may contain a secret's value, so the error warns of it.
     `card`: what a host with cards shows beside the result. `for_cards`: only such a host lists the tool.
     `listed`: hosts list the tool. An earlier name of another one is not listed, and goes on to work.
+    `brief`: it reads what this home stores, in milliseconds, and reports no progress (`brief`).
     """
     rule = rule or TABLE.get("tool", fn.__name__)
     plain = Tool.from_function(
@@ -225,7 +229,7 @@ def tool(
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
 
     made.task, made.retryable, made.confirm, made.about_secrets = task, retryable, confirm, about_secrets
-    made.card, made.for_cards, made.listed = card, for_cards, listed
+    made.card, made.for_cards, made.listed, made.is_brief = card, for_cards, listed, brief
     # A misspelled argument is an error that the model can mend, and not a default that it did not
     # mean.
     made.parameters = lean(made.parameters) | {"additionalProperties": False}

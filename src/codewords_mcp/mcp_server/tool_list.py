@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.subscriptions import SubscriptionBus
+from mcp.shared.inbound import X_MCP_HEADER_KEY
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
@@ -40,6 +42,7 @@ class ToolList:
         self._to_tool = to_tool
         self._bus = bus
         self._server: MCPServer[ServerState] | None = None
+        self._header_schemas: dict[str, dict[str, Any] | None] = {}
 
     def serve(self, server: MCPServer[ServerState]) -> None:
         """Set the server of these tools, once it is made."""
@@ -84,6 +87,19 @@ class ToolList:
 
         access_of(ctx).require(tool.rule)
         return tool
+
+    def header_schema(self, name: str) -> dict[str, Any] | None:
+        """Return the input schema of a built-in tool with arguments that clients repeat in headers; None for all others.
+
+        The SDK walks through the schema at each call.
+        """
+        if name not in self._header_schemas:
+            tool = self._own.get(name)
+            if tool is None:
+                return None
+            repeats = X_MCP_HEADER_KEY in json.dumps(tool.parameters)
+            self._header_schemas[name] = tool.parameters if repeats else None
+        return self._header_schemas[name]
 
     async def call(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: McpTool

@@ -273,4 +273,4 @@ def _run_line(run: RunItem) -> str:
     return ", ".join(facts)
 
 
-TOOL = tool(get_workflow, title="Get workflow", hints=READS)
+TOOL = tool(get_workflow, title="Get workflow", hints=READS, brief=True)

@@ -140,4 +140,4 @@ def _line(run: ListedRunItem) -> str:
     return " | ".join([", ".join(facts), *filter(None, (run.error, run.input_preview))])
 
 
-TOOL = tool(list_runs, title="List runs", hints=READS)
+TOOL = tool(list_runs, title="List runs", hints=READS, brief=True)

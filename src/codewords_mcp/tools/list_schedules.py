@@ -39,4 +39,4 @@ async def list_schedules(ctx: ToolContext) -> Annotated[CallToolResult, Schedule
     return tool_result(ScheduleList(schedules=items, availability=availability), "\n".join(lines))
 
 
-TOOL = tool(list_schedules, title="List schedules", hints=READS, listed=False)
+TOOL = tool(list_schedules, title="List schedules", hints=READS, brief=True, listed=False)

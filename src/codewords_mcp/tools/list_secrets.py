@@ -61,4 +61,4 @@ def _line(secret: SecretItem) -> str:
     return f"{secret.name}: {use}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
 
 
-TOOL = tool(list_secrets, title="List secrets", hints=READS)
+TOOL = tool(list_secrets, title="List secrets", hints=READS, brief=True)

@@ -114,4 +114,4 @@ def _with_code(template: Template) -> CallToolResult:
     return tool_result(TemplateList(templates=[item]), text)
 
 
-TOOL = tool(list_templates, title="List templates", hints=READS)
+TOOL = tool(list_templates, title="List templates", hints=READS, brief=True)

@@ -53,4 +53,4 @@ async def list_triggers(
     return tool_result(data, "\n".join(lines))
 
 
-TOOL = tool(list_triggers, title="List triggers", hints=READS)
+TOOL = tool(list_triggers, title="List triggers", hints=READS, brief=True)

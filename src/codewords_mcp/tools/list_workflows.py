@@ -94,4 +94,4 @@ async def list_workflows(
     )
 
 
-TOOL = tool(list_workflows, title="List workflows", hints=READS)
+TOOL = tool(list_workflows, title="List workflows", hints=READS, brief=True)

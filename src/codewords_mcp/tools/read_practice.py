@@ -51,4 +51,4 @@ def _page(text: str) -> CallToolResult:
     return tool_result(Practice(text=text), text)
 
 
-TOOL = tool(read_practice, title="Read practice", hints=READS)
+TOOL = tool(read_practice, title="Read practice", hints=READS, brief=True)
