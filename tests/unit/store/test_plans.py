@@ -21,6 +21,9 @@ from codewords_mcp.runtime.store import (
     slots,
     usage,
 )
+from codewords_mcp.runtime.store import (
+    workflows as workflow_rows,
+)
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
 from codewords_mcp.runtime.store.usage_tables import model_usage as model_usage_rows
@@ -60,6 +63,8 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "descendants that go on": lambda c: run_chain.unfinished_descendants(c, "5"),
     "what was used": lambda c: usage.sums(c, "ada", by="workflow", since=0),
     "what models cost": lambda c: model_usage.totals(c, "model", owner="ada", since="", limit=100),
+    "a page of workflows": lambda c: workflow_rows.page(c, "ada", query="", limit=21, after=None),
+    "a later page of workflows": lambda c: workflow_rows.page(c, "ada", query="", limit=21, after=(500, "5")),
     "what is spent": lambda c: model_usage.spent(c, service_id="busy"),
 }
 
@@ -84,6 +89,12 @@ def _fill(connection: Connection) -> None:
             " background, retries, in_queue, deliveries, depth, priority, cancel_asked, summed) SELECT n, 'ada', 'busy',"
             " CASE n % 10 WHEN 0 THEN 'failed' ELSE 'succeeded' END, n, false, '[]', '[]', '{}', '{}', true, 0, false, 1, 0,"
             f" 50, false, true FROM generate_series(1, {MANY}) AS n"
+        )
+    )
+    connection.execute(
+        text(
+            "INSERT INTO workflows (id, owner, name, description, public, created_at, updated_at, active_version)"
+            " SELECT n, 'ada', n, '', false, n, n, 1 FROM generate_series(1, 2000) AS n"
         )
     )
     calls = model_usage.UsageAccount("2026-01-01", "ada", "busy", "", "1", False, "openai", "gpt-4o")

@@ -6,7 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.run_state import SUSPENDED, UNFINISHED
@@ -66,6 +78,7 @@ class VersionRow:
     deployed_by: str | None = None
 
 
+_LATEST = (1 << 62, "")
 _NUMBERS = 1 << 31
 """The numbers of versions are below it: an INTEGER of PostgreSQL."""
 
@@ -114,14 +127,12 @@ def page(
         lowered = func.lower(text).contains(query.lower(), autoescape=True)
         statement = statement.where(or_(lowered, text.contains(query, autoescape=True)))
 
-    if after is not None:
-        # By time and id: of workflows with one time some would be skipped, or shown twice.
-        older = workflows.c.updated_at < after[0]
-        statement = statement.where(
-            or_(older, (workflows.c.updated_at == after[0]) & (workflows.c.id < after[1]))
-        )
-
-    statement = statement.order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
+    # By time and id: of workflows with one time some would be skipped, or shown twice. The first page has a bound, too, so that
+    # it is read in the index's order.
+    before = tuple_(workflows.c.updated_at, workflows.c.id) < (after or _LATEST)
+    statement = (
+        statement.where(before).order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
+    )
     return [WorkflowRow(**row) for row in connection.execute(statement).mappings()]
 
 

@@ -32,6 +32,7 @@ workflows = Table(
     Column("template", String(40)),
     Column("config", JSON(none_as_null=True)),
     UniqueConstraint("owner", "name", name="uq_workflows_owner_name"),
+    Index("ix_workflows_owner_updated", "owner", "updated_at", "id"),
 )
 
 versions = Table(
