@@ -16,7 +16,7 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Starting sandboxes": ("sandbox_start", "sandbox_load", "sandbox_cpu", "environment_build", "environment_disk", "leftovers"),
     "Runs": ("http_door", "run_record", "background_runs", "cancel", "resume", "approvals", "run_logs"),
     "Large stores, many replicas": (
-        "stored_runs", "usage_sums", "triggers", "alerts", "audit", "metrics", "scale_simulation", "replicas",
+        "stored_runs", "growth", "usage_sums", "triggers", "alerts", "audit", "metrics", "scale_simulation", "replicas",
     ),
     "Models": ("gateway",),
     "The network of sandboxes": ("host_rules", "sandbox_calls", "authority", "services"),

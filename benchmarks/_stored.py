@@ -10,6 +10,8 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.tables import log_chunks, runs, schedules, versions, workflows
 
+AT_ONCE = 500_000
+"""Rows in a transaction."""
 _RUN = {
     "id": "'stored-' || n", "owner": "'local'", "service_id": "'other_' || (n % {deployments})", "version": "1",
     "status": "CASE n % 50 WHEN 0 THEN 'failed' ELSE 'succeeded' END", "created_at": "{at} - ({count} - n) * 1000",
@@ -27,17 +29,24 @@ _CHUNK = {
 }  # fmt: skip
 
 
-def fill(database: Database, *, stored: int, deployments: int, times: int, summed: bool = True) -> None:
+def fill(
+    database: Database, *, stored: int, deployments: int, times: int, summed: bool = True, there: int = 0
+) -> None:
     """Finished runs with a line of log each, deployments of other workflows, and schedules that are not due.
 
-    `summed`: the runs are taken for added up, so that nothing is busy with that.
+    `summed`: the runs are taken for added up, so that nothing is busy with that. `there`: so many of `stored` are there from an
+    earlier call.
     """
     at = now()
     words: dict[str, int | str] = {"at": at, "count": stored, "deployments": max(deployments, 1)}
     words["summed"] = ("true" if database.shared else "1") if summed else "NULL"
     if stored:
         for table, columns in ((runs.name, _RUN), (log_chunks.name, _CHUNK)):
-            database.write_blocking(lambda c, t=table, s=columns: _generate(c, t, s, stored, words))
+            for first in range(there, stored, AT_ONCE):
+                last = min(first + AT_ONCE, stored) - 1
+                database.write_blocking(
+                    lambda c, t=table, s=columns, a=first, b=last: _generate(c, t, s, (a, b), words)
+                )
         # what is done by itself while a store grows, and would be measured else
         settle = "ANALYZE" if database.shared else "PRAGMA wal_checkpoint(TRUNCATE)"
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -55,19 +64,19 @@ def fill(database: Database, *, stored: int, deployments: int, times: int, summe
 
 
 def _generate(
-    c: Connection, table: str, columns: dict[str, str], count: int, words: dict[str, int | str]
+    c: Connection, table: str, columns: dict[str, str], ends: tuple[int, int], words: dict[str, int | str]
 ) -> None:
     shared = c.dialect.name != "sqlite"
     booleans = {"true": "true", "false": "false"} if shared else {"true": "1", "false": "0"}
     series = (
-        "SELECT n FROM generate_series(0, :last) AS n"
+        "SELECT n FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n"
         if shared
-        else "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s"
+        else "WITH RECURSIVE s(n) AS (SELECT :first UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s"
     )
     values = ", ".join(value.format(**words, **booleans).replace(":", r"\:") for value in columns.values())
     c.execute(
         text(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM ({series}) AS numbers"),
-        {"last": count - 1},
+        {"first": ends[0], "last": ends[1]},
     )
 
 
