@@ -223,7 +223,7 @@ def _answer(http: httpx.Client, method: str, target: str, body: Any) -> tuple[in
 
 
 def _ask_websocket(walk: Walk, http: httpx.Client, target: str) -> tuple[int, str]:
-    target = target.replace("{service_id}", "unknown").replace("{path}", "")
+    target = target.replace("{service_id}", "unknown").replace("{path}", "x").replace("{name}", "unknown")
     origin = (
         "chrome-extension://opplmjmflhldhomfocimjblknndohalp"
         if target == "/browser/connect"

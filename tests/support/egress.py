@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.egress.relay import relay, reset
-from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
+from codewords_mcp.runtime.egress.sandbox_network import RuntimeTls, ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.web.dial import connect
 
@@ -32,7 +32,7 @@ def closed_port() -> int:
 def relayed_to(host: str, port: int) -> ServeRuntime:
     """A runtime that is a TCP server elsewhere, in place of the internal listener."""
 
-    async def serve(_sandbox_id: str, client: socket.socket) -> None:
+    async def serve(_sandbox_id: str, client: socket.socket, _tls: RuntimeTls | None) -> None:
         try:
             upstream = await connect(host, port)
         except OSError:

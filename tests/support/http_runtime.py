@@ -7,7 +7,7 @@ import itertools
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -69,8 +69,14 @@ class Door:
             raise self._failure
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def stop(self) -> None:
+        """Begin to stop, as a signal does."""
         self._loop.call_soon_threadsafe(self._end.set)
+
+    def __exit__(self, *_exc: object) -> None:
+        # Its loop is closed where it was stopped before.
+        with suppress(RuntimeError):
+            self.stop()
         self._thread.join(_MAX_WAIT_S)
         self.listener.close()
         assert not self._thread.is_alive(), "the door did not close"

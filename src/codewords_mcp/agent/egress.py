@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
-from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
+from codewords_mcp.runtime.egress.sandbox_network import RuntimeTls, ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, relay
 from codewords_mcp.runtime.web.dial import (
@@ -167,14 +167,14 @@ def _serve(
     return SandboxNetwork(sandbox_id, sockets, dialler, policy, runtime, heard, MAX_CONNECTIONS)
 
 
-async def _unserved(_sandbox_id: str, client: socket.socket) -> None:
+async def _unserved(_sandbox_id: str, client: socket.socket, _tls: RuntimeTls | None) -> None:
     client.close()
 
 
 def _to_runtime(tunnel: Tunnel) -> ServeRuntime:
     """Carries a program's connections to the internal listener of the runtime, which knows them by the tunnel's sandbox."""
 
-    async def serve(_sandbox_id: str, client: socket.socket) -> None:
+    async def serve(_sandbox_id: str, client: socket.socket, _tls: RuntimeTls | None) -> None:
         reader, writer = await asyncio.open_connection(sock=client)
         try:
             await relay(tunnel.open({"to": "runtime"}), reader, writer)

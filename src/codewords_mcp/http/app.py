@@ -81,7 +81,7 @@ from codewords_mcp.http.routes.gateway import (
     serve_simple,
     simple_of,
 )
-from codewords_mcp.http.routes.websockets import REALTIME_PATHS, serve_realtime, serve_websocket
+from codewords_mcp.http.routes.websockets import realtime_rule, serve_realtime, serve_websocket
 from codewords_mcp.http.state import APP_STATE, AppState, admit
 from codewords_mcp.mcp_server.scope_keys import API_KEY, TOOLSET_KEY
 from codewords_mcp.mcp_server.toolsets import is_toolset_name
@@ -182,7 +182,6 @@ _EDITOR, _BRIDGE = (
     TABLE.get("websocket", "WS /drafts/{draft_id}/debugger"),
     TABLE.get("websocket", "WS /debugger"),
 )
-_REALTIME = TABLE.get("websocket", "WS /openai/realtime")
 
 
 def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOperation]) -> ASGIApp:
@@ -236,8 +235,8 @@ class RequestDispatcher:
                 await debugger.serve_bridge(scope, receive, send)
                 return
 
-            if path in REALTIME_PATHS:
-                admit(scope, _REALTIME)
+            if rule := realtime_rule(path):
+                admit(scope, rule)
                 await serve_realtime(scope, receive, send)
                 return
 

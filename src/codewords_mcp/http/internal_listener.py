@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +31,7 @@ from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
 from codewords_mcp.http.routes.debugger import BRIDGE_PATH
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.http.routes.services import firecrawls
-from codewords_mcp.http.routes.websockets import REALTIME_PATHS
+from codewords_mcp.http.routes.websockets import realtime_rule
 from codewords_mcp.http.state import CALLER, LISTENER, SANDBOX
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.model.caller import Caller
@@ -49,6 +51,8 @@ ROUTES: Final = frozenset(
 
 _KEEP_ALIVE_TIMEOUT = 75
 _HOT = frozenset({"run", "run_async"})
+# First byte of a client that speaks TLS (RFC 8446, 5.1).
+_TLS_HANDSHAKE = b"\x16"
 _FILE, _WEBHOOK = "/file/", "/webhook/"
 
 
@@ -143,7 +147,7 @@ class SandboxGuard:
 
         first, _, rest = path[1:].partition("/")
         if scope["type"] == "websocket":
-            return (first == "run" and bool(rest)) or path == BRIDGE_PATH or path in REALTIME_PATHS
+            return (first == "run" and bool(rest)) or path == BRIDGE_PATH or realtime_rule(path) is not None
         if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
             return True
 
@@ -173,37 +177,79 @@ class SandboxServer:
             access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
         )  # fmt: skip
         self._state = ServerState()
-        self._open: dict[str, dict[asyncio.Transport, asyncio.Future[None]]] = {}
+        self._open: dict[str, dict[asyncio.Future[None], asyncio.Transport | None]] = {}
+        """The ends of connections, each with its transport; None until the connection's first byte has come."""
 
-    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
+    async def serve(
+        self,
+        sandbox_id: str,
+        connection: socket.socket,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         """See `SandboxListener`."""
         # Loading imports the websocket implementation: at the first sandbox, not at the start.
         if not self._config.loaded:
             self._config.load()
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        # `connect_accepted_socket` doesn't close the socket if it is cancelled.
-        with contextlib.closing(connection):
-            transport, _ = await loop.connect_accepted_socket(
-                partial(SandboxProtocol, self._config, self._state, {SANDBOX: sandbox_id}, ended),
-                connection,
-            )
-            transports = self._open.setdefault(sandbox_id, {})
-            transports[transport] = ended
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        opened = self._open.setdefault(sandbox_id, {})
+        opened[ended] = None
+        try:
+            # `connect_accepted_socket` doesn't close the socket if it is cancelled.
+            with contextlib.closing(connection):
+                context = tls() if tls is not None and await _begins_tls(connection, ended) else None
+                if not ended.done():
+                    await self._serve(sandbox_id, connection, context, ended)
+        finally:
+            del opened[ended]
+            # Another connection may have made a new dict meanwhile.
+            if not opened and self._open.get(sandbox_id) is opened:
+                del self._open[sandbox_id]
 
-            try:
-                await ended
-            finally:
-                _abort(transport, ended)
-                del transports[transport]
-                # Another connection may have made a new dict meanwhile.
-                if not transports and self._open.get(sandbox_id) is transports:
-                    del self._open[sandbox_id]
+    async def _serve(
+        self,
+        sandbox_id: str,
+        connection: socket.socket,
+        context: ssl.SSLContext | None,
+        ended: asyncio.Future[None],
+    ) -> None:
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            partial(SandboxProtocol, self._config, self._state, {SANDBOX: sandbox_id}, ended),
+            connection,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else SandboxProtocol.head_timeout,
+        )
+        if ended.done() and not transport.is_closing():
+            transport.abort()
+        self._open[sandbox_id][ended] = transport
+        try:
+            await ended
+        finally:
+            _abort(transport, ended)
 
     def close_connections(self, sandbox_id: str) -> None:
         """See `SandboxListener`."""
-        for transport, ended in list(self._open.get(sandbox_id, {}).items()):
-            _abort(transport, ended)
+        for ended, transport in list(self._open.get(sandbox_id, {}).items()):
+            if transport is None:
+                _settle(ended)
+            else:
+                _abort(transport, ended)
+
+
+async def _begins_tls(connection: socket.socket, ended: asyncio.Future[None]) -> bool:
+    """Whether a client's first byte is that of a TLS handshake. The byte stays unread.
+
+    False too where none comes in time, or `ended` is set first.
+    """
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(connection, _settle, readable)
+    try:
+        await asyncio.wait(
+            {readable, ended}, timeout=SandboxProtocol.head_timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        loop.remove_reader(connection)
+    return readable.done() and connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE
 
 
 class SandboxProtocol(BoundedProtocol):

@@ -166,11 +166,12 @@ def test_what_has_no_room_no_price_or_no_permission_is_refused_at_the_door(
         (few, f"?model={MODEL}", 403),
         (rich, "", 400),
         (rich, f"?model={MODEL}&call_id=rtc_1", 400),
-        (rich, "?intent=transcription", 400),
+        (rich, "?intent=other", 400),
+        (rich, f"?model={MODEL}&deployment={MODEL}", 400),
         ("cwk-unknown", f"?model={MODEL}", 401),
     ):
-        with pytest.raises(InvalidStatus) as refused:
-            session(door, key, query).close()
+        with pytest.raises(InvalidStatus) as refused, session(door, key, query):
+            pass
         assert refused.value.response.status_code == status, query
 
 
@@ -198,9 +199,56 @@ def test_a_key_that_is_refused_and_a_provider_that_is_away_are_told(
 ) -> None:
     assert http.put("/secrets/OPENAI_API_KEY", json={"value": "sk-wrong"}).status_code == 200
     try:
-        with pytest.raises(InvalidStatus) as refused:
-            session(door, ADMIN_KEY).close()
+        with pytest.raises(InvalidStatus) as refused, session(door, ADMIN_KEY):
+            pass
         assert refused.value.response.status_code == 502
     finally:
         assert http.put("/secrets/OPENAI_API_KEY", json={"value": KEY}).status_code == 200
     assert USAGE["total_tokens"] == 300
+
+
+def test_a_session_that_transcribes_counts_what_was_heard_and_has_no_responses(
+    door: Door, http: httpx.Client, provider: LoopbackRealtime
+) -> None:
+    heard = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
+    key, key_id = new_key(door, http, usd=50)
+    with session(door, key, "?intent=transcription") as socket:
+        assert json.loads(socket.recv())["session"]["type"] == "transcription"
+        socket.send(json.dumps({"type": "session.update", "session": heard}))
+        socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+        assert [json.loads(socket.recv())["type"].rpartition(".")[2] for _ in range(2)] == [
+            "committed",
+            "completed",
+        ]
+        budget = next(item for item in http.get("/budgets").json()["items"] if item["subject"] == key_id)
+        assert budget["reserved"] > 0
+        socket.send(json.dumps({"type": "response.create"}))
+        assert json.loads(socket.recv())["error"]["code"] == "invalid_input"
+    assert provider.paths[-1] == "/v1/realtime?intent=transcription"
+    counted = sums(http, key_id)
+    assert (counted["calls"], counted["output_tokens"], counted["estimated"]) == (1, 10, 0)
+    assert counted["cost"] == pytest.approx((20 * 6 + 10 * 10) / 1e6)
+
+    poor, _ = new_key(door, http, usd=0.01)
+    few, _ = new_key(door, http, models=["gpt-realtime*"])
+    for refused, code in ((poor, "budget_exceeded"), (few, "model_not_allowed")):
+        with session(door, refused, "?intent=transcription") as socket:
+            socket.recv()
+            socket.send(json.dumps({"type": "session.update", "session": heard}))
+            error = json.loads(socket.recv())["error"]
+            assert error["code"] == code
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.reason.startswith(code)
+
+
+def test_a_tool_that_the_provider_runs_ends_a_session_with_a_budget(door: Door, http: httpx.Client) -> None:
+    key, _ = new_key(door, http, usd=50)
+    with session(door, key) as socket:
+        socket.recv()
+        socket.send(
+            json.dumps({"type": "session.update", "session": {"tools": [{"type": "function", "name": "f"}]}})
+        )
+        socket.send(json.dumps({"type": "session.update", "session": {"tools": [{"type": "web_search"}]}}))
+        assert json.loads(socket.recv())["error"]["code"] == "unpriced_model"

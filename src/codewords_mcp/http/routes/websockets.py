@@ -11,12 +11,16 @@ from urllib.parse import parse_qsl
 from starlette.types import Message, Receive, Scope, Send
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
+from codewords_mcp.http.routes.gateway import provider_of
 from codewords_mcp.http.routes.run_calls import request_for, split
 from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.model.provider import OWN_PROVIDERS
 from codewords_mcp.runtime.model.run import RunRequest
 
-REALTIME_PATHS: Final = frozenset({"/openai/realtime", "/openai/v1/realtime", "/run/openai/v1/realtime"})
-"""Paths at which OpenAI's SDK opens realtime sessions, by its base URL."""
+STALLED: Final = 300.0
+"""Seconds that a caller may leave a message unread."""
 _TO_REALTIME: Final = frozenset({b"openai-beta", b"openai-safety-identifier"})
 
 
@@ -32,7 +36,12 @@ class WorkflowSocket(Protocol):
 
     @property
     def close_code(self) -> int:
-        """The code with which the workflow closed."""
+        """The code with which the other end closed."""
+        ...
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that the other end gave."""
         ...
 
     async def receive(self) -> str | bytes | None:
@@ -64,14 +73,28 @@ async def pass_websocket(scope: Scope, receive: Receive, send: Send, request: Ru
     )
 
 
+def realtime_rule(path: str) -> Rule | None:
+    """Find the access rule of a realtime session by its path; None for paths of no provider."""
+    found = provider_of(path)
+    if found is None or found[0] == "anthropic":
+        return None
+    provider = found[0]
+    if provider in OWN_PROVIDERS:
+        return TABLE.get("websocket", f"WS /{provider}/{{path}}")
+    return TABLE.get("websocket", "WS /providers/{name}/{path}")
+
+
 async def serve_realtime(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/openai/realtime`: a realtime session at OpenAI."""
+    """A realtime session at a provider, as its SDK opens it."""
     await receive()  # websocket.connect
+    found = provider_of(scope["path"])
+    assert found is not None  # noqa: S101  # only such paths are dispatched here
+    provider, _, path = found
     query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    headers = {
-        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TO_REALTIME
-    }
-    await pass_session(runtime(scope).models.open_realtime(caller(scope), query, headers), receive, send)
+    forwarded = [pair for pair in scope["headers"] if pair[0] in _TO_REALTIME]
+    await pass_session(
+        runtime(scope).models.open_realtime(caller(scope), provider, path, query, forwarded), receive, send
+    )
 
 
 async def pass_session(opening: Coroutine[Any, Any, WorkflowSocket], receive: Receive, send: Send) -> None:
@@ -136,13 +159,22 @@ async def _to_caller(session: WorkflowSocket, send: Send) -> None:
         else:
             kind = "bytes"
         await _send(send, {"type": "websocket.send", kind: message})
-    await _send(send, {"type": "websocket.close", "code": _sendable(session.close_code)})
+    await _send(
+        send,
+        {
+            "type": "websocket.close",
+            "code": _sendable(session.close_code),
+            "reason": session.close_reason,
+        },
+    )
 
 
 async def _send(send: Send, message: Message) -> None:
-    """Send to the caller. Raises ClientGoneError where it has left: the server raises RuntimeError after its close frame."""
+    """Send to the caller. Raises ClientGoneError where it has left, or reads nothing for `STALLED` seconds."""
     try:
-        await send(message)
+        async with asyncio.timeout(STALLED):
+            await send(message)
+    # After its close frame the server raises RuntimeError.
     except (OSError, RuntimeError) as error:
         raise ClientGoneError from error
 

@@ -8,9 +8,11 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.gateway.headers import Headers
 from codewords_mcp.runtime.gateway.keys import TITLES, key_name
 from codewords_mcp.runtime.gateway.named_routes import route_of
-from codewords_mcp.runtime.gateway.realtime import RealtimeSession
+from codewords_mcp.runtime.gateway.realtime.address import find_address
+from codewords_mcp.runtime.gateway.realtime.session import DeferredSession, RealtimeSession
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
 from codewords_mcp.runtime.model.manifest import models_item
@@ -49,11 +51,16 @@ class ModelApi:
         return await self._container.gateway.send(request)
 
     async def open_realtime(
-        self, caller: Caller, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> RealtimeSession:
-        """Open a realtime session at OpenAI; `close` it. Raises NotAgreed, and what `Gateway.open_realtime` raises."""
-        self._container.authorities.of(caller).require_call("openai")
-        return await self._container.gateway.open_realtime(caller, query, headers)
+        self, caller: Caller, provider: Provider, path: str, query: Mapping[str, str], headers: Headers
+    ) -> RealtimeSession | DeferredSession:
+        """Open a realtime session at a provider, by the path below its mount; `close` it.
+
+        Raises NotAgreed, and what `find_address` and `RealtimeSessions.open` raise.
+        """
+        gateway = self._container.gateway
+        address = find_address(provider, path, query, gateway.named)
+        self._container.authorities.of(caller).require_call(models_item(address.route.provider))
+        return await gateway.realtime.open(caller, address, headers)
 
     async def providers(self, caller: Caller) -> list[ProviderInfo]:
         """The model providers of this home, those with mounts of their own first."""

@@ -202,7 +202,10 @@ HTTP: tuple[Rule, ...] = (
         Rule("http", f"{method} /run/devx_mcp/mcp/", "run", transport=True) for method in ("POST", "GET", "DELETE")
     ),
     Rule("websocket", "WS /run/{service_id}/{path}", "run", ("run",), "writes"),
-    Rule("websocket", "WS /openai/realtime", "run", ("run",), "writes"),
+    *(
+        Rule("websocket", f"WS /{mount}/{{path}}", "run", ("run",), "writes")
+        for mount in ("openai", "gemini", "providers/{name}")
+    ),
     Rule("websocket", "WS /drafts/{draft_id}/debugger", "user", ("write", "run"), "writes"),
     # A bridge in the sandbox of a draft that is debugged; elsewhere nothing answers it.
     Rule("websocket", "WS /debugger", "run", ("run",), "writes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,8 +21,13 @@ log = structlog.get_logger(__name__)
 class SandboxListener(Protocol):
     """Answers the HTTP requests of sandboxes."""
 
-    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
-        """Serve an accepted connection until it ends. Owns and closes it, also when cancelled."""
+    async def serve(
+        self, sandbox_id: str, connection: socket.socket, tls: Callable[[], ssl.SSLContext] | None
+    ) -> None:
+        """Serve an accepted connection until it ends. Owns and closes it, also when cancelled.
+
+        `tls` makes the context for a client that begins with TLS; None: it has to do without.
+        """
         ...
 
     def close_connections(self, sandbox_id: str) -> None:
@@ -54,13 +60,15 @@ class SandboxAccess:
         """Answer sandboxes with this listener. Without one their connections are closed unanswered."""
         self._listener = listener
 
-    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
-        """Answer a connection of this sandbox until it ends."""
+    async def serve(
+        self, sandbox_id: str, connection: socket.socket, tls: Callable[[], ssl.SSLContext] | None
+    ) -> None:
+        """Answer a connection of this sandbox until it ends. `tls`: see `SandboxListener`."""
         if self._listener is None:
             log.warning("no listener for sandboxes", sandbox=sandbox_id)
             connection.close()
             return
-        await self._listener.serve(sandbox_id, connection)
+        await self._listener.serve(sandbox_id, connection, tls)
 
     def authenticate(self, sandbox_id: str, key: str) -> Caller:
         """The run behind a key. Raises Unauthenticated for every key but that of this sandbox."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,8 +28,11 @@ from codewords_mcp.runtime.web.dial import (
     Share,
 )
 
-ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
-"""`serve(sandbox_id, connection)` serves a sandbox's connection to the runtime until it ends.
+RuntimeTls = Callable[[], ssl.SSLContext]
+"""Makes the context of a server whose certificate the sandbox's program trusts, for the address of the connection."""
+ServeRuntime = Callable[[str, socket.socket, RuntimeTls | None], Awaitable[None]]
+"""`serve(sandbox_id, connection, tls)` serves a sandbox's connection to the runtime until it ends, with TLS where the program
+begins with it: some SDKs open websockets with TLS only, whatever the address says. None: it trusts no certificate of ours.
 
 Owns and closes the connection, also when it is cancelled. Raises OSError.
 """
@@ -104,7 +108,10 @@ class SandboxNetwork:
 
     async def _to_runtime(self, client: socket.socket) -> None:
         assert self._serve_runtime is not None  # noqa: S101  # else nobody listens
-        await self._serve_runtime(self._sandbox_id, client)
+        interception, tls = self._interception, None
+        if interception is not None and interception.trusted:
+            tls = partial(interception.authority.context, client.getsockname()[0], "http/1.1")
+        await self._serve_runtime(self._sandbox_id, client, tls)
 
     async def _to_destination(self, client: socket.socket) -> None:
         """Serve a connection that the kernel redirected.

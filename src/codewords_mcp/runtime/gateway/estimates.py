@@ -35,8 +35,14 @@ _IMAGE_OUT = 8_000
 # Used if a model's window is not known; also for Anthropic, whose window grows with a header.
 _WINDOW = 1_000_000
 _OUT = 128_000
-# The largest that a realtime model has.
-_REALTIME_WINDOW = 128_000
+# The largest that realtime models have, and Gemini's in Live sessions.
+_WINDOWS: dict[Flavor, int] = {"realtime": 128_000, "transcribe": 128_000, "live": 131_072}
+SLICE_SECONDS = 60
+"""Seconds of a session that are reserved at once where it is billed by the hour."""
+SLICE_MESSAGES = 20
+"""Text messages that are reserved beside them."""
+# An utterance is at most as long as a session.
+_AUDIO_SECONDS: dict[Flavor, int] = {"realtime": SLICE_SECONDS, "transcribe": 3600}
 # Maximum output tokens of a model, as its provider publishes them; `_OUT` for others.
 _CEILINGS = (
     (re.compile(r"gpt-(4o-(mini-)?)?realtime(-mini)?(-preview)?(-\d{4}-\d\d-\d\d)?$"), 4_096),
@@ -55,6 +61,7 @@ _LIMITS: dict[Flavor, frozenset[str]] = {
     "responses": frozenset({"max_output_tokens"}),
     "messages": frozenset({"max_tokens"}),
     "generate": frozenset({"maxOutputTokens", "max_output_tokens"}),
+    "live": frozenset({"maxOutputTokens", "max_output_tokens"}),
     "converse": frozenset({"maxTokens", "max_tokens"}),
 }
 _CONFIGS = frozenset({"generationconfig", "inferenceconfig", "additionalmodelrequestfields"})
@@ -89,14 +96,14 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     provider, flavor = facts.route.provider, facts.route.flavor
     inputs = inputs or find_inputs(facts)
     name = prices.real_name(facts.model.rpartition("/")[2])
-    window = prices.window(provider, facts.model) or _WINDOW
+    window = prices.window(provider, facts.model) or _WINDOWS.get(flavor, _WINDOW)
     # A header can give a caller the large window.
     if facts.route.dialect == "anthropic":
         window = max(window, _WINDOW)
     tokens = _input_tokens(facts, inputs, window, name)
     found = prices.highest_rates(provider, facts.model, tokens, _tier(facts.parsed))
     if found is None:
-        return None
+        return _audio_estimate(facts, prices)
 
     # Any part of the input may be written into the cache, which costs more.
     per_input = max(found.input, found.cache_write)
@@ -116,13 +123,13 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed, configs), fees)
 
 
-def realtime_estimate(model: str, prices: Prices) -> Estimate | None:
-    """Maximum cost of one response of a realtime session; None for a model without a price."""
-    window = prices.window("openai", model) or _REALTIME_WINDOW
-    found = prices.highest_rates("openai", model, window)
-    if found is None:
+def _audio_estimate(facts: RequestFacts, prices: Prices) -> Estimate | None:
+    """Maximum cost of what a session uses by the hour; None for a model without such a price."""
+    rates = prices.audio_rates(facts.route.provider, facts.model)
+    seconds = _AUDIO_SECONDS.get(facts.route.flavor)
+    if rates is None or seconds is None:
         return None
-    return Estimate(window * found.input, _max_output_of(prices.real_name(model)), found.output)
+    return Estimate(rates.cost(seconds * 1000, SLICE_MESSAGES), 0, 0)
 
 
 def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
@@ -147,7 +154,7 @@ def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -
 
 
 def _output_tokens(facts: RequestFacts, name: str, configs: list[Json]) -> int:
-    if facts.route.flavor != "generate":
+    if facts.route.flavor not in {"generate", "live"}:
         configs = [facts.parsed, *configs]
     fields = _LIMITS.get(facts.route.flavor, frozenset())
     limits = [count_of(config[field]) for config in configs for field in fields if field in config]

@@ -216,11 +216,25 @@ class ProviderCall:
             self._response.close()
         self._settle()
 
-    def _settle(self) -> None:
+    def begin(self, observer: CallObserver | None) -> None:
+        """Note that the provider works on the call from now on, where no response of its own tells so."""
+        self.began_at = time.perf_counter()
+        self.sent, self.status, self.observer = True, 200, observer
+
+    def settle(self, reading: Reading) -> None:
+        """Settle the call by what is known of its response. Idempotent."""
         if self._settled:
             return
 
         self._settled = True
+        self._settler.settle(self, reading)
+        if self.observer is not None:
+            self.observer.on_end(self, reading)
+
+    def _settle(self) -> None:
+        if self._settled:
+            return
+
         if self._tap is not None:
             reading = self._tap.read()
         else:
@@ -230,6 +244,4 @@ class ProviderCall:
         if self._response is not None and not self._complete:
             self.failure = self.failure or "cut_short"
         self.failure = self.failure or reading.failure
-        self._settler.settle(self, reading)
-        if self.observer is not None:
-            self.observer.on_end(self, reading)
+        self.settle(reading)

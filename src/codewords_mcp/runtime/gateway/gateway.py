@@ -5,12 +5,12 @@ response.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import partial
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
-from codewords_mcp.runtime.gateway import cache, headers, realtime, uploads
+from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway import recorded_calls as recorded
 from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.attribution import CallChain
@@ -32,6 +32,7 @@ from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls
 from codewords_mcp.runtime.gateway.rate_limits import RateLimits
 from codewords_mcp.runtime.gateway.reading import Reading
+from codewords_mcp.runtime.gateway.realtime.sessions import RealtimeSessions
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
@@ -71,7 +72,6 @@ class Gateway:
         self._meter = CallMeter(self.prices, self.ledger, self.budgets, database.measures)
         self._models = ModelChoice(keyring, settings.model_fallbacks)
         self.bases = base_urls(settings) | {provider.name: provider.base_url for provider in self.named}
-        self._connect_timeout = settings.provider_connect_timeout
         self._upstream = Upstream(
             PhaseTimeouts(
                 settings.provider_connect_timeout,
@@ -86,6 +86,21 @@ class Gateway:
         self._cache = cache.Cache()
         self._rates = RateLimits(settings.provider_rates, settings.key_rates, self.bases)
         self._tickets = uploads.UploadTickets()
+        self.realtime = RealtimeSessions(
+            named=self.named,
+            bases=self.bases,
+            keys=self.keys,
+            models=self._models,
+            meter=self._meter,
+            prices=self.prices,
+            health=self.health,
+            rates=self._rates,
+            cloud=self._cloud,
+            call_chain=self.call_chain,
+            recorders=self.recorders,
+            telemetry=self.telemetry,
+            connect_timeout=settings.provider_connect_timeout,
+        )
         self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
 
@@ -115,25 +130,6 @@ class Gateway:
                 statuses.append(reply.status)
             return reply
         return await self._recorded(request)
-
-    async def open_realtime(
-        self, caller: Caller, query: Mapping[str, str], forwarded: Mapping[str, str]
-    ) -> realtime.RealtimeSession:
-        """Open a realtime session at OpenAI, with the query of its address.
-
-        Raises InvalidInput, ServiceNotAvailable, ModelNotAllowed, BudgetExceeded, UnpricedModel, TooBusy,
-        ProviderUnavailable, ProviderRefused.
-        """
-        model = realtime.model_of(query)
-        keys = await self.keys.find(caller.owner, "openai")
-        self._telemetry = await self._prepared()
-        origin = self.call_chain.origin(caller)
-        if allowed := await self._models.lists(origin):
-            check_model(allowed, realtime.ROUTE, RequestFacts(realtime.ROUTE, b"", {}, model))
-        request = realtime.RealtimeRequest(origin, model, forwarded, await self._meter.limits(origin))
-        await self._rates.enter("openai", origin)
-        upstream = realtime.RealtimeUpstream(self.bases["openai"], keys, self._connect_timeout)
-        return await realtime.open_session(request, upstream, self._meter, self.health)
 
     async def _recorded(self, request: ProviderRequest) -> GatewayResponse:
         session = self.recorders.of(request.caller.run_id)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from codewords_mcp.common.json_parts import list_of, object_of, text_of
+from codewords_mcp.runtime.gateway.providers import SESSIONS
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
@@ -93,6 +94,8 @@ def find_inputs(facts: RequestFacts) -> Inputs:
     found = Inputs()
     if facts.files:
         found.pictures = facts.files
+    # What was said before in a session counts again with each response.
+    found.window = facts.route.flavor in SESSIONS
     converse = facts.route.flavor == "converse"
     for container in _objects(facts.parsed):
         if not _is_plain_text(container):

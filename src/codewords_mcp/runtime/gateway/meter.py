@@ -9,7 +9,7 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.cache import CachedResponse
-from codewords_mcp.runtime.gateway.estimates import Estimate, estimate, realtime_estimate
+from codewords_mcp.runtime.gateway.estimates import Estimate, estimate
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.ledger import Ledger
@@ -79,7 +79,10 @@ class CallMeter:
 
         worst_case = estimate(facts, self._prices, inputs)
         if worst_case is None:
-            raise _unpriced()
+            raise UnpricedModel(
+                "This model has no known price, so it is refused while a budget applies.",
+                hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
+            )
 
         call.fees = worst_case.fees
         if call.fallbacks:
@@ -87,14 +90,9 @@ class CallMeter:
         else:
             call.reservation = await self._budgets.reserve(call, limits, worst_case)
 
-    async def reserve_realtime(self, call: ProviderCall, limits: list[BudgetLimit]) -> None:
-        """Reserve the maximum cost of one response of a realtime session. Raises BudgetExceeded and UnpricedModel."""
-        if not limits:
-            return
-        worst_case = realtime_estimate(call.model, self._prices)
-        if worst_case is None:
-            raise _unpriced()
-        call.reservation = await self._budgets.reserve(call, limits, worst_case)
+    def release(self, call: ProviderCall) -> None:
+        """Give back what was reserved for a call that is not made."""
+        self._budgets.settle(call.origin, call.reservation, 0)
 
     async def _reserve_with_fallbacks(
         self, call: ProviderCall, limits: list[BudgetLimit], own: Estimate
@@ -208,13 +206,6 @@ class CallMeter:
                 return cost
 
         return None
-
-
-def _unpriced() -> UnpricedModel:
-    return UnpricedModel(
-        "This model has no known price, so it is refused while a budget applies.",
-        hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
-    )
 
 
 def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:

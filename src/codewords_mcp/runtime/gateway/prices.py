@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.runtime.gateway.named_providers import NamedProviders
-from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.gateway.usage import AUDIO_MS, TEXT_MESSAGES, Tokens
 from codewords_mcp.runtime.model.provider import Provider
 
 if TYPE_CHECKING:
@@ -72,6 +72,18 @@ class TokenRates:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AudioRates:
+    """Picodollars for an hour of sound, or of a session, and for a text message."""
+
+    hour: int
+    message: int
+
+    def cost(self, milliseconds: int, messages: int) -> int:
+        """Cost of so much sound, rounded up."""
+        return -(-milliseconds * self.hour // 3_600_000) + messages * self.message
+
+
 @dataclass(slots=True)
 class _PricedModel:
     """A model with today's prices. `tiers`: (lower bound of input tokens, rates), highest first."""
@@ -112,6 +124,7 @@ class Prices:
                 f"{provider.name}/{model}": _own_rates(prices) for model, prices in provider.prices.items()
             }
         self._known: dict[tuple[Provider, str, str], _PricedModel | None] = {}
+        self._audio: dict[tuple[Provider, str], AudioRates | None] = {}
         self._day = 0
         self._feed: list[PricedProvider] | None = None
 
@@ -119,6 +132,7 @@ class Prices:
         """Take the tables of a feed in place of those that came with genai-prices."""
         self._feed = providers
         self._known.clear()
+        self._audio.clear()
 
     def cost(self, provider: Provider, model: str, tokens: Tokens, tier: str = "") -> int | None:
         """Picodollars; None for a model without a price.
@@ -127,7 +141,8 @@ class Prices:
         """
         known = self._find(provider, model, tier)
         if known is None:
-            return None
+            rates = self.audio_rates(provider, model) if AUDIO_MS in tokens else None
+            return rates and rates.cost(tokens[AUDIO_MS], tokens.get(TEXT_MESSAGES, 0))
         if known.price is None or (known.simple and tokens.keys() <= _TEXT):
             return known.rates(tokens["input_tokens"]).cost(tokens)
         return _cost_by_genai(known.price, tokens)
@@ -146,6 +161,24 @@ class Prices:
             return base
         dearest_in, dearest_out = max(base.input, known.other_input), max(base.output, known.other_output)
         return replace(base, input=dearest_in, output=dearest_out)
+
+    def audio_rates(self, provider: Provider, model: str) -> AudioRates | None:
+        """Rates of a model that is billed by the hour and not by the token; None for others."""
+        self._forget_yesterday()
+        key = (provider, model)
+        if key not in self._audio:
+            self._audio[key] = None if self.knows(provider, model) else self._load_audio(provider, model)
+        return self._audio[key]
+
+    def _load_audio(self, provider: Provider, model: str) -> AudioRates | None:
+        price = self._listed_price(provider, model, "")
+        values: dict[str, Any] = vars(price[0]) if price else {}
+        hour: Any = values.get("audio_hours") or values.get("input_audio_hours")
+        if hour is None:
+            return None
+        messages: Any = values.get("input_text_messages_kcount") or 0
+        # A price of the tables stands for a million tokens, an hour, or a thousand messages.
+        return AudioRates(_at(hour, 1 << 60) * 10**6, _at(messages, 1 << 60) * 1000)
 
     def window(self, provider: Provider, model: str) -> int | None:
         """Maximum input tokens of the model, if known."""
@@ -166,26 +199,42 @@ class Prices:
         """The model behind an alias."""
         return self._aliases.get(model, model)
 
-    def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+    def _forget_yesterday(self) -> None:
         day = int(time.time()) // _DAY
         # Prices have start dates, so compiled rates are valid for a day. Names come from callers.
-        if day != self._day or len(self._known) > _MAX_MODELS:
+        if day != self._day or len(self._known) + len(self._audio) > _MAX_MODELS:
             self._known.clear()
+            self._audio.clear()
             self._day = day
+
+    def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+        self._forget_yesterday()
         key = (provider, model, tier)
         if key not in self._known:
             self._known[key] = self._load(provider, model, tier)
         return self._known[key]
 
-    def _load(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+    def _names(self, provider: Provider, model: str) -> tuple[str, str]:
+        """The model's name in the tables, without and with what stands before it."""
         # Gemini's names have a prefix; those of a provider that sells others' models have theirs.
         short = self.real_name(model.rpartition("/")[2])
-        whole = self.real_name(model) if provider not in _TABLES else short
+        return short, self.real_name(model) if provider not in _TABLES else short
+
+    def _load(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+        short, whole = self._names(provider, model)
         own = (f"{provider}/{whole}", f"{provider}/{short}", short, f"{provider}/*")
         for name in own:
             if name in self._own:
                 return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
 
+        found = self._listed_price(provider, model, tier)
+        return found and _compiled(*found)
+
+    def _listed_price(
+        self, provider: Provider, model: str, tier: str
+    ) -> tuple[ModelPrice, int | None] | None:
+        """The price of today and the window of a model that the tables list."""
+        short, whole = self._names(provider, model)
         if not short:
             return None
         found = next(
@@ -208,7 +257,7 @@ class Prices:
             context = {"service_tier": tier}
 
         price = found.get_prices(datetime.now(UTC), context if tier else None)
-        return _compiled(price, found.context_window)
+        return price, found.context_window
 
 
 def _own_rates(prices: Mapping[str, float]) -> TokenRates:
@@ -233,7 +282,7 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
 
     values: dict[str, Any] = {name: value for name, value in vars(price).items() if value is not None}
     if not {"input_mtok", "output_mtok"} & values.keys():
-        # Priced by the second, the character or the picture, which no response reports.
+        # Priced by the second (`AudioRates`), the character or the picture, which few responses report.
         return None
 
     extra = [name for name in values if name not in _BY_TEXT and not any(use in name for use in _OTHER_USES)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import unquote
 
 from codewords_mcp.errors import NotFound
@@ -34,8 +34,12 @@ Flavor = Literal[
     "embed",
     "converse",
     "realtime",
+    "transcribe",
+    "live",
     "",
 ]
+SESSIONS: Final[frozenset[Flavor]] = frozenset({"realtime", "transcribe", "live"})
+"""Responses, or what was heard, of realtime sessions. `live` is Gemini's."""
 
 Credential = Literal["", "api-key", "cloud"]
 """The header of the provider's key; "" for that of the dialect. A cloud's request is signed."""

@@ -6,14 +6,18 @@ reasoning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 
 Tokens = dict[str, int]
 Json = dict[str, Any]
+AUDIO_MS: Final = "audio_ms"
+"""Milliseconds of sound, or of a session, where these are billed."""
+TEXT_MESSAGES: Final = "input_text_messages"
 # No call uses more of anything; a greater number is a mistake.
 _MAX_COUNT = 1 << 40
 
@@ -73,6 +77,16 @@ def _openai(usage: Json) -> Tokens | None:
     }
 
 
+def _realtime(usage: Json) -> Tokens | None:
+    """Transcriptions of some models are billed, and reported, by their length."""
+    if usage.get("type") != "duration":
+        return _openai(usage)
+    seconds: Any = usage.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_COUNT:
+        return None
+    return {"input_tokens": 0, "output_tokens": 0, AUDIO_MS: math.ceil(seconds * 1000)}
+
+
 def _anthropic(usage: Json) -> Tokens | None:
     """`input_tokens` exclude the cache here. Web searches are billed apart."""
     if usage.get("input_tokens") is None:
@@ -104,8 +118,10 @@ def _gemini(usage: Json) -> Tokens | None:
         return None
 
     prompt, tools = _number(usage.get("promptTokenCount")), _number(usage.get("toolUsePromptTokenCount"))
+    # Live sessions have another name for it.
+    written = "candidates" if "candidatesTokenCount" in usage else "response"
     candidates, thoughts = (
-        _number(usage.get("candidatesTokenCount")),
+        _number(usage.get(f"{written}TokenCount")),
         _number(usage.get("thoughtsTokenCount")),
     )
     details = ("promptTokensDetails", "toolUsePromptTokensDetails")
@@ -119,9 +135,9 @@ def _gemini(usage: Json) -> Tokens | None:
         "input_image_tokens": sum(_of_kind(usage, name, "IMAGE", "DOCUMENT") for name in details),
         "input_video_tokens": sum(_of_kind(usage, name, "VIDEO") for name in details),
         "cache_audio_read_tokens": _of_kind(usage, "cacheTokensDetails", "AUDIO"),
-        "output_audio_tokens": _of_kind(usage, "candidatesTokensDetails", "AUDIO"),
-        "output_image_tokens": _of_kind(usage, "candidatesTokensDetails", "IMAGE", "DOCUMENT"),
-        "output_video_tokens": _of_kind(usage, "candidatesTokensDetails", "VIDEO"),
+        "output_audio_tokens": _of_kind(usage, f"{written}TokensDetails", "AUDIO"),
+        "output_image_tokens": _of_kind(usage, f"{written}TokensDetails", "IMAGE", "DOCUMENT"),
+        "output_video_tokens": _of_kind(usage, f"{written}TokensDetails", "VIDEO"),
     }
 
 
@@ -152,6 +168,9 @@ def _of_kind(usage: Json, name: str, *kinds: str) -> int:
 _READERS: dict[Flavor, Callable[[Json], Tokens | None]] = {
     "messages": _anthropic,
     "generate": _gemini,
+    "live": _gemini,
+    "realtime": _realtime,
+    "transcribe": _realtime,
     "embed": _gemini,
     "converse": _converse,
 }

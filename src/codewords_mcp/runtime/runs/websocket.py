@@ -58,6 +58,11 @@ class WebSocketSession:
         """The code with which the workflow closed: RFC 6455, 7.4; 1006 if the connection broke."""
         return self._connection.close_code or 1006
 
+    @property
+    def close_reason(self) -> str:
+        """The reason that the workflow gave, without secrets; "" if the connection broke."""
+        return self._scrubber.text(self._connection.close_reason or "")
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """The caller has closed. What the workflow sends until it closes too is dropped."""
         # A close waits for the other side's, which comes after all that it still sends: somebody

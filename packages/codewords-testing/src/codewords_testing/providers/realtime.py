@@ -1,13 +1,15 @@
-"""OpenAI's realtime interface on loopback: a websocket that answers each response it is asked for."""
+"""OpenAI's realtime interface on loopback, also as Azure and others serve it: a websocket that answers each response it is
+asked for.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -28,7 +30,7 @@ USAGE: Json = {
 
 
 class LoopbackRealtime:
-    """Sessions on one port. `sessions` has the model and headers of each, `events` what callers sent.
+    """Sessions on one port. `sessions` has the model and headers of each, `paths` its address, `events` what callers sent.
 
     A `response.create` whose `metadata` has `standin` = `silent` reports no usage, `stuck` never ends, and `refused` is
     answered with an error. An event `input_audio_buffer.commit` begins a response by itself, as a person who stops
@@ -38,6 +40,7 @@ class LoopbackRealtime:
     def __init__(self, key: str) -> None:
         self.url = ""
         self.sessions: list[tuple[str, dict[str, str]]] = []
+        self.paths: list[str] = []
         self.events: list[Json] = []
         self.ended = threading.Semaphore(0)
         self._key = key
@@ -48,14 +51,17 @@ class LoopbackRealtime:
         if request is None:
             return
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        model = parse_qs(urlsplit(request.path).query)["model"][0]
+        query = dict(parse_qsl(urlsplit(request.path).query))
+        model = query.get("model") or query.get("deployment", "")
+        self.paths.append(request.path)
         self.sessions.append((model, headers))
+        transcribes = query.get("intent") == "transcription"
         try:
-            _send(connection, _created(model))
+            _send(connection, _created_transcription() if transcribes else _created(model))
             for message in connection:
                 event = json.loads(message)
                 self.events.append(event)
-                for answer in _answers(event):
+                for answer in _answers(event, transcribes=transcribes):
                     _send(connection, answer)
         except ConnectionClosed:
             return
@@ -64,7 +70,7 @@ class LoopbackRealtime:
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a handshake with another key than ours."""
-        if request.headers.get("authorization") != f"Bearer {self._key}":
+        if self._key not in {request.headers.get("authorization", "")[7:], request.headers.get("api-key")}:
             return connection.respond(401, "no such key")
         return None
 
@@ -80,8 +86,16 @@ def _created(model: str) -> Json:
     return {"type": "session.created", "event_id": "event_0", "session": session}
 
 
-def _answers(event: Json) -> list[Json]:
+def _created_transcription() -> Json:
+    session = {"type": "transcription"}
+    return {"type": "session.created", "event_id": "event_0", "session": session}
+
+
+def _answers(event: Json, *, transcribes: bool) -> list[Json]:
     if event["type"] == "input_audio_buffer.commit":
+        committed = {
+            "type": "input_audio_buffer.committed", "event_id": "event_8", "item_id": "item_0", "previous_item_id": None,
+        }  # fmt: skip
         transcribed = {
             "type": "conversation.item.input_audio_transcription.completed", "event_id": "event_9", "item_id": "item_0",
             "content_index": 0, "transcript": "hi",
@@ -90,7 +104,7 @@ def _answers(event: Json) -> list[Json]:
                 "input_token_details": {"text_tokens": 0, "audio_tokens": 20},
             },
         }  # fmt: skip
-        return [transcribed, *_response("")]
+        return [committed, transcribed, *([] if transcribes else _response(""))]
     if event["type"] != "response.create":
         return []
     return _response(event.get("response", {}).get("metadata", {}).get("standin", ""))
@@ -131,12 +145,21 @@ def _response(manner: str) -> list[Json]:
 def loopback_realtime(key: str) -> Generator[LoopbackRealtime]:
     """The interface on a free port, in threads of its own."""
     realtime = LoopbackRealtime(key)
-    server: Server = serve(realtime.handle, "127.0.0.1", 0, process_request=realtime.admit)
-    realtime.url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+    with serve_sessions(realtime.handle, realtime.admit) as realtime.url:
+        yield realtime
+
+
+@contextmanager
+def serve_sessions(
+    handle: Callable[[ServerConnection], None],
+    admit: Callable[[ServerConnection, Request], Response | None],
+) -> Generator[str]:
+    """Serve websockets on a free port; yields its URL."""
+    server: Server = serve(handle, "127.0.0.1", 0, process_request=admit, max_size=None)
     thread = threading.Thread(target=server.serve_forever, name="realtime")
     thread.start()
     try:
-        yield realtime
+        yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
     finally:
         server.shutdown()
         thread.join(30)

@@ -134,6 +134,18 @@ REALTIME = DescribedService(
     OPENAI.error,
     "each event by the SDK's own models, strictly; an unknown field is refused",
 )
+LIVE = DescribedService(
+    "live",
+    "Gemini Live",
+    DescriptionSource("google-genai", "", "", "Apache-2.0"),
+    (
+        ApiOperation(
+            "live.connect", "SEND", "/BidiGenerateContent", ModelShape("google.genai.types:LiveServerMessage")
+        ),
+    ),
+    _gemini("Error"),
+    "each message by the SDK's own models, strictly; an unknown field is refused",
+)
 VERTEX = DescribedService(
     "vertex",
     "Vertex AI",
@@ -146,4 +158,4 @@ VERTEX = DescribedService(
     "every field by Google's discovery document; an unknown field is refused",
     "The document says of no field that it is always there. Claude on Vertex is compared as Anthropic.",
 )
-SERVICES = (OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, REALTIME)
+SERVICES = (OPENAI, ANTHROPIC, GEMINI, VERTEX, BEDROCK, REALTIME, LIVE)
