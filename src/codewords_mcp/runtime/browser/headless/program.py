@@ -52,7 +52,6 @@ _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fon
 _SWITCHES = (
     # The sandbox around all of this is the confinement.
     "--no-sandbox",
-    "--no-zygote",
     "--disable-gpu",
     # Loopback too is the egress policy's to judge.
     "--proxy-bypass-list=<-loopback>",
@@ -61,7 +60,8 @@ _SWITCHES = (
 )
 _HTML = "(e, most) => { const h = e.outerHTML; return h.length > most ? null : h }"
 _TEXT = """(all, [most, name, limit]) => { const found = all.slice(0, most).map(e => name ? e.getAttribute(name) : e.innerText)
-    .map(t => t == null ? '' : String(t)); return found.reduce((n, t) => n + t.length, 0) > limit ? null : found }"""
+    .map(t => t == null ? '' : String(t)); const fit = found.reduce((n, t) => n + t.length, 0) <= limit;
+    return { items: fit ? found : null, title: String(document.title) } }"""
 _SCROLL = """([way, amount]) => { const by = amount || window.innerHeight, end = document.documentElement.scrollHeight;
     if (way == 'top' || way == 'bottom') window.scrollTo(0, way == 'top' ? 0 : end);
     else window.scrollBy(0, way == 'up' ? -by : by) }"""
@@ -277,12 +277,16 @@ async def _extract(page: Page, step: Json, left: float) -> Json:
         named = f"aria-ref={step['ref']}"
     else:
         named = f"css={step.get('selector') or 'body'}"
-    found = page.locator(named)
-    await found.first.wait_for(state="attached", timeout=left * 1000)
-    items = await found.evaluate_all(_TEXT, [MAX_ITEMS, step.get("attribute"), step["most"]])
-    if items is None:
+    found, limits = page.locator(named), [MAX_ITEMS, step.get("attribute"), step["most"]]
+    # Most often it is there: one message to the page instead of three.
+    texts = await found.evaluate_all(_TEXT, limits)
+    if texts["items"] == []:
+        await found.first.wait_for(state="attached", timeout=left * 1000)
+        texts = await found.evaluate_all(_TEXT, limits)
+    if texts["items"] is None:
         raise ProgramStepFailed("too_large")
-    return {"items": items}
+    # Elements with a ref may be in a frame, which has a title of its own.
+    return {"items": texts["items"]} if step.get("ref") else texts
 
 
 async def _extract_html(page: Page, step: Json, left: float) -> Json:
@@ -368,7 +372,9 @@ class BrowserProgram:
         try:
             async with asyncio.timeout(request["seconds"]):
                 result = await do(tab, request)
-                result |= {"url": tab.page.url, "title": await tab.page.title()}
+                result["url"] = tab.page.url
+                if "title" not in result:
+                    result["title"] = await tab.page.title()
         except (TimeoutError, Late):
             # A page that hangs would fail every later step too.
             why = await tab.heal() or await self._why(tab, request)
@@ -397,7 +403,8 @@ class BrowserProgram:
             await asyncio.sleep(0.05)
             await _loaded(tab.page)
 
-        return {"values": values}
+        title = {"title": values.pop("title")} if "title" in values else {}
+        return {"values": values, **title}
 
     async def _snapshot(self, tab: ProgramTab, request: Json) -> Json:
         if tab.page.url == "about:blank":

@@ -22,7 +22,18 @@ SERVER_IDLE: Final = 900.0
 """Seconds without a start after which an environment's server ends. Waiting costs it no processor time at all."""
 _SWEEP: Final = 30.0
 _OLDEST_PYTHON: Final = (3, 11)
-_AT_START: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "PYDANTIC_", "OPENBLAS_", "OMP_", "MKL_")
+_AT_START: Final = (
+    "PYTHON",
+    "LD_",
+    "LC_",
+    "MALLOC_",
+    "PYDANTIC_",
+    "OPENBLAS_",
+    "OMP_",
+    "MKL_",
+    "NPY_",
+    "NUMPY_",
+)
 _ALSO_AT_START: Final = frozenset(
     {
         "LANG", "LANGUAGE", "FORCE_COLOR", "NO_COLOR", "GLIBC_TUNABLES", "OPENSSL_CONF", "OPENSSL_MODULES",

@@ -62,7 +62,14 @@ _PACKAGES: Final[dict[str, tuple[str, ...]]] = {
     "openai": ("openai", "openai.resources.chat", "openai.resources.responses"),
     "anthropic": ("anthropic", "anthropic.resources.messages"),
     "slack-sdk": ("slack_sdk", "slack_sdk.web.async_client"),
+    "greenlet": ("greenlet",),
+    "playwright": ("playwright.async_api",),
+    "numpy": ("numpy", "numpy.random"),
+    "python-dateutil": ("dateutil.parser", "dateutil.tz"),
+    "pandas": ("pandas",),
 }  # fmt: skip
+_NOT_BESIDE: Final[dict[str, frozenset[str]]] = {"pandas": frozenset({"pyarrow", "numexpr"})}
+"""Packages that one imports where they are there, and that keep threads: the program imports them all itself then."""
 
 
 def run(packages: str) -> list[str]:
@@ -80,7 +87,12 @@ def run(packages: str) -> list[str]:
 
     candidates = [
         *_STANDARD,
-        *(name for package, names in _PACKAGES.items() if package in installed for name in names),
+        *(
+            name
+            for package, names in _PACKAGES.items()
+            if package in installed and not _NOT_BESIDE.get(package, frozenset()) & installed
+            for name in names
+        ),
     ]
     for name in candidates:
         try:
@@ -93,7 +105,17 @@ def run(packages: str) -> list[str]:
 
         imported.append(name)
 
+    _end_workers()
     return imported
+
+
+def _end_workers() -> None:
+    """Have OpenBLAS, and so numpy, end its threads, as it does before each fork. A program that needs some makes them anew."""
+    if "numpy" not in sys.modules or len(os.listdir("/proc/self/task")) == 1:
+        return
+    if (pid := os.fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
 
 
 def _installed(packages: str) -> frozenset[str]:
