@@ -25,8 +25,10 @@ from _yardsticks import BFCL, METATOOL, checkouts
 from codewords_mcp.runtime.integrations.mcp.index import build_tool_index
 from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, ServerTool
 
-Asked = tuple[list[tuple[str, str]], list[tuple[str, str]]]
-"""Tools as (name, description), and questions as (words, the right name)."""
+Tool = tuple[str, str, dict[str, Any]]
+"""Name, description and the JSON Schema of the input, empty where the set has none."""
+Asked = tuple[list[Tool], list[tuple[str, str]]]
+"""Tools, and questions as (words, the right name)."""
 TOP, QUICK = 3, 1000
 _FILES = ("live_multiple", "multiple", "live_simple", "simple_python")
 
@@ -40,47 +42,57 @@ def metatool(folder: Path) -> Asked:
     with (folder / "dataset/data/all_clean_data.csv").open(encoding="utf-8", newline="") as file:
         questions = [(row["Query"], named[row["Tool"].lower()]) for row in csv.DictReader(file)]
     meant = {name for _, name in questions}
-    return [(name, text) for name, text in described.items() if name in meant], questions
+    return [(name, text, {}) for name, text in described.items() if name in meant], questions
 
 
 def leaderboard(folder: Path) -> Asked:
     """The questions of the leaderboard that one function answers; all functions are in one list."""
     data = folder / "berkeley-function-call-leaderboard/bfcl_eval/data"
-    tools: dict[str, str] = {}
+    tools: dict[str, Tool] = {}
     questions: list[tuple[str, str]] = []
-    for name in _FILES:
+    for file in _FILES:
         right = {
             one["id"]: next(iter(one["ground_truth"][0]))
-            for one in rows(data / f"possible_answer/BFCL_v4_{name}.json")
+            for one in rows(data / f"possible_answer/BFCL_v4_{file}.json")
         }
-        for one in rows(data / f"BFCL_v4_{name}.json"):
+        for one in rows(data / f"BFCL_v4_{file}.json"):
             for function in one["function"]:
-                tools.setdefault(function["name"], function["description"])
+                name = function["name"]
+                tools.setdefault(name, (name, function["description"], function["parameters"]))
             said = [message["content"] for message in one["question"][0] if message["role"] == "user"]
             questions.append((" ".join(said), right[one["id"]]))
-    return list(tools.items()), questions
+    return list(tools.values()), questions
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def ours(tools: list[tuple[str, str]], questions: list[str]) -> list[list[str]]:
+def ours(tools: list[Tool], questions: list[str]) -> list[list[str]]:
     """The first names for each question."""
     server = McpServer(name="tools", url="https://tools.example.com/mcp", title="", agreed=True)
-    listed = [ServerTool(name=name, description=text) for name, text in tools]
+    listed = [ServerTool(name=name, description=text, input_schema=schema) for name, text, schema in tools]
     index = build_tool_index([server], [AgreedTool(server=server, now=tool, agreed=tool) for tool in listed])
     return [[hit.key.partition("/")[2] for hit in index.search(question, TOP)[0]] for question in questions]
 
 
-def peers(tools: list[tuple[str, str]], questions: list[str]) -> dict[str, list[list[str]]]:
-    """The same by peer; empty where they cannot be installed."""
+def parameters(schema: dict[str, Any]) -> str:
+    """The names, descriptions and choices of an input's fields, for peers that know texts only."""
+    said: list[str] = []
+    for name, field in schema.get("properties", {}).items():
+        said += [name, field.get("description", ""), *map(str, field.get("enum", ())), parameters(field)]
+    return " ".join([*said, *([parameters(schema["items"])] if "items" in schema else [])])
+
+
+def peers(tools: list[Tool], questions: list[str]) -> dict[str, list[list[str]]]:
+    """The same by peer; empty where they cannot be installed. They read what we read, as one text."""
     python = installed(
         "bm25", "venv/bin/python", *environment_of("bm25s==0.3.16", "PyStemmer==3.1.0", "rank-bm25==0.2.2")
     )
     if python is None:
         return {}
-    asked = json.dumps({"tools": tools, "questions": questions, "top": TOP})
+    texts = [(name, f"{text} {parameters(schema)}") for name, text, schema in tools]
+    asked = json.dumps({"tools": texts, "questions": questions, "top": TOP})
     done = subprocess.run(
         [python, Path(__file__).with_name("_bm25.py")],
         input=asked, encoding="utf-8", stdout=subprocess.PIPE, env=clean_environment(), check=True, timeout=600,

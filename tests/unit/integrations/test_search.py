@@ -6,13 +6,16 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from codewords_mcp.runtime.integrations.catalogue import build_index, hit_of
+from codewords_mcp.runtime.integrations.mcp.index import build_tool_index
 from codewords_mcp.runtime.integrations.pipedream import read_action
 from codewords_mcp.runtime.integrations.search import ActionIndex, stemmed_words
 from codewords_mcp.runtime.model.integration import App, Hit
+from codewords_mcp.runtime.model.mcp import AgreedTool, McpServer, ServerTool
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 
 pytestmark = [pytest.mark.requirement("integrations:search")]
@@ -123,3 +126,45 @@ def _benchmark() -> ModuleType:
         return module
     finally:
         sys.path.remove(str(BENCHMARKS))
+
+
+def tool_index(*tools: ServerTool) -> ActionIndex:
+    server = McpServer(name="films", url="https://films.example.com/mcp", title="", agreed=True)
+    return build_tool_index([server], [AgreedTool(server=server, now=tool, agreed=tool) for tool in tools])
+
+
+def test_a_tool_is_found_by_what_its_parameters_are_called_and_mean() -> None:
+    nested = {"type": "array", "items": {"type": "object", "properties": {"director": {"type": "string"}}}}
+    schema = {
+        "type": "object",
+        "properties": {
+            "cast": {"type": "string", "description": "An actress or actor"},
+            "kind": {"enum": ["western", "musical"]},
+            "crew": nested,
+        },
+    }
+    index = tool_index(
+        ServerTool(name="look", description="Retrieves titles", input_schema=schema),
+        ServerTool(name="movie_times", description="Retrieves times of titles"),
+    )
+    for question in ("with an actress", "a western", "by this director"):
+        [first, *_], _ = index.search(question, 2)
+        assert first.key == "mcp_films/look"
+
+
+def test_a_word_of_a_short_description_says_more_than_one_of_a_long_description() -> None:
+    index = tool_index(
+        ServerTool(name="b_short", description="Prints an invoice"),
+        ServerTool(name="a_long", description=f"Prints an invoice, {'and does much else besides, ' * 20}"),
+    )
+    hits, _ = index.search("invoice", 2)
+    assert [hit.name for hit in hits] == ["b_short", "a_long"]
+
+
+@pytest.mark.parametrize("schema", [{"properties": []}, {"properties": {"a": 1}}, {"items": {"items": {}}}])
+def test_a_schema_of_anything_is_read_as_far_as_it_goes(schema: dict[str, Any]) -> None:
+    loop: dict[str, Any] = {}
+    loop["items"] = loop
+    for strange in (schema, loop):
+        index = tool_index(ServerTool(name="look", description="Retrieves titles", input_schema=strange))
+        assert index.search("titles", 1)[0]

@@ -61,7 +61,7 @@ def build_index(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> Acti
 
         return app.model_copy(update={"weight": known_app.weight if known_app else rank, "words": words})
 
-    return ActionIndex.of(map(weighed, found), actions)
+    return ActionIndex.of(map(weighed, found), ((hit, text, "") for hit, text in actions))
 
 
 class Catalogue:

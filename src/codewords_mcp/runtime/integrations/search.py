@@ -11,7 +11,7 @@ import difflib
 import itertools
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -107,8 +107,12 @@ _SYNONYMS = {
     "weather": "forecast",
     "write": "create add update",
 }
+_USUAL_LENGTH = {"description": 25, "parameters": 40}
+"""Words of a description and of the names and descriptions of parameters, stop words left out, that count once."""
+_SATURATION, _OF_LENGTH = 1.2, 0.75
+"""BM25's k1 and b: a word of a short text says more than one of a long text, and a second one less than the first."""
 # Chosen by measuring which actions real questions find (`benchmarks/integration_search.py`).
-_WEIGHTS = {"app": 2.4, "action": 1.6, "nickname": 0.9, "description": 0.35}
+_WEIGHTS = {"app": 2.4, "action": 1.6, "nickname": 0.9, "description": 0.35, "parameters": 0.35}
 _SYNONYM_FACTOR = 0.55
 _PREFIX_FACTOR = 0.6
 _FEATURED_WEIGHT = 1.2
@@ -157,6 +161,15 @@ def _query_words(query: str) -> list[str]:
     return [word for word in words if word not in _STOP_WORDS][:_MAX_WORDS]
 
 
+def _shares(text: str, usual: int) -> dict[str, float]:
+    """Shares of words in what a text says, as BM25 has them: 1 for a word that stands once in one of the usual length."""
+    counts = Counter(word for word in stemmed_words(text) if word not in _STOP_WORDS)
+    length = 1 - _OF_LENGTH + _OF_LENGTH * counts.total() / usual
+    return {
+        word: count * (_SATURATION + 1) / (count + _SATURATION * length) for word, count in counts.items()
+    }
+
+
 _STEMMED_SYNONYMS = {stem(word): frozenset(map(stem, more.split())) for word, more in _SYNONYMS.items()}
 
 
@@ -189,24 +202,26 @@ class ActionIndex:
     def of(
         cls,
         apps: Iterable[App],
-        actions: Iterable[tuple[Hit, str]],
+        actions: Iterable[tuple[Hit, str, str]],
         *,
         described: float = _WEIGHTS["description"],
     ) -> ActionIndex:
-        """Build an index. `actions` are (the entry of lists, its description); `described` is a description's weight."""
-        index = cls(_weights=_WEIGHTS | {"description": described})
+        """Build an index. `actions` are (the entry of lists, its description, what its parameters are called and mean);
+        `described` is the weight of both texts.
+        """
+        index = cls(_weights=_WEIGHTS | {"description": described, "parameters": described})
         for app in apps:
             index.apps.setdefault(app.slug, app)
             for word in stemmed_words(f"{app.slug} {app.name} {app.words}"):
                 index._app_words[word].add(app.slug)
 
         max_weight = max((app.weight for app in index.apps.values()), default=0.0) or 1.0
-        for hit, description in actions:
-            index._add(hit, description, max_weight)
+        for hit, description, parameters in actions:
+            index._add(hit, {"description": description, "parameters": parameters}, max_weight)
         index._vocabulary = sorted(index._postings)
         return index
 
-    def _add(self, hit: Hit, description: str, max_weight: float) -> None:
+    def _add(self, hit: Hit, texts: dict[str, str], max_weight: float) -> None:
         slug = next((synonym for synonym in family(hit.app) if synonym in self.apps), hit.app)
         app = self.apps.get(hit.app) or self.apps.get(slug) or App(slug=hit.app, name=hit.app)
         of_app, nicknames = frozenset(stemmed_words(f"{app.slug} {app.name}")), stemmed_words(app.words)
@@ -216,16 +231,17 @@ class ActionIndex:
         prior = _FEATURED_WEIGHT * min(app.weight / max_weight, 1.0) - _LENGTH_PENALTY * len(of_action)
         self.entries.append(_Entry(hit, app.slug, of_app, of_action, prior))
 
-        for name, found in (
-            ("description", stemmed_words(description)),
-            ("nickname", nicknames),
-            ("action", of_action),
-            ("app", of_app),
-        ):
-            for word in found:
+        fields: list[tuple[str, dict[str, float]]] = [
+            ("nickname", dict.fromkeys(nicknames, 1.0)),
+            ("action", dict.fromkeys(of_action, 1.0)),
+            ("app", dict.fromkeys(of_app, 1.0)),
+            *((name, _shares(text, _USUAL_LENGTH[name])) for name, text in texts.items()),
+        ]
+        for name, found in fields:
+            for word, share in found.items():
                 weights = self._postings[word]
                 # A word counts once in an action, by the most telling field that has it.
-                weights[number] = max(weights.get(number, 0.0), self._weights[name])
+                weights[number] = max(weights.get(number, 0.0), share * self._weights[name])
 
     def search(self, query: str, limit: int, unseen: Container[str] = ()) -> tuple[list[Hit], list[App]]:
         """Return (actions, apps that the query names), best first. `unseen` are keys that are left

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict
+from collections.abc import Iterator
 
+from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.json_parts import list_of, object_of
 from codewords_mcp.runtime.integrations.search import ActionIndex
 from codewords_mcp.runtime.model.integration import App, Hit
 from codewords_mcp.runtime.model.mcp import METHODS, AgreedTool, McpServer, hit_of_tool
@@ -13,6 +17,8 @@ from codewords_mcp.runtime.store.database import Database
 
 MAX_INDEXES = 50
 """Owners whose index is cached."""
+_MAX_PARAMETERS, _MAX_CHARACTERS, _MAX_DEPTH = 200, 8000, 4
+"""Limits of what is read of one tool's input schema."""
 _DESCRIPTION_WEIGHT = 0.8
 """Tools have terser names and better descriptions than a broker's actions (`benchmarks/mcp_broker.py`, `tool_search.py`)."""
 
@@ -64,5 +70,22 @@ def app_of_server(server: McpServer) -> App:
     )
 
 
-def _entry(tool: AgreedTool) -> tuple[Hit, str]:
-    return hit_of_tool(tool), tool.now.description if tool.now else ""
+def _entry(tool: AgreedTool) -> tuple[Hit, str, str]:
+    if tool.now is None:
+        return hit_of_tool(tool), "", ""
+    words = itertools.islice(_parameters(tool.now.input_schema), _MAX_PARAMETERS)
+    return hit_of_tool(tool), tool.now.description, " ".join(words)[:_MAX_CHARACTERS]
+
+
+def _parameters(schema: JsonValue, depth: int = 0) -> Iterator[str]:
+    """Names, descriptions and choices of the fields of a schema and of what is in them."""
+    if depth > _MAX_DEPTH:
+        return
+    described = object_of(schema)
+    for name, field in object_of(described.get("properties")).items():
+        facts = object_of(field)
+        yield f"{name} {facts.get('title') or ''} {facts.get('description') or ''}"
+        yield " ".join(str(choice) for choice in list_of(facts.get("enum")))
+        yield from _parameters(facts, depth + 1)
+    if "items" in described:
+        yield from _parameters(described["items"], depth + 1)
