@@ -42,6 +42,14 @@ WCXB = DataSet(
     "Murrough-Foley/web-content-extraction-benchmark", "c039d5ee9f5a3a984a0e167e63aacd04e76e78a9", "CC-BY-4.0"
 )
 TRAFILATURA = DataSet("adbar/trafilatura", "e90b0ef51ab026fdb905fb6c5b3c84dd3d784fd5", "Apache-2.0")
+HUMANEVALPACK = DataSet("bigcode-project/octopack", "e17a8f6470264286bc6a52eb8263582083bf3bf6", "MIT")
+MBPP = DataSet(
+    "OckBench/OckBench", "b72752a0ba5989d3c212675ec60d3eedcd838628", "CC-BY-4.0 for MBPP, which it has whole"
+)
+BIGCODEBENCH = DataSet(
+    "bigcode-project/bigcodebench-annotation", "a3b89850db670d7302571142b881e4f85eef18e3", "Apache-2.0"
+)
+FASTAPI = DataSet("fastapi/fastapi", "c3f316b7e814667e8ee81e03a7330d00ee61e45c", "MIT")
 
 
 def checkouts(*wanted: DataSet) -> list[Path]:
