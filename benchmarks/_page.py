@@ -24,7 +24,9 @@ THEMES: dict[str, tuple[str, ...]] = {
         "recording", "recording_trace", "replay", "replay_matching", "replay_verdicts", "dry_runs",
     ),
     "Chat hosts and MCP": ("front_start", "mcp_calls", "mcp_broker", "mcp_stdio", "tool_tokens", "journey"),
-    "Writing workflows": ("dev", "authoring", "authoring_picks", "chat_wishes", "manifest", "integration_search", "tool_search"),
+    "Writing workflows": (
+        "dev", "authoring", "authoring_picks", "authoring_sets", "chat_wishes", "manifest", "integration_search", "tool_search",
+    ),
     "Browsers and web pages": ("browser", "markdown", "page_text", "console"),
     "Installing, and these pages": (
         "install_size",

@@ -2,9 +2,9 @@
 
 Whole apps of FastAPI's documentation, with a header added; functions of HumanEvalPack and MBPP, each as a workflow whose input
 is its signature, asked what the set's own tests ask; BigCodeBench's functions, looked at without being started. A refusal or
-warning of right code is a false one. Then HumanEvalPack's wrong versions, one a function: are they noticed before they are
-live, by the checks, the trial and tests recorded of the examples that its description shows, beside ruff,
-mypy and pyright?
+warning of right code is a false one, but for 21 solutions of BigCodeBench that use what only their tests import. Then
+HumanEvalPack's wrong versions, one a function: are they noticed before they are live, by the checks, the trial and tests
+recorded of the examples that its description shows, beside ruff, mypy and pyright?
 
     python benchmarks/authoring_sets.py [--data FOLDER] [--quick] [--json] [--told]
 
@@ -209,7 +209,7 @@ async def measured(folders: Sequence[Path], *, quick: bool, numbers: Numbers) ->
             (await apps(runtime, published)).add_to(numbers, at_least=95)
             (await functions(runtime, "HumanEval", humaneval)).add_to(numbers, at_least=99)
             (await functions(runtime, "MBPP, every fourth function", small)).add_to(numbers, at_least=99)
-            (await looked_at(runtime, "BigCodeBench, not started", large)).add_to(numbers, at_least=99)
+            (await looked_at(runtime, "BigCodeBench, not started", large)).add_to(numbers, at_least=97)
             noticed = await faults(runtime, humaneval)
     total = len(humaneval)
     for how, names in noticed.items():

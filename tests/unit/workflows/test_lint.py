@@ -32,6 +32,24 @@ async def test_what_merely_looks_wrong_is_a_warning() -> None:
     assert check.status == "warning"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "items.append(1)", "items[0] = 1", "del items[0]", "items += [1]", "random.shuffle(items)", "self.kept = items",
+        "yield items", "other: list = items", "return items",
+    ],
+)  # fmt: skip
+async def test_a_default_that_calls_share_and_one_changes_or_keeps_is_a_warning(line: str) -> None:
+    [check] = await found(f"import random\ndef f(self, *, items=[]):\n    {line}\n")
+    assert (check.status, check.line) == ("warning", 15)
+
+
+@pytest.mark.parametrize("line", ["return sum(items)", "items = [*items, 1]", "for one in items: print(one)"])
+async def test_a_default_that_is_only_read_is_right(line: str) -> None:
+    [check] = await found(f"def f(items=[]):\n    {line}\n")
+    assert check.status == "passed"
+
+
 async def test_a_list_as_the_default_of_a_routes_parameter_is_right_and_of_another_function_is_not() -> None:
     route = '@app.get("/")\nasync def f(\n    q: list[str] = ["a"],\n):\n    return q\n'
     [check] = await found(route)

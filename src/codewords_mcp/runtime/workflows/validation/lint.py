@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.environments.uv import run_command
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.repair import missing_imports
+from codewords_mcp.runtime.workflows.validation.shared_defaults import harmless_defaults
 
 # Undefined names, syntax errors, wrong formats, `return` outside of functions: code that raises
 # whenever it is reached.
@@ -43,8 +42,8 @@ async def lint(script: Script) -> list[Check]:
         with tempfile.TemporaryDirectory(prefix="codewords-lint-") as folder:
             findings += await _module_findings(command, script, Path(folder))
 
-    copied = set(_copied_defaults(script.whole_tree))
-    findings = [one for one in findings if one["code"] != "B006" or one["location"]["row"] not in copied]
+    harmless = harmless_defaults(script.whole_tree)
+    findings = [one for one in findings if one["code"] != "B006" or one["location"]["row"] not in harmless]
     imported = missing_imports(script.tree)
     # The import is added to the program only.
     checks = [_check(one, () if script.place(one["location"]["row"]) else imported) for one in findings]
@@ -84,23 +83,6 @@ async def _module_findings(command: tuple[str, ...], script: Script, folder: Pat
     for finding in findings:
         finding["location"]["row"] += script.modules[int(Path(finding["filename"]).stem)].line
     return findings
-
-
-def _copied_defaults(tree: ast.Module | None) -> Iterator[int]:
-    """Lines of the parameters of routes. FastAPI copies their defaults for each request, so they may be lists."""
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
-            map(_is_route, node.decorator_list)
-        ):
-            yield from range(node.lineno, node.body[0].lineno + (node.lineno == node.body[0].lineno))
-
-
-def _is_route(decorator: ast.expr) -> bool:
-    match decorator:
-        case ast.Call(func=ast.Attribute(attr="get" | "post" | "put" | "patch" | "delete" | "api_route")):
-            return True
-        case _:
-            return False
 
 
 def _target(script: Script) -> str:
