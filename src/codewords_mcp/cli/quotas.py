@@ -27,7 +27,7 @@ Owner = Annotated[
 _BYTES = ("memory", "storage")
 _SHOWN = {
     "concurrency": "at once", "queue_limit": "waiting", "runs_per_hour": "in an hour", "runs_per_day": "in a day",
-    "memory": "of memory", "storage": "of files",
+    "memory": "of memory", "storage": "stored",
 }  # fmt: skip
 
 
@@ -49,7 +49,8 @@ def set_quota(
         typer.Option(metavar="SIZE", help="Memory of all sandboxes at once, as 8GB.", show_default=False),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Bytes of stored files, as 20GB.", show_default=False)
+        str | None,
+        typer.Option(metavar="SIZE", help="Bytes of all that is stored, as 20GB.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -78,7 +79,7 @@ def list_quotas(as_json: AsJson = False) -> int:
 
     rows = [[_name(item), *(_cell(item, name) for name in _SHOWN)] for item in items]
     _output.table(
-        ["OWNER", "AT ONCE", "WAITING", "IN AN HOUR", "IN A DAY", "MEMORY", "FILES"],
+        ["OWNER", "AT ONCE", "WAITING", "IN AN HOUR", "IN A DAY", "MEMORY", "STORED"],
         rows,
         empty="No quotas. `codewords quotas set OWNER --concurrency 5` sets one.",
     )

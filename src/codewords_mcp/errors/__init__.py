@@ -281,7 +281,7 @@ class TooBusy(CodewordsError):
 
 
 class StorageQuotaExceeded(CodewordsError):
-    """The owner's quota of stored bytes leaves no room for a file."""
+    """The owner's quota of stored bytes leaves no room for a file, workflow, draft or row."""
 
     code = "storage_quota_exceeded"
     status = 413

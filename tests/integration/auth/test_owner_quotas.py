@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,26 +11,45 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 from tests.support.http_runtime import Door
 from tests.support.postgres import Postgres
 from tests.support.runtime import ECHO, make_home, workflow
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 from codewords_mcp.cli.doctor.configured import configured_findings
 from codewords_mcp.errors import QuotaExceeded
-from codewords_mcp.runtime.model.quota import EACH, QuotaLimits
+from codewords_mcp.runtime.model.quota import EACH, QuotaLimits, StoredBytes
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.runs.owner_quotas import REFRESH_INTERVAL, OwnerQuotas
+from codewords_mcp.runtime.runs.stored_data import StoredData
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.tables import log_chunks
 from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("quotas:owners")]
 KEY, GIB = "cwk-home-of-quotas", 1 << 30
 SLOW = workflow(
     '@app.post("/")\nasync def wait():\n    import asyncio\n    await asyncio.Event().wait()\n', title="Slow"
+)
+
+WRITES = workflow(
+    """
+import json, os, urllib.request
+@app.post("/")
+def write():
+    print("x" * 40_000, flush=True)
+    body = {"migrate": ["CREATE TABLE notes (text TEXT)"], "sql": "INSERT INTO notes VALUES (:text)",
+            "parameters": {"text": "x" * 100_000}}
+    urllib.request.urlopen(urllib.request.Request(
+        os.environ["CODEWORDS_RUNTIME_URI"] + "/run/database/", json.dumps(body).encode(),
+        {"Authorization": "Bearer " + os.environ["CODEWORDS_API_KEY"], "Content-Type": "application/json"},
+    )).read()
+    return {"text": "y" * 20_000}
+""",
+    title="Writes",
 )
 
 
@@ -47,6 +67,10 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     opened.close()
 
 
+async def no_databases(_owner: str) -> int:
+    return 0
+
+
 def add(connection: Connection, quotas: OwnerQuotas, owner: str, number: int, *, ago: float = 0.0) -> bool:
     """Record a run unless the quota refuses it; whether it was recorded."""
     if quotas.runs_refusal(connection, owner) is not None:
@@ -61,7 +85,7 @@ def add(connection: Connection, quotas: OwnerQuotas, owner: str, number: int, *,
 
 @pytest.mark.anyio
 async def test_of_many_runs_at_once_no_more_begin_than_the_quota_has(database: Database) -> None:
-    quotas = OwnerQuotas(database, GIB)
+    quotas = OwnerQuotas(database, GIB, StoredData(database, no_databases))
     await quotas.set("sales", QuotaLimits(runs_per_hour=7))
     # In transactions at once where the database has such, as those of several replicas.
     write = database.aside if database.shared else database.write
@@ -73,7 +97,7 @@ async def test_of_many_runs_at_once_no_more_begin_than_the_quota_has(database: D
 
 @pytest.mark.anyio
 async def test_a_refused_run_is_told_when_there_is_room_again(database: Database) -> None:
-    quotas = OwnerQuotas(database, GIB)
+    quotas = OwnerQuotas(database, GIB, StoredData(database, no_databases))
     await quotas.set("sales", QuotaLimits(runs_per_hour=2, runs_per_day=3))
     assert await database.write(add, quotas, "sales", 1, ago=3000)
     assert await database.write(add, quotas, "sales", 2, ago=10)
@@ -89,7 +113,7 @@ async def test_a_refused_run_is_told_when_there_is_room_again(database: Database
 
 @pytest.mark.anyio
 async def test_an_owner_without_a_quota_has_that_of_each_but_not_the_home(database: Database) -> None:
-    quotas = OwnerQuotas(database, GIB)
+    quotas = OwnerQuotas(database, GIB, StoredData(database, no_databases))
     await quotas.set(EACH, QuotaLimits(concurrency=3, memory=2 * GIB))
     await quotas.set("sales", QuotaLimits(concurrency=9))
     assert quotas.concurrency("labs") == 2, "as many sandboxes as have 2 GiB"
@@ -101,9 +125,43 @@ async def test_an_owner_without_a_quota_has_that_of_each_but_not_the_home(databa
 
 
 @pytest.mark.anyio
+@pytest.mark.requirement("quotas:storage")
+async def test_rows_of_each_kind_are_measured_for_their_owner_alone(database: Database) -> None:
+    text = secrets.token_hex(30_000)
+
+    def fill(connection: Connection) -> None:
+        for owner in ("sales", "labs"):
+            run: RunColumns = {
+                "id": f"{owner}-1", "owner": owner, "created_at": now(), "service_id": "flow_0a1b2c3d", "version": 1,
+                "status": "succeeded", "correlation_id": "c", "response_content": text,
+            }  # fmt: skip
+            rows.add(connection, run)
+            chunk = {"run_id": f"{owner}-1", "first_seq": 0, "lines": 1, "body": text}
+            connection.execute(insert(log_chunks).values(chunk))
+
+    await database.write(fill)
+    stored = StoredData(database, no_databases, interval=0)
+    assert await stored.of("sales") == StoredBytes(), "nobody waits for the first measurement"
+
+    async def is_measured() -> bool:
+        return (await stored.of("sales")).measured_at is not None
+
+    await until_async(is_measured)
+    found = await stored.of("sales")
+    # PostgreSQL counts what compression leaves of it.
+    assert 30_000 <= found.runs <= 62_000
+    assert 30_000 <= found.logs <= 62_000
+    assert (found.recordings, found.sources, found.values) == (0, 0, 0)
+    await stored.close()
+
+
+@pytest.mark.anyio
 async def test_another_replicas_change_holds_after_a_second(postgres: Postgres, tmp_path: Path) -> None:
     database = Database.open(tmp_path, postgres.migrated_url())
-    one, other = OwnerQuotas(database, GIB), OwnerQuotas(database, GIB)
+    one, other = (
+        OwnerQuotas(database, GIB, StoredData(database, no_databases)),
+        OwnerQuotas(database, GIB, StoredData(database, no_databases)),
+    )
     await one.set("sales", QuotaLimits(concurrency=1))
     other._as_of -= REFRESH_INTERVAL  # pyright: ignore[reportPrivateUsage]
     await other.refresh()
@@ -135,6 +193,7 @@ class Tenant:
         self.name = name
         made = home.post("/keys", json={"owner": name, "kind": "user"})
         self.http = door.client(made.json()["key"])
+        self.writes = ""
         self.echo, self.slow = (
             self.http.post("/deploy", json={"code": code, "name": title, "allow": True}).json()["service_id"]
             for code, title in ((ECHO, "Echo"), (SLOW, "Slow"))
@@ -152,7 +211,7 @@ def tenants(door: Door, home: httpx.Client) -> Iterator[tuple[Tenant, Tenant]]:
         tenant.http.close()
 
 
-def own_use(tenant: Tenant) -> dict[str, int]:
+def own_use(tenant: Tenant) -> dict[str, Any]:
     """The use that an owner sees of their own quota."""
     [own] = tenant.http.get("/quotas").json()["items"]
     return own["used"]
@@ -229,21 +288,80 @@ def test_files_beyond_the_quota_are_refused_and_others_are_stored(
     home: httpx.Client, tenants: tuple[Tenant, Tenant]
 ) -> None:
     sales, labs = tenants
-    set_quota(home, "sales", storage=1000)
-
-    def upload(tenant: Tenant, size: int) -> httpx.Response:
-        links = tenant.http.post("/file?filename=a.bin").json()
-        return tenant.http.put(links["upload_uri"], content=b"x" * size)
-
+    most = measured(sales)["storage"] + 1000
+    set_quota(home, "sales", storage=most)
     assert upload(sales, 900).is_success
     refused = upload(sales, 200)
     assert refused.status_code == 413
     assert refused.json()["error"]["code"] == "storage_quota_exceeded"
-    assert "sales may store 100 bytes more by its quota" in refused.json()["error"]["message"]
+    message = refused.json()["error"]["message"]
+    assert (
+        f"sales may store 100 bytes more by its quota of {most:,}, and this is larger. Stored are " in message
+    )
+    assert "files 900" in message
     assert upload(labs, 5000).is_success
     # 100 bytes more have room, and then none.
     assert upload(sales, 100).is_success
     assert "sales may store 0 bytes more" in upload(sales, 1).json()["error"]["message"]
+
+
+def upload(tenant: Tenant, size: int) -> httpx.Response:
+    links = tenant.http.post("/file?filename=a.bin").json()
+    return tenant.http.put(links["upload_uri"], content=b"x" * size)
+
+
+def measured(tenant: Tenant) -> dict[str, Any]:
+    """The use of a tenant's quota once it was measured what is stored."""
+    until(lambda: own_use(tenant)["stored"]["measured_at"], "a measurement", 60)
+    return own_use(tenant)
+
+
+def sql(tenant: Tenant, statement: str, **more: Any) -> httpx.Response:
+    body = {"sql": statement, "workflow": tenant.writes, **more}
+    return tenant.http.post("/run/database/", json=body)
+
+
+@pytest.mark.requirement("quotas:storage")
+def test_all_that_an_owner_stores_counts_and_full_storage_refuses_more(
+    door: Door, home: httpx.Client
+) -> None:
+    stores = Tenant(door, home, "stores")
+    stores.writes = stores.http.post(
+        "/deploy", json={"code": WRITES, "name": "Writes", "allow": True}
+    ).json()["service_id"]
+    ran = stores.http.post(f"/run/{stores.writes}/", json={})
+    assert (ran.status_code, len(ran.json()["text"])) == (200, 20_000), ran.text
+    assert upload(stores, 3000).is_success
+    used = measured(stores)
+    kinds = used["stored"]
+    assert kinds["files"] == 3000
+    assert kinds["databases"] >= 100_000
+    assert kinds["runs"] >= 20_000
+    assert kinds["logs"] >= 30_000
+    assert kinds["sources"] >= len(WRITES)
+    assert used["storage"] == sum(size for kind, size in kinds.items() if kind != "measured_at")
+    assert stores.http.get("/status").json()["stored"]["files"] == 3000
+    other = Tenant(door, home, "stores-nothing")
+    assert measured(other)["stored"]["databases"] == 0
+
+    set_quota(home, "stores", storage=used["storage"])
+    for refused in (
+        upload(stores, 1),
+        stores.http.post("/deploy", json={"code": ECHO, "name": "Another", "allow": True}),
+        stores.http.post("/drafts", json={"code": ECHO}),
+        sql(stores, "INSERT INTO notes VALUES ('more')"),
+        sql(stores, "WITH more AS (SELECT 1) INSERT INTO notes SELECT * FROM more"),
+    ):
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (413, "storage_quota_exceeded"), refused.text
+        assert "databases 1" in error["message"]
+        assert "PUT /quotas/stores" in error["hint"]
+    assert stores.run().status_code == 200, "runs go on"
+    assert sql(stores, "SELECT count(*) AS n FROM notes").json()["rows"] == [{"n": 1}]
+    assert sql(stores, "DELETE FROM notes").json()["changed"] == 1, "what makes room is done"
+    assert upload(other, 5000).is_success
+    stores.http.close()
+    other.http.close()
 
 
 def test_only_an_owner_of_the_home_sets_quotas_and_others_see_their_own(

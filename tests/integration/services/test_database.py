@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store.workflow_databases.base import DatabaseKey
@@ -300,6 +302,27 @@ def test_the_engine_tells_reads_from_writes(flows: Any) -> None:
     ):
         assert flow.ask("query", sql=sql)["rows"] == [{"name": "run"}]
     assert flow.rows("SELECT id, score FROM habits") == [{"id": 1, "score": 0}]
+
+
+@pytest.mark.requirement("quotas:storage")
+def test_the_databases_of_an_owner_are_measured_together(flows: Any, door: Door) -> None:
+    owner = f"owner-{uuid.uuid4().hex[:8]}"
+    for workflow in ("first_flow", "second_flow"):
+        flow = flows(workflow, owner)
+        flow.ask(
+            migrate=["CREATE TABLE texts (t TEXT)"],
+            sql="INSERT INTO texts VALUES (?)",
+            parameters=[secrets.token_hex(200_000)],
+        )
+    flows("first_flow", f"{owner}-other").ask(migrate=["CREATE TABLE texts (t TEXT)"])
+
+    def bytes_of(name: str) -> int:
+        return door.ask(lambda runtime: runtime.quotas.stored(Caller(name, "user"))).databases
+
+    until(lambda: bytes_of(owner), "a measurement", 60)
+    # PostgreSQL counts what compression leaves of it.
+    assert 400_000 <= bytes_of(owner) <= 1_200_000
+    assert bytes_of(f"{owner}-other") < 100_000
 
 
 def test_a_person_reads_the_database_of_a_workflow_and_no_other(door: Door) -> None:

@@ -102,4 +102,11 @@ def _storage(found: Json) -> list[Finding]:
     if "environments" in found:
         parts.append(f"{found['environments']} environments")
     parts.append(f"{_output.size(store['disk_free'])} free on the disk")
-    return [Finding("storage", "ok", ", ".join(parts))]
+    findings = [Finding("storage", "ok", ", ".join(parts))]
+    stored: Json = found.get("stored") or {}
+    if stored.get("measured_at"):
+        kinds = ", ".join(
+            f"{kind} {_output.size(size)}" for kind, size in stored.items() if kind != "measured_at" and size
+        )
+        findings.append(Finding("storage", "ok", f"of this owner: {kinds or 'nothing'}"))
+    return findings

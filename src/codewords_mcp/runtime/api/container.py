@@ -84,6 +84,7 @@ from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.source_tools import SourceParts
+from codewords_mcp.runtime.runs.stored_data import StoredData
 from codewords_mcp.runtime.runs.waits import RunWaits
 from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.runs.write_lists import WriteLists
@@ -184,18 +185,19 @@ class Container:
         )
         self.agreements = Agreements(database, self.consents)
 
-        self.quotas = OwnerQuotas(database, settings.memory_limit)
+        self.databases = open_databases(database, settings.home, self.keys.current.derive)
+        self.stored_data = StoredData(database, self.databases.bytes_of)
+        self.quotas = OwnerQuotas(database, settings.memory_limit, self.stored_data)
         self.files = FileStore(
             database,
             open_blobs(settings.files or "", home, settings.s3_endpoint),
             self.keys.current.derive("files").hex(),
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
-            free_storage=self.quotas.free_storage,
+            storage_room=self.quotas.storage_room,
         )
         self.response_files = ResponseFiles(database, self.files, limit=settings.max_file, folder=home)
 
-        self.databases = open_databases(database, settings.home, self.keys.current.derive)
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation, self.databases
         )
@@ -354,6 +356,7 @@ class Container:
             self.browsers,
             self.waits,
             self.databases,
+            full_storage=self.quotas.full_storage,
         )
 
         # a restored home is paused before anything here can start a run

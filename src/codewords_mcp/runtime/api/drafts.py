@@ -51,9 +51,11 @@ class DraftApi:
     ) -> EditedDraft:
         """Check code and store it as a draft, also if checks fail; without `check` it is only stored.
 
-        Raises InvalidInput, Conflict with too many drafts.
+        Raises InvalidInput, Conflict with too many drafts, StorageQuotaExceeded.
         """
         refuse_run(caller, "make drafts")
+        if full := await self._container.quotas.full_storage(caller.owner):
+            raise full
         origin = DraftSource(name, description, example=example)
         validate = self._validator.for_draft(caller) if check else None
         row = await self._container.drafts.add(caller, require_code(code), origin, validate)

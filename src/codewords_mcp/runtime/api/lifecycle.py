@@ -76,6 +76,7 @@ async def close_container(container: Container) -> None:
         partial(drain_container, container),
         partial(container.dispatcher.close, min(DRAIN, container.settings.drain_timeout)),
         partial(container.response_files.close, FILES_STORED_WITHIN),
+        container.stored_data.close,
         container.databases.close,
         container.slots.close,
         *([container.replica.close] if container.replica is not None else []),

@@ -6,7 +6,7 @@ from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.roles import is_owner
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, refuse_run
-from codewords_mcp.runtime.model.quota import OwnerQuota, QuotaLimits
+from codewords_mcp.runtime.model.quota import OwnerQuota, QuotaLimits, StoredBytes
 
 
 class QuotaApi:
@@ -24,6 +24,10 @@ class QuotaApi:
         await quotas.refresh()
         used = await quotas.used(caller.owner)
         return [OwnerQuota(owner=caller.owner, limits=quotas.of(caller.owner), used=used)]
+
+    async def stored(self, caller: Caller) -> StoredBytes:
+        """Bytes that the caller's owner stores, as they were last measured."""
+        return await self._container.stored_data.of(caller.owner)
 
     async def set(self, owner: str, limits: QuotaLimits) -> OwnerQuota:
         """Set or replace the quota of an owner, `EACH` for all that have none but the home's. It holds from the next run on.

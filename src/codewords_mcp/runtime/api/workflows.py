@@ -108,7 +108,7 @@ class WorkflowApi:
 
         Raises Conflict if the draft changed, if another workflow has the name, or if other code is live
         than that of `base_version` (with both differences). Raises InvalidInput, ValidationFailed,
-        ConsentNeeded, NotFound, Forbidden and StorageFailed. After every error the old version goes on
+        ConsentNeeded, NotFound, Forbidden, StorageQuotaExceeded and StorageFailed. After every error the old version goes on
         serving.
         """
         refuse_run(caller, "deploy workflows")
@@ -119,6 +119,8 @@ class WorkflowApi:
             )
         if name is not None and not name.strip():
             raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
+        if full := await self._container.quotas.full_storage(caller.owner):
+            raise full
 
         if draft_id is None:
             draft = None

@@ -10,13 +10,15 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import QuotaExceeded
+from codewords_mcp.errors import QuotaExceeded, StorageQuotaExceeded
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.quota import EACH, OwnerQuota, QuotaLimits, QuotaUse
+from codewords_mcp.runtime.model.quota import EACH, OwnerQuota, QuotaLimits, QuotaUse, StoredBytes
+from codewords_mcp.runtime.runs.stored_data import StoredData
 from codewords_mcp.runtime.store import quotas as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.storage_room import StorageRoom
 
 REFRESH_INTERVAL: Final = 1.0
 """Seconds after which a quota that another replica changed holds here too."""
@@ -28,8 +30,9 @@ _WINDOWS: Final = (("runs_per_hour", _HOUR, "hour"), ("runs_per_day", 24 * _HOUR
 class OwnerQuotas:
     """The quotas of all owners of the database. `memory_limit`: bytes that one sandbox may take."""
 
-    def __init__(self, database: Database, memory_limit: int) -> None:
+    def __init__(self, database: Database, memory_limit: int, stored: StoredData) -> None:
         self._db = database
+        self._stored = stored
         self._memory_limit = memory_limit
         self._limits = _by_owner(database.write_blocking(rows.every))
         self._as_of = time.monotonic()
@@ -67,7 +70,8 @@ class OwnerQuotas:
 
     async def used(self, owner: str) -> QuotaUse:
         """The runs and bytes that count against the quota of an owner now."""
-        return await self._db.read(self._used, owner)
+        stored = await self._stored.of(owner)
+        return await self._db.read(self._used, owner, stored)
 
     async def set(self, owner: str, limits: QuotaLimits) -> None:
         """Set or replace the quota of an owner, which holds from the next run on."""
@@ -101,20 +105,25 @@ class OwnerQuotas:
             )  # fmt: skip
         return None
 
-    async def free_storage(self, owner: str) -> int | None:
-        """Bytes that an owner may still store; None for no quota."""
+    async def storage_room(self, owner: str) -> StorageRoom | None:
+        """The room for what an owner may still store; None for no quota."""
         await self.refresh()
         most = self.of(owner).storage
         if most is None:
             return None
-        return max(0, most - await self._db.read(rows.stored_bytes, owner))
+        return StorageRoom(owner, most, await self._stored.of(owner))
+
+    async def full_storage(self, owner: str) -> StorageQuotaExceeded | None:
+        """The error for whatever would store more, where the quota of an owner is used up."""
+        room = await self.storage_room(owner)
+        return None if room is None or room.free else room.refusal()
 
     async def _read(self) -> list[OwnerQuota]:
         found = await self._db.read(rows.every)
         self._limits, self._as_of = _by_owner(found), time.monotonic()
         return found
 
-    def _used(self, connection: Connection, owner: str) -> QuotaUse:
+    def _used(self, connection: Connection, owner: str, stored: StoredBytes) -> QuotaUse:
         at = now()
         running, waiting = rows.active_runs(connection, owner)
         return QuotaUse(
@@ -123,7 +132,8 @@ class OwnerQuotas:
             runs_per_hour=rows.runs_since(connection, owner, at - _HOUR * 1_000_000),
             runs_per_day=rows.runs_since(connection, owner, at - 24 * _HOUR * 1_000_000),
             memory=running * self._memory_limit,
-            storage=rows.stored_bytes(connection, owner),
+            storage=stored.total(),
+            stored=stored,
         )
 
 

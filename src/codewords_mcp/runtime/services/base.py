@@ -18,7 +18,7 @@ import structlog
 from pydantic import AliasChoices, BaseModel, ConfigDict
 
 from codewords_mcp.common.bounded_json import JsonObject
-from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.errors import MissingCredential, NotFound, StorageQuotaExceeded, UpstreamFailed
 from codewords_mcp.errors.remedies import Remedy, set_secret
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget
 from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
@@ -239,6 +239,8 @@ class ServiceDependencies:
     browsers: Browsers
     waits: Waits
     databases: WorkflowDatabases
+    full_storage: Callable[[str], Awaitable[StorageQuotaExceeded | None]]
+    """The error for whatever would store more, where the quota of an owner is used up."""
 
 
 @dataclass(slots=True)

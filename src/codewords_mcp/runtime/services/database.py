@@ -143,9 +143,16 @@ class TablesOutput(Output):
 
 async def execute(context: ServiceContext, params: DatabaseInput) -> DatabaseOutput:
     """Carry out statements. Raises InvalidInput for SQL that fails or is refused, RunTimedOut, BodyTooLarge, TooBusy,
-    StorageFailed, NotFound.
+    StorageFailed, StorageQuotaExceeded, NotFound.
     """
-    return await _run(context, params, tuple(params.migrate), read_only=False)
+    full = await context.dependencies.full_storage(context.caller.owner)
+    if full is None or _only_frees(params):
+        return await _run(context, params, tuple(params.migrate), read_only=False)
+    # The engine says whether it writes: no list of words knows.
+    try:
+        return await _run(context, params, tuple(params.migrate), read_only=True)
+    except WritesRefused:
+        raise full from None
 
 
 async def effect_in(context: ServiceContext, params: DatabaseInput) -> Effect:
@@ -223,6 +230,12 @@ async def _key(context: ServiceContext, workflow: str | None) -> DatabaseKey:
             hint="It gets one when it first writes to the service `database`.",
         )
     return key
+
+
+def _only_frees(params: DatabaseInput) -> bool:
+    """Whether all statements delete, which makes room where there is none."""
+    words = [statement.sql.split(None, 1)[:1] for statement in params.statement_list()]
+    return bool(words) and all(word and word[0].upper() in {"DELETE", "DROP"} for word in words)
 
 
 def _statement(sql: str, parameters: list[SqlValue] | dict[str, SqlValue]) -> SqlStatement:

@@ -16,10 +16,8 @@ from codewords_mcp.errors import (
     Conflict,
     InvalidInput,
     NotFound,
-    StorageQuotaExceeded,
     Unauthenticated,
 )
-from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.file import FileLinks, StoredFile
 from codewords_mcp.runtime.store import access
@@ -27,17 +25,18 @@ from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import FileRow
+from codewords_mcp.runtime.store.storage_room import StorageRoom
 
 DAY = 86400.0
 EXPIRED_AT_ONCE = 500
 """Expired files that are removed in one transaction at the most."""
 
 
-FreeStorage = Callable[[str], Awaitable[int | None]]
-"""Gives the bytes that an owner may still store; None for no quota."""
+FindRoom = Callable[[str], Awaitable[StorageRoom | None]]
+"""Gives what an owner may still store; None for no quota."""
 
 
-async def _unlimited(_owner: str) -> int | None:
+async def _unlimited(_owner: str) -> StorageRoom | None:
     return None
 
 
@@ -52,13 +51,13 @@ class FileStore:
         *,
         ttl: float,
         max_bytes: int,
-        free_storage: FreeStorage | None = None,
+        storage_room: FindRoom | None = None,
     ) -> None:
         self._db = database
         self.blobs = blobs
         self._ttl = ttl
         self._max = max_bytes
-        self._free_storage = free_storage or _unlimited
+        self._storage_room = storage_room or _unlimited
         self._signer = URLSafeTimedSerializer(signing_key, salt="files")
 
     async def create(self, caller: Caller, filename: str, *, maker: str | None = None) -> FileLinks:
@@ -203,7 +202,7 @@ class FileStore:
 
     async def _counted(self, owner: str, chunks: AsyncIterator[bytes]) -> _Counted:
         """Bound an upload by the size of files, and by what the owner may still store."""
-        return _Counted(chunks, self._max, owner, await self._free_storage(owner))
+        return _Counted(chunks, self._max, await self._storage_room(owner))
 
     async def find(self, token: str) -> StoredFile:
         """Return the file that a download link leads to.
@@ -256,25 +255,20 @@ def is_plain_name(name: str) -> bool:
 
 
 class _Counted:
-    """Chunks whose bytes are counted on their way. `free`: bytes that the owner may still store, None for no quota."""
+    """Chunks whose bytes are counted on their way. `room` is what the owner may still store, None for no quota."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], most: int, owner: str, free: int | None) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], most: int, room: StorageRoom | None) -> None:
         self._chunks = chunks
         self._most = most
-        self._owner = owner
-        self._free = free
+        self._room = room
         self.size = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises BodyTooLarge, StorageQuotaExceeded."""
         async for chunk in self._chunks:
             self.size += len(chunk)
-            if self._free is not None and self.size > self._free:
-                raise StorageQuotaExceeded(
-                    f"{self._owner} may store {self._free} bytes more by its quota, and this file is larger.",
-                    hint="Delete files that are not needed.",
-                    remedy=Remedy(RemedyAction.CHANGE_QUOTA, {"owner": self._owner}),
-                )
+            if self._room is not None and self.size > self._room.free:
+                raise self._room.refusal()
             if self.size > self._most:
                 raise BodyTooLarge(
                     f"The file is larger than {self._most} bytes.",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, delete, func, select
 from codewords_mcp.runtime.model.quota import OwnerQuota, QuotaLimits
 from codewords_mcp.runtime.model.run_state import ACTIVE, SUSPENDED
 from codewords_mcp.runtime.store import advisory_locks, inserts
-from codewords_mcp.runtime.store.tables import files, owner_quotas, runs
+from codewords_mcp.runtime.store.tables import owner_quotas, runs
 
 _COUNTED = and_(runs.c.version.is_not(None), runs.c.mode.is_distinct_from("replay"))
 """Runs of workflows. Calls of library services belong to the run that makes them."""
@@ -59,10 +59,3 @@ def active_runs(connection: Connection, owner: str) -> tuple[int, int]:
     open_runs = runs.c.status.in_((*ACTIVE, "queued"))
     found = connection.execute(select(*columns).where(runs.c.owner == owner, open_runs)).one()
     return found[0], found[1]
-
-
-def stored_bytes(connection: Connection, owner: str) -> int:
-    """Bytes of the files of this owner."""
-    return connection.execute(
-        select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.owner == owner)
-    ).scalar_one()

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.store.tables.budgets import (
     budgets,
     model_reservations,
     owner_quotas,
+    owner_storage,
 )
 from codewords_mcp.runtime.store.tables.home import executors, key_use, marks, meta, tasks
 from codewords_mcp.runtime.store.tables.recordings import (
@@ -93,6 +94,7 @@ __all__ = [
     "model_reservations",
     "outbox",
     "owner_quotas",
+    "owner_storage",
     "passkeys",
     "published",
     "question_messages",

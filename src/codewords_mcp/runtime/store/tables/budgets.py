@@ -1,4 +1,4 @@
-"""Budgets for model calls, reservations of calls in flight, and quotas of owners."""
+"""Budgets for model calls, reservations of calls in flight, quotas of owners and what they store."""
 
 from __future__ import annotations
 
@@ -48,3 +48,12 @@ owner_quotas = Table(
     Column("storage", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+owner_storage = Table(
+    "owner_storage",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("bytes", JSON, nullable=False),
+    Column("measured_at", BigInteger, nullable=False),
+)
+"""What owners store but their files, by kind, as it was last measured."""

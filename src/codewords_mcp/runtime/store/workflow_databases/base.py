@@ -46,8 +46,12 @@ class DatabaseKey:
     @property
     def name(self) -> str:
         """The name of its file, schema and role; the same at each call, and no other pair's."""
-        digest = hashlib.blake2b(self.owner.encode(), digest_size=8, person=b"workflow db")
-        return f"{workflow_name(self.workflow)}_{digest.hexdigest()}"
+        return f"{workflow_name(self.workflow)}_{owner_name(self.owner)}"
+
+
+def owner_name(owner: str) -> str:
+    """The end of the names of an owner's databases."""
+    return hashlib.blake2b(owner.encode(), digest_size=8, person=b"workflow db").hexdigest()
 
 
 def workflow_name(workflow: str) -> str:
@@ -153,6 +157,10 @@ class WorkflowDatabases(ABC):
     @abstractmethod
     async def count(self, workflow: str) -> int:
         """The number of its databases."""
+
+    @abstractmethod
+    async def bytes_of(self, owner: str) -> int:
+        """The bytes of all databases of an owner."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -49,6 +49,10 @@ _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'm')"
 )
+_OWNER_SIZE = (
+    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname LIKE :name AND c.relkind IN ('r', 'm')"
+)
 _TABLES = (
     "SELECT c.relname, coalesce(array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)"
     " FILTER (WHERE a.attnum > 0 AND NOT a.attisdropped), '{}') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -250,6 +254,19 @@ class PostgresDatabases(WorkflowDatabases):
                 return shapes, int((connection.execute(_SIZE).fetchone() or (0,))[0])
         except psycopg.Error as error:
             raise error_of("busy", "") from error
+
+    @override
+    async def bytes_of(self, owner: str) -> int:
+        return await self._in_thread(self._bytes_of, owner)
+
+    def _bytes_of(self, owner: str) -> int:
+        try:
+            connection = self._engine.connect()
+        except DBAPIError as error:
+            raise error_of("busy", "") from error
+        with connection:
+            names = {"name": f"cwdb\\_%\\_{base.owner_name(owner)}"}
+            return int(connection.execute(text(_OWNER_SIZE), names).scalar_one())
 
     @override
     async def exists(self, key: DatabaseKey) -> bool:

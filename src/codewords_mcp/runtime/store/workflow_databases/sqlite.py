@@ -179,6 +179,12 @@ class SqliteDatabases(WorkflowDatabases):
         return sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
 
     @override
+    async def bytes_of(self, owner: str) -> int:
+        # By their names: no list of workflows has those that others run as public ones.
+        found = self._folder.glob(f"*_{base.owner_name(owner)}{SUFFIX}")
+        return await asyncio.to_thread(lambda: sum(map(self._size, found)))
+
+    @override
     async def exists(self, key: DatabaseKey) -> bool:
         return await asyncio.to_thread(self._path(key).exists)
 
