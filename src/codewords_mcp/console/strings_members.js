@@ -35,9 +35,15 @@ export const passkeys = {
 export const keys = {
   title: "Keys", own: "Your keys", none: "Keys are for programs that call this runtime. Browsers and chat hosts on this machine need none.",
   columns: { prefix: "Key", owner: "Of", kind: "Kind", scopes: "May", created: "Made", used: "Last used", actions: "" }, everything: "everything", asMember: "what the role allows", never: "never", gone: "a member who is gone",
-  revoked: "revoked", revoke: (/** @type {string} */ prefix) => `Revoke ${prefix}…`, revokeShort: "Revoke", add: "Make a key", owner: "Owner", member: "Member", noMember: "no member", admin: "Admin key", readOnly: "Only read",
+  revoked: "revoked", revoke: (/** @type {string} */ prefix) => `Revoke ${prefix}…`, revokeShort: "Revoke", add: "Make a key", owner: "Owner", member: "Member", noMember: "no member", admin: "Admin key", may: "It may", allOfRole: "All that the role allows", allOfOwner: "All of its owner",
+  lifetime: "It ends", forEver: "when it is revoked", days: (/** @type {number} */ n) => (n < 365 ? `after ${plural(n, "day")}` : "after a year"),
   make: (/** @type {string} */ owner) => `Make a key for ${owner}`, once: "Copy it now: it is shown once.", revokeTitle: "Revoke this key?", revokeLead: "Programs that use it are refused from now on.", keep: "Keep it",
 };
+
+export const scopeWords = /** @type {Record<string, string>} */ ({
+  read: "See workflows, runs, logs and costs.", run: "Start workflows, and call models and services.", deploy: "Bring new versions, without agreeing to permissions for a person.",
+  write: "Change and deploy things, and agree.", audit: "Read the audit trail.", metrics: "Read metrics.",
+});
 
 export const owners = {
   title: "Owners", columns: { owner: "Owner", role: "Keys may", keys: "Keys", used: "Last used", actions: "" }, admin: "everything", user: "use", keys: (/** @type {number} */ valid, /** @type {number} */ ended) => (ended ? `${count(valid)} valid, ${count(ended)} ended` : `${count(valid)} valid`), never: "never",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,38 @@ def test_who_is_no_admin_sees_the_own_account_only(console: Console, tmp_path: P
         vera.sees("main .tag", "revoked")
         asks = "fetch('/members', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.status)"
         assert vera.tab.value(asks) == 403
+
+
+@pytest.mark.requirement("members:own-keys")
+def test_an_own_key_has_the_rights_and_the_time_that_were_chosen(console: Console, tmp_path: Path) -> None:
+    with _joined(console, tmp_path, _invited(console, "nora", "author")) as nora:
+        nora.open(PAGE, "You are nora, author")
+        nora.click("main button", "Make a key")
+        nora.sees("dialog legend", "It may")
+        assert nora.tab.value("document.querySelectorAll('dialog [name=scope]').length") == 0
+        nora.tab.value("document.querySelector('dialog [name=all]').click()")
+        offered = "[...document.querySelectorAll('dialog [name=scope]')].map((one) => one.value)"
+        nora.waits(f"{offered}.length > 0")
+        assert nora.tab.value(offered) == ["read", "run", "deploy", "write"], (
+            "what the role has, as the API names it"
+        )
+        for scope in ("deploy", "read"):
+            nora.tab.value(f"document.querySelector('dialog [value={scope}]').click()")
+        nora.waits("document.querySelectorAll('dialog [name=scope]:checked').length === 1")
+        nora.tab.value(
+            "(() => { const field = document.querySelector('dialog select'); field.value = '2592000';"
+            " field.dispatchEvent(new Event('change')); })()"
+        )
+        nora.click("dialog button.primary", "Make a key for nora")
+        key = nora.sees("dialog pre")
+        me = replace(console.served, key=key).call("GET", "/me")
+        assert (me["member"]["name"], me["scopes"]) == ("nora", ["deploy"])
+        nora.tab.press("Escape")
+        nora.sees("td", "deploy")
+        asks = "fetch('/me/keys', {headers: {'X-Codewords-Console': '1'}}).then((answer) => answer.json())"
+        [made] = nora.tab.value(asks)["items"]
+        lifetime = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+        assert round(lifetime.total_seconds()) == 30 * 86_400
 
 
 def test_an_admin_is_offered_roles_up_to_the_own_one(console: Console, tmp_path: Path) -> None:

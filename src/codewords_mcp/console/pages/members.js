@@ -29,7 +29,7 @@ export default function Members() {
     ${members && html`<${MemberList} me=${me.member} members=${members} onChange=${reload} />`}
     <${Browsers} />
     ${me.owner === "local" && (me.member || members) && html`<${Passkeys} me=${me.member} />`}
-    ${me.kind === "admin" ? html`<${AccessKeys} members=${members ?? []} />` : me.member?.kind === "person" && html`<${AccessKeys} own=${me.member} />`}`;
+    ${me.kind === "admin" ? html`<${AccessKeys} members=${members ?? []} />` : me.member?.kind === "person" && html`<${AccessKeys} own=${me.member} scopes=${me.scopes ?? undefined} />`}`;
 }
 
 /** @param {any} me @param {any[] | null} members */

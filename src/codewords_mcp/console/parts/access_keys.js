@@ -1,18 +1,17 @@
 // Keys of programs: listed, made, shown once, revoked. And owners: everybody with a key of their own, and revoking all keys of one.
-import { post, send } from "../api.js";
+import { send } from "../api.js";
 import { visible } from "../format.js";
 import { keys as words, owners as ownerWords } from "../strings_members.js";
 import { html, useState } from "../ui.js";
-import { useAction } from "./action.js";
 import { Confirm } from "./confirm.js";
-import { Dialog } from "./dialog.js";
+import { MakeKey } from "./make_key.js";
 import { allOf } from "./pages.js";
 import { Problem, useResource } from "./resource.js";
 import { Table } from "./table.js";
-import { Copy, now, Text, When } from "./text.js";
+import { now, Text, When } from "./text.js";
 
-/** @param {{members?: any[], own?: any}} properties  `members`: those of the home, whom a key can belong to. `own`: the member whose keys alone these are. */
-export function AccessKeys({ members = [], own }) {
+/** @param {{members?: any[], own?: any, scopes?: string[]}} properties  `members`: those of the home, whom a key can belong to. `own`: the member whose keys alone these are. `scopes`: all that a key of theirs may do. */
+export function AccessKeys({ members = [], own, scopes }) {
   const path = own ? "/me/keys" : "/keys";
   const { data, error, reload } = useResource((signal) => allOf(path, {}, { signal }), [members.length]);
   const [making, setMaking] = useState(false);
@@ -22,7 +21,7 @@ export function AccessKeys({ members = [], own }) {
     <${Problem} error=${error} retry=${reload} />
     ${data?.length === 0 && html`<p class="dim">${words.none}</p>`}
     ${data && data.length > 0 && html`<${Table} label=${words.title} rows=${data} id=${(/** @type {any} */ key) => key.id} columns=${columns(own ? [own] : members, setRevoking)} />`}
-    ${making && html`<${MakeKey} members=${members} own=${own} onClose=${() => setMaking(false)} onMade=${reload} />`}
+    ${making && html`<${MakeKey} members=${members} own=${own} scopes=${scopes} onClose=${() => setMaking(false)} onMade=${reload} />`}
     ${revoking && html`<${Confirm} title=${words.revokeTitle} lead=${words.revokeLead} action=${words.revoke(revoking.prefix)} keep=${words.keep}
       act=${async () => { await send("DELETE", `${path}/${revoking.id}`); reload(); }} onClose=${() => setRevoking(null)} />`}
   </section>${data && !own && html`<${Owners} keys=${data} onChange=${reload} />`}`;
@@ -41,36 +40,6 @@ const columns = (members, revoke) => [
 
 /** @param {any} key @param {any[]} members */
 const holderOf = (key, members) => (key.member ? members.find((one) => one.id === key.member)?.name ?? words.gone : key.owner);
-
-/** @param {{members: any[], own: any, onClose: () => void, onMade: () => void}} properties */
-function MakeKey({ members, own, onClose, onMade }) {
-  const [member, setMember] = useState("");
-  const [owner, setOwner] = useState("local");
-  const [kind, setKind] = useState("user");
-  const [readOnly, setReadOnly] = useState(false);
-  const [made, setMade] = useState("");
-  const action = useAction();
-  const make = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    action.run(async () => {
-      const scopes = readOnly ? ["read"] : null;
-      const created = await (own ? post("/me/keys", { scopes }) : post("/keys", { ...(member ? { member } : { owner }), kind, scopes }));
-      setMade(created.key);
-      onMade();
-    });
-  };
-  if (made) return html`<${Dialog} title=${words.add} onClose=${onClose}><p>${words.once}</p><div class="snippet"><pre tabindex="0">${made}</pre><${Copy} text=${made} /></div><//>`;
-  return html`<${Dialog} title=${words.add} onClose=${onClose}>
-    <form class="fields" onSubmit=${make}>
-      ${members.length > 0 && html`<label>${words.member}<select value=${member} onChange=${(/** @type {any} */ event) => setMember(event.target.value)}>
-        <option value="">${words.noMember}</option>${members.map((one) => html`<option value=${one.name}>${one.name}, ${one.role}</option>`)}</select></label>`}
-      ${!member && !own && html`<label>${words.owner}<input required value=${owner} onInput=${(/** @type {any} */ event) => setOwner(event.target.value)} /></label>`}
-      ${!own && html`<label class="check"><input type="checkbox" checked=${kind === "admin"} onChange=${() => setKind(kind === "admin" ? "user" : "admin")} />${words.admin}</label>`}
-      <label class="check"><input type="checkbox" checked=${readOnly} onChange=${() => setReadOnly(!readOnly)} />${words.readOnly}</label>
-      <${Problem} error=${action.error} />
-      <div class="actions"><button class="primary" disabled=${action.working}>${words.make(visible(own?.name ?? (member || owner)))}</button></div>
-    </form><//>`;
-}
 
 /** @typedef {{owner: string, valid: any[], ended: number, isAdmin: boolean, usedAt: string}} Owner */
 
