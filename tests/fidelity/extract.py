@@ -236,9 +236,10 @@ DESCRIPTIONS = {
         ),
     ),
     "notion": Description(
-        "@notionhq/client@4.0.2", "2026-01", "MIT",
+        "@notionhq/client@5.26.0", "2026-11", "MIT",
         _typescript(
-            QueryDatabase="@notionhq/client/build/src/api-endpoints#QueryDatabaseResponse",
+            GetDatabase="@notionhq/client/build/src/api-endpoints#GetDatabaseResponse",
+            QueryDataSource="@notionhq/client/build/src/api-endpoints#QueryDataSourceResponse",
             CreatePage="@notionhq/client/build/src/api-endpoints#CreatePageResponse",
         ),
     ),

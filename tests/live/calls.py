@@ -99,7 +99,7 @@ AIRTABLE = LiveService(
 )  # fmt: skip
 NOTION = LiveService(
     "notion", "https://api.notion.com", ("NOTION_TOKEN",),
-    {"authorization": "Bearer {NOTION_TOKEN}", "notion-version": "2022-06-28"}, ("CODEWORDS_LIVE_NOTION_DATABASE",),
+    {"authorization": "Bearer {NOTION_TOKEN}", "notion-version": "2025-09-03"}, ("CODEWORDS_LIVE_NOTION_DATABASE", "CODEWORDS_LIVE_NOTION_DATA_SOURCE"),
     frozenset({"properties"}),
 )  # fmt: skip
 HUBSPOT = LiveService(
@@ -126,7 +126,7 @@ PIPEDREAM = LiveService(
 
 _HELLO = [{"role": "user", "content": "Say hello."}]
 _PAGE = {
-    "parent": {"database_id": "{CODEWORDS_LIVE_NOTION_DATABASE}"},
+    "parent": {"data_source_id": "{CODEWORDS_LIVE_NOTION_DATA_SOURCE}"},
     "properties": {"title": {"title": [{"text": {"content": "A page of the live tests"}}]}},
 }
 _SEARCH = {
@@ -176,9 +176,10 @@ CALLS = (
     LiveCall(GOOGLE, "values.get", "GET", "/v4/spreadsheets/{CODEWORDS_LIVE_GOOGLE_SPREADSHEET}/values/A1:Z9"),
     LiveCall(AIRTABLE, "records.list", "GET", "/v0/{CODEWORDS_LIVE_AIRTABLE_TABLE}?pageSize=1"),
     LiveCall(
-        NOTION, "databases.query", "POST", "/v1/databases/{CODEWORDS_LIVE_NOTION_DATABASE}/query",
+        NOTION, "dataSources.query", "POST", "/v1/data_sources/{CODEWORDS_LIVE_NOTION_DATA_SOURCE}/query",
         {"sorts": [{"timestamp": "created_time", "direction": "descending"}], "page_size": 1},
     ),
+    LiveCall(NOTION, "databases.get", "GET", "/v1/databases/{CODEWORDS_LIVE_NOTION_DATABASE}"),
     LiveCall(NOTION, "pages.create", "POST", "/v1/pages", _PAGE),
     LiveCall(HUBSPOT, "contacts.search", "POST", "/crm/v3/objects/contacts/search", _SEARCH),
     LiveCall(WHATSAPP, "messages", "POST", "/{CODEWORDS_LIVE_WHATSAPP_PHONE_NUMBER_ID}/messages", _TEXT),

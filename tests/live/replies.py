@@ -15,7 +15,14 @@ import requests
 import vcr  # pyright: ignore[reportMissingTypeStubs]
 from tests.live.calls import LiveCall, filled
 
-from codewords_testing.app_records import airtable_record, github_event, hubspot_record, notion_page
+from codewords_testing.app_records import (
+    NOTION_DATABASE,
+    NOTION_SOURCE,
+    airtable_record,
+    github_event,
+    hubspot_record,
+    notion_page,
+)
 from codewords_testing.apps import LoopbackApps, loopback_apps
 from codewords_testing.fidelity.exchange import SentReply
 from codewords_testing.pipedream import loopback_connect
@@ -145,7 +152,8 @@ def _furnished(apps: LoopbackApps) -> dict[str, str]:
         "CODEWORDS_LIVE_GITHUB_REPOSITORY": "ann/tools",
         "CODEWORDS_LIVE_GOOGLE_SPREADSHEET": "sheet",
         "CODEWORDS_LIVE_AIRTABLE_TABLE": "appABC/Leads",
-        "CODEWORDS_LIVE_NOTION_DATABASE": "a1" * 16,
+        "CODEWORDS_LIVE_NOTION_DATABASE": NOTION_DATABASE,
+        "CODEWORDS_LIVE_NOTION_DATA_SOURCE": NOTION_SOURCE,
     }
 
 

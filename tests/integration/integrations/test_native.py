@@ -20,7 +20,7 @@ from tests.support.mcp_clients import data_of, in_process, text_of
 from tests.support.runtime import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
-from codewords_testing.app_records import airtable_record
+from codewords_testing.app_records import NOTION_DATABASE, airtable_record
 from codewords_testing.apps import LoopbackApps, StubReply
 
 pytestmark = [pytest.mark.requirement("integrations:native")]
@@ -106,10 +106,23 @@ def test_a_message_is_sent_by_the_seeds_name_and_a_refusal_of_200_is_one(
 def test_an_issue_a_page_a_contact_and_an_event_are_made(http: httpx.Client, apps: LoopbackApps) -> None:
     issue = {"owner": "ann", "repo": "tools", "title": "It breaks", "labels": ["bug"]}
     assert done(run(http, "github", "create-issue", issue))["number"] == 7
-    page = {"title": "Notes", "database_id": "db1", "title_property": "Name", "content": "One\n\nTwo"}
+    page = {
+        "title": "Notes",
+        "database_id": NOTION_DATABASE,
+        "title_property": "Name",
+        "content": "One\n\nTwo",
+    }
     assert done(run(http, "notion", "create-page", page))["id"] == "page1"
-    assert apps.requests[-1].json["parent"] == {"database_id": "db1"}
+    assert apps.requests[-1].json["parent"] == {"database_id": NOTION_DATABASE}
     assert len(apps.requests[-1].json["children"]) == 2
+    assert apps.requests[-1].headers["notion-version"] == "2025-09-03"
+    apps.data_sources["e6" * 16] = "Archive"
+    refused(run(http, "notion", "create-page", page), 502)
+    del page["database_id"]
+    assert "`data_source_id`" in refused(run(http, "notion", "create-page", page), 400)["message"]
+    made = done(run(http, "notion", "create-page", page | {"data_source_id": "e6" * 16}))
+    assert made["parent"]["data_source_id"].replace("-", "") == "e6" * 16
+    del apps.data_sources["e6" * 16]
     contact = {"email": "user@example.com", "firstName": "John", "lastName": "Doe"}
     assert done(run(http, "hubspot", "create-contact", contact))["properties"]["firstname"] == "John"
     event = {

@@ -210,6 +210,22 @@ async def test_a_page_is_told_for_each_minute_of_its_changes_once_that_is_over(a
 
 
 @pytest.mark.requirement("triggers:notion")
+async def test_of_several_data_sources_the_one_that_is_named_is_watched(apps: LoopbackApps) -> None:
+    apps.date = NOW
+    apps.data_sources = {"d5" * 16: "Tasks", "e6" * 16: "Archive"}
+    async with watching(apps, "notion") as watch:
+        with pytest.raises(InvalidInput, match="has 2 data sources, and 2 of them are meant"):
+            await watch.keys()
+    for named in ("Archive", "E6" * 16):
+        async with watching(apps, "notion", data_source=named) as watch:
+            assert await watch.keys() == []
+        assert apps.requests[-1].path.replace("-", "") == f"/notion/v1/data_sources/{'e6' * 16}/query"
+    async with watching(apps, "notion", data_source="Elsewhere") as watch:
+        with pytest.raises(InvalidInput, match="and 0 of them are meant"):
+            await watch.keys()
+
+
+@pytest.mark.requirement("triggers:notion")
 @pytest.mark.parametrize("skew", [timedelta(days=-400), timedelta(days=400)])
 async def test_times_are_the_apps_whatever_the_clock_here_says(apps: LoopbackApps, skew: timedelta) -> None:
     apps.date = NOW + skew

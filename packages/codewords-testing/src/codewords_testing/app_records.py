@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -14,6 +14,7 @@ _USER_LINKS = {
     "repos_url": "repos", "events_url": "events{/privacy}", "received_events_url": "received_events",
 }  # fmt: skip
 _NOTION_USER = {"object": "user", "id": "6794760a-1f15-45cd-9c65-0dfe42f5135a"}
+NOTION_DATABASE, NOTION_SOURCE = "a1" * 16, "d5" * 16
 TIME = "2026-02-01T12:00:00Z"
 
 
@@ -120,9 +121,38 @@ def notion_page(name: str, at: datetime, *, parent: Json | None = None) -> Json:
     return {
         "object": "page", "id": page, "created_time": minute, "last_edited_time": minute, "created_by": _NOTION_USER,
         "last_edited_by": _NOTION_USER, "cover": None, "icon": None, "archived": False, "in_trash": False,
-        "parent": parent or {"type": "database_id", "database_id": str(uuid.UUID("a1" * 16))},
+        "is_archived": False, "is_locked": False,
+        "parent": parent or notion_source_parent(NOTION_SOURCE),
         "properties": {"Name": {"id": "title", "type": "title", "title": [_notion_text(name)]}},
         "url": f"https://www.notion.so/{page.replace('-', '')}", "public_url": None,
+    }  # fmt: skip
+
+
+def notion_source_parent(source_id: str, database_id: str = NOTION_DATABASE) -> Json:
+    """The parent of a page of a data source."""
+    ids = {"data_source_id": str(uuid.UUID(source_id)), "database_id": str(uuid.UUID(database_id))}
+    return {"type": "data_source_id", **ids}
+
+
+def notion_database(database_id: str, sources: dict[str, str]) -> Json:
+    """A database with its data sources, names by their ids."""
+    page = notion_page("", datetime(2026, 2, 1, tzinfo=UTC))
+    shared = (
+        "created_time",
+        "last_edited_time",
+        "in_trash",
+        "archived",
+        "is_locked",
+        "cover",
+        "icon",
+        "url",
+        "public_url",
+    )
+    return {
+        "object": "database", "id": str(uuid.UUID(database_id)), "title": [_notion_text("Tasks")], "description": [],
+        "parent": {"type": "workspace", "workspace": True}, "is_inline": False,
+        "data_sources": [{"id": str(uuid.UUID(found)), "name": name} for found, name in sources.items()],
+        **{name: page[name] for name in shared},
     }  # fmt: skip
 
 

@@ -25,7 +25,15 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 from zoneinfo import ZoneInfo
 
-from codewords_testing.app_records import github_issue, hubspot_record, notion_page, slack_message
+from codewords_testing.app_records import (
+    NOTION_SOURCE,
+    github_issue,
+    hubspot_record,
+    notion_database,
+    notion_page,
+    notion_source_parent,
+    slack_message,
+)
 from codewords_testing.providers.model import Request, StubReply, report_reply
 from codewords_testing.providers.server import ServerConnection
 
@@ -66,7 +74,9 @@ class LoopbackApps:
         self.events: list[Json] = []
         """GitHub's, of every repository, the newest first."""
         self.pages: list[Json] = []
-        """Notion's, of every database."""
+        """Notion's, of every data source."""
+        self.data_sources = {NOTION_SOURCE: "Tasks"}
+        """Names of the data sources that each database of Notion's has, by their ids."""
         self.contacts: list[Json] = []
         """HubSpot's records, of every kind."""
         self.date: datetime | None = None
@@ -234,12 +244,20 @@ class LoopbackApps:
         return _json({"records": [known[change["id"]] for change in changed]})
 
     def _notion(self, request: Request, path: str) -> StubReply:
-        if re.fullmatch(r"/v1/databases/[0-9a-f]{32}/query", path):
+        # From this version on pages are in data sources, and a database is not asked for them.
+        if request.headers.get("notion-version", "") < "2025-09-03":
+            return _json(_notion_error(400, "missing_version"), 400)
+        if found := re.fullmatch(r"/v1/databases/([0-9a-f]{32})", path):
+            return _json(notion_database(found[1], self.data_sources))
+        if found := re.fullmatch(r"/v1/data_sources/([0-9a-f-]{32,36})/query", path):
+            if found[1].replace("-", "") not in self.data_sources:
+                return _json(_notion_error(404, "object_not_found"), 404)
             return self._notion_pages(request.json)
-        if path != "/v1/pages" or "notion-version" not in request.headers:
-            return _json(
-                {"object": "error", "status": 400, "code": "missing_version", "message": "no version"}, 400
-            )
+        if path != "/v1/pages":
+            return _json(_notion_error(400, "invalid_request_url"), 400)
+        # A database with several of them is the parent of no page.
+        if "database_id" in request.json["parent"] and len(self.data_sources) > 1:
+            return _json(_notion_error(400, "validation_error"), 400)
         return _json(_page_made(request.json))
 
     def _notion_pages(self, body: Json) -> StubReply:
@@ -252,7 +270,7 @@ class LoopbackApps:
             key=lambda page: page[field],
             reverse=order["direction"] == "descending",
         )
-        whole: Json = {"object": "list", "type": "page_or_database", "page_or_database": {}}
+        whole: Json = {"object": "list", "type": "page_or_data_source", "page_or_data_source": {}}
         return _json(whole | _part_of(found, int(body.get("start_cursor", "0")), size))
 
     def _hubspot_search(self, body: Json) -> StubReply:
@@ -321,11 +339,20 @@ def _with_offset(time: Json) -> Json:
 def _page_made(body: Json) -> Json:
     """The page of a request that makes one, its properties as the service gives them back."""
     title = next(value["title"] for value in body["properties"].values() if "title" in value)
-    [(kind, parent)] = body["parent"].items()
-    page = notion_page(
-        "".join(part["text"]["content"] for part in title), _NOW, parent={"type": kind, kind: parent}
-    )
+    [(kind, identifier)] = body["parent"].items()
+    match kind:
+        case "database_id":
+            parent = notion_source_parent(NOTION_SOURCE, identifier)
+        case "data_source_id":
+            parent = notion_source_parent(identifier)
+        case _:
+            parent = {"type": kind, kind: identifier}
+    page = notion_page("".join(part["text"]["content"] for part in title), _NOW, parent=parent)
     return page | {"id": "page1"}
+
+
+def _notion_error(status: int, code: str) -> Json:
+    return {"object": "error", "status": status, "code": code, "message": code.replace("_", " ")}
 
 
 def _ms(text: str) -> int:

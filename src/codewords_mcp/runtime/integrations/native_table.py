@@ -66,10 +66,13 @@ def _contact_body(props: PropValues) -> dict[str, Any]:
 
 
 def _page_body(props: PropValues) -> dict[str, Any]:
-    if bool(props.get("database_id")) == bool(props.get("page_id")):
-        raise InvalidInput("A page needs either a `database_id` or a `page_id`.")
+    parent = {name: props[name] for name in ("database_id", "data_source_id", "page_id") if props.get(name)}
+    if len(parent) != 1:
+        raise InvalidInput(
+            "A page needs one of `database_id`, `data_source_id` and `page_id`.",
+            hint="A database with several data sources needs the `data_source_id` of one.",
+        )
 
-    parent = {name: props[name] for name in ("database_id", "page_id") if props.get(name)}
     title: dict[str, Any] = {
         props.get("title_property") or "title": {"title": [{"text": {"content": props["title"]}}]}
     }
@@ -216,7 +219,7 @@ SERVICES = {
         NativeApp(
             "notion", "Notion", "https://api.notion.com", ("NOTION_TOKEN", "NOTION_API_KEY"),
             "Make an integration at notion.so/my-integrations and connect the pages to it.",
-            {"notion-version": "2022-06-28"},
+            {"notion-version": "2025-09-03"},
         ),
         NativeApp(
             "hubspot", "HubSpot", "https://api.hubapi.com", ("HUBSPOT_ACCESS_TOKEN",),
@@ -266,7 +269,8 @@ NATIVE = (
     ),
     NativeAction(
         "notion", "create-page", "Create a page",
-        (*_required("title"), _prop("database_id"), _prop("page_id"), _prop("title_property", default="title"),
+        (*_required("title"), _prop("database_id"), _prop("data_source_id"), _prop("page_id"),
+         _prop("title_property", default="title"),
          _prop("content", about="Paragraphs."), _prop("properties", "object"), _prop("children", "any")),
         "/v1/pages", body=_page_body, summary="The page was made.",
     ),

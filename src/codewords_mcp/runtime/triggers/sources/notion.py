@@ -1,4 +1,4 @@
-"""Event source: new or changed pages of a Notion database."""
+"""Event source: new or changed pages of a Notion database, whose pages are in its data sources."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from typing_extensions import override
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.errors import InvalidInput, UpstreamFailed
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.triggers.sources.app_items import (
     AppItem,
@@ -30,6 +31,9 @@ class NotionOptions(Model):
     """Options of the source `notion`."""
 
     database_id: str = Field(description="The database's id, or its address.", max_length=500)
+    data_source: str = Field(
+        default="", description="The name or id of its data source, where it has several.", max_length=500
+    )
     what: Literal["created", "changed"] = Field(
         default="changed", description="Tell new pages only, or every change."
     )
@@ -70,6 +74,7 @@ class _Query:
     def __init__(self, options: NotionOptions, tools: SourceTools) -> None:
         self._options = options
         self._tools = tools
+        self._source_id = ""
         if options.what == "created":
             self._field = "created_time"
         else:
@@ -92,10 +97,13 @@ class _Query:
         return AppPage(settled, page.cursor if len(settled) == len(page.items) else None, page.now)
 
     async def ask(self, body: JsonObject) -> AppPage:
-        """Return the pages of a query. Raises AppNotConnected, NotFound, TooBusy, UpstreamFailed."""
+        """Return the pages of a query. Raises AppNotConnected, InvalidInput, NotFound, TooBusy, UpstreamFailed."""
         api = await self._tools.native("notion")
         async with naming("database"):
-            answer = await api.exchange("POST", f"/v1/databases/{self._options.database_id}/query", body=body)
+            if not self._source_id:
+                found = await api.exchange("GET", f"/v1/databases/{self._options.database_id}")
+                self._source_id = _source_of(cast("JsonObject", found.body), self._options.data_source)
+            answer = await api.exchange("POST", f"/v1/data_sources/{self._source_id}/query", body=body)
         found = cast("JsonObject", answer.body)
         items = [self._item(page) for page in objects_of(found, "results") if page.get("id")]
         cursor = found.get("next_cursor")
@@ -109,10 +117,29 @@ class _Query:
             "title": _title(page.get("properties")),
             "created_time": page.get("created_time"),
             "last_edited_time": page.get("last_edited_time"),
-            "archived": page.get("archived", False),
+            "archived": page.get("in_trash", page.get("archived", False)),
             "properties": page.get("properties"),
         }
         return AppItem(f"{page['id']}:{at.isoformat()}", at, data)
+
+
+def _source_of(database: JsonObject, choice: str) -> str:
+    """Return the id of the data source that is meant, as it is written in a path. Raises InvalidInput."""
+    sources = [(str(one.get("id")), str(one.get("name"))) for one in objects_of(database, "data_sources")]
+    matches = [
+        source_id
+        for source_id, name in sources
+        if not choice or choice == name or choice.replace("-", "").lower() == source_id.replace("-", "")
+    ]
+    if len(matches) != 1:
+        raise InvalidInput(
+            f"The database has {len(sources)} data sources, and {len(matches)} of them are meant.",
+            hint="Set the option `data_source` to the name or id of one; Notion shows them at the database's title.",
+        )
+    found = re.fullmatch(r"[0-9a-f-]{32,36}", matches[0])
+    if found is None:
+        raise UpstreamFailed("Notion named a data source by no id.")
+    return found[0]
 
 
 def _title(properties: JsonValue) -> str:

@@ -88,11 +88,14 @@ NOTION = DescribedService(
     "Notion",
     described_by("notion"),
     (
-        ApiOperation("databases.query", "POST", "/v1/databases/[^/]+/query", _of("notion", "QueryDatabase")),
+        ApiOperation("databases.get", "GET", "/v1/databases/[^/]+", _of("notion", "GetDatabase")),
+        ApiOperation(
+            "dataSources.query", "POST", "/v1/data_sources/[^/]+/query", _of("notion", "QueryDataSource")
+        ),
         ApiOperation("pages.create", "POST", "/v1/pages", _of("notion", "CreatePage")),
     ),
     SchemaShape("written", "NotionError"),
-    f"the types of Notion's own SDK for the API's version 2022-06-28, which the runtime asks for: {_CLOSED}, and each "
+    f"the types of Notion's own SDK for the API's version 2025-09-03, which the runtime asks for: {_CLOSED}, and each "
     "required field is there",
 )
 HUBSPOT = DescribedService(
