@@ -30,9 +30,10 @@ class Site:
 
 
 @contextmanager
-def serving_site(folder: Path) -> Generator[Site]:
-    """A site with a home of its own in a folder."""
-    settings = {"home": make_home(folder / "home"), "port": 0, "api_key": HOME_KEY}
+def serving_site(folder: Path, database_url: str | None = None) -> Generator[Site]:
+    """A site with a home of its own in a folder, on SQLite or on a database of PostgreSQL."""
+    home = make_home(folder / "home")
+    settings = {"home": home, "port": 0, "api_key": HOME_KEY, "database_url": database_url}
     with Door(Settings.model_validate(settings)) as door:
         site = Site(door)
         yield site

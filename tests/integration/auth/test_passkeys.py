@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from tests.integration.auth.people import HOME_KEY, Person, Site, serving_site
 from tests.support.authenticator import Authenticator, encoded
 from tests.support.browser_client import Browser
 from tests.support.http_runtime import Door
+from tests.support.postgres import Postgres
 from tests.support.runtime import make_home
 from tests.support.waiting import until
 
@@ -65,9 +66,12 @@ def entries(site: Site, action: str, **more: str) -> list[Any]:
     return list(site.home.get("/audit", params={"action": action, **more}).json()["items"])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with serving_site(tmp_path_factory.mktemp("passkeys")) as found:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    url = None
+    if request.param == "postgresql":
+        url = cast("Postgres", request.getfixturevalue("postgres")).migrated_url()
+    with serving_site(tmp_path_factory.mktemp("passkeys"), url) as found:
         yield found
 
 
