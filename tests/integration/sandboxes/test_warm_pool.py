@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,16 @@ async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
         assert prepared(driver) <= warm_pool.PREPARED
     await until_async(lambda: prepared(driver) == warm_pool.PREPARED)
     await until_async(lambda: len(first_processes(driver)) == warm_pool.PREPARED)
+
+
+async def test_a_start_that_seldom_comes_has_nothing_made_for_the_next(
+    driver: LocalDriver, environment: EnvironmentRef
+) -> None:
+    for _ in range(warm_pool.PREPARED + 1):
+        assert await report(driver, replace(specification(environment, "print(1)"), ahead=False)) == 1
+    assert prepared(driver) == 0
+    assert await report(driver, specification(environment, "print(1)")) == 1
+    await until_async(lambda: prepared(driver) == warm_pool.PREPARED)
 
 
 async def test_a_shell_that_has_died_is_not_handed_out(

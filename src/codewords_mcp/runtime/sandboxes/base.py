@@ -102,6 +102,8 @@ class SandboxSpec:
     """False: no way out at all, not even to the runtime (validation)."""
     own_interpreter: bool = False
     """True for a program that runs long and seldom starts: no fork server is kept for its environment."""
+    ahead: bool = True
+    """False for a program whose start matters little beside what it does: nothing is made ready for the next one."""
     authority: str = ""
     """A certificate authority (PEM) that the program is to trust beside the machine's: a driver writes the bundle of
     `sandboxes.authorities` where the program can read it, and sets its variables.

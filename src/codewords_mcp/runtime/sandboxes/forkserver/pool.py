@@ -63,7 +63,7 @@ class ForkServerPool:
         else:
             pool = None
         if pool is not None:
-            return await pool.take(network=spec.network)
+            return await pool.take(network=spec.network, ahead=spec.ahead)
         return None
 
     def prepare(self, environment: EnvironmentRef) -> None:

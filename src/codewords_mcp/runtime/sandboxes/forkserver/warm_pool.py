@@ -64,6 +64,7 @@ class ForkWarmPool:
         self._prepared: deque[ForkIsolation] = deque()
         self._unclaimed: set[ForkIsolation] = set()
         self._making: asyncio.Task[None] | None = None
+        self._ahead = True
         self._failures = 0
         self._retry_at = 0.0
         self._starts: deque[float] = deque(maxlen=64)
@@ -104,11 +105,12 @@ class ForkWarmPool:
             "prepared": len(self._prepared), "forks": forks, "pid": server.pid if server is not None else None, **facts,
         }  # fmt: skip
 
-    async def take(self, *, network: bool) -> ForkIsolation | None:
-        """Take a warm or prepared isolation, or one still to be made.
+    async def take(self, *, network: bool, ahead: bool = True) -> ForkIsolation | None:
+        """Take a warm or prepared isolation, or one still to be made. With `ahead` others are made for the next start.
 
         None without a server; then `why_not` is set.
         """
+        self._ahead = ahead
         now = time.monotonic()
         self.last_used = now
         self._starts.append(now)
@@ -259,7 +261,7 @@ class ForkWarmPool:
         logger.warning("fork server unavailable", environment=str(self.environment.path), reason=why)
 
     def _plan(self) -> None:
-        if self._making is None and not self._closed:
+        if self._ahead and self._making is None and not self._closed:
             self._making = asyncio.create_task(self._make_ready())
 
     async def _make_ready(self) -> None:
