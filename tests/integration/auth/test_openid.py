@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
 import pytest
+from tests.integration.auth.certified_provider import SECRET, go_through, provider, rotate_keys, set_groups
 from tests.integration.auth.forging_issuer import CLIENT, Forge, ForgingIssuer
 from tests.integration.auth.people import begin, come_back
 from tests.support.browser_client import NAVIGATION, Browser
 from tests.support.http_runtime import Door
-from tests.support.npm import OWN_NODE, SERVER_NODE, installed
 from tests.support.runtime import make_home
+from tests.support.waiting import until
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.openid import OpenIdIssuer
@@ -29,9 +28,6 @@ from codewords_mcp.settings import Settings
 pytestmark = pytest.mark.slow
 ROLES = {"staff": "viewer", "builders": "author", "chiefs": "owner"}
 CONSOLE = {"Sec-Fetch-Site": "same-origin", "X-Codewords-Console": "1"}
-PROGRAM = Path(__file__).with_name("oidc_provider.mjs")
-SECRET = "a secret: with % and +"
-"""Characters that have to be encoded in a header."""
 
 
 def settings_of(folder: Path, issuer: str, **more: Any) -> Settings:
@@ -44,22 +40,6 @@ def settings_of(folder: Path, issuer: str, **more: Any) -> Settings:
 
 
 # a certified provider
-
-
-@contextmanager
-def provider(redirect: str) -> Generator[str]:
-    """The URL of a provider that leads back to this address."""
-    folder = installed("oidc-provider@9.13.3", SERVER_NODE)
-    program = folder / PROGRAM.name
-    program.write_bytes(PROGRAM.read_bytes())
-    command = [folder / OWN_NODE, program, CLIENT, SECRET, redirect]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
-    ) as process:
-        assert process.stdout is not None
-        port = next(line.split()[1] for line in process.stdout if line.startswith("port "))
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +56,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, str
             yield door, issuer
 
 
-def set_groups(issuer: str, login: str, *groups: str) -> None:
-    assert httpx.put(f"{issuer}/groups/{login}", json=list(groups), trust_env=False).status_code == 200
-
-
 def sign_in(door: Door, browser: Browser, login: str) -> httpx.Response:
     """Go through the provider's pages as a person does, until this runtime answers."""
-    shown = browser.get(f"{door.url}/oidc/sign-in", headers=NAVIGATION)
-    for _ in range(12):
-        if shown.is_redirect:
-            target = urljoin(str(shown.url), shown.headers["location"])
-            if target.startswith(door.url) and "/oidc/" not in target:
-                return shown
-            shown = browser.get(target, headers=NAVIGATION)
-        elif str(shown.url).startswith(door.url):
-            return shown
-        else:
-            action = re.search(r'<form[^>]*action="([^"]+)"', shown.text)
-            assert action, shown.text
-            form = dict(re.findall(r'name="(\w+)" value="(\w*)"', shown.text))
-            if "login" in shown.text and form.get("prompt") != "consent":
-                form |= {"prompt": "login", "login": login, "password": "x"}
-            shown = browser.post(urljoin(str(shown.url), unescape(action[1])), data=form)
-    raise AssertionError(shown.text)
+    return go_through(
+        browser,
+        door.settings.oidc_issuer or "",
+        f"{door.url}/oidc/sign-in",
+        login,
+        lambda url: url.startswith(door.url) and "/oidc/" not in url,
+    )
 
 
 @pytest.mark.requirement("openid:sign-in")
@@ -132,6 +98,31 @@ def test_groups_are_read_anew_at_each_sign_in_and_without_one_a_member_ends(serv
         assert browser.get(f"{door.url}/me", headers=CONSOLE).status_code == 401
         with door.client(key) as program:
             assert program.get("/workflows").status_code == 401
+
+
+@pytest.mark.requirement("openid:sign-in")
+def test_a_provider_may_change_its_keys_and_a_sign_out_ends_the_session_there_too(
+    served: tuple[Door, str],
+) -> None:
+    door, issuer = served
+    set_groups(issuer, "grace", "staff")
+    with Browser() as browser:
+        assert sign_in(door, browser, "grace").status_code == 303
+        rotate_keys(issuer)
+    with Browser() as browser:
+        # Keys are fetched again at most every ten seconds.
+        until(lambda: sign_in(door, browser, "grace").status_code == 303, "the new key")
+        signed_out = browser.submit(f"{door.url}/sign-out")
+        assert browser.get(f"{door.url}/me", headers=CONSOLE).status_code == 401
+        leaving = re.search(rf'{issuer}/session/end[^"]*', unescape(signed_out.text))
+        assert leaving, signed_out.text
+        asked = browser.get(leaving[0], headers=NAVIGATION)
+        form = dict(re.findall(r'name="(\w+)" value="(\w*)"', asked.text)) | {"logout": "yes"}
+        ended = browser.post(f"{issuer}/session/end/confirm", data=form)
+        assert ended.is_redirect, ended.text
+        # Who signs in again is asked who he is.
+        again = browser.get(f"{door.url}/oidc/sign-in", headers=NAVIGATION, follow_redirects=True)
+        assert 'name="login"' in again.text
 
 
 @pytest.mark.requirement("members:audit")
