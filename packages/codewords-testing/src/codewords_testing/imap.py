@@ -184,13 +184,13 @@ class _ImapConnection:
     def _sign_in(self, user: str, password: str) -> str:
         self._signed_in = self._server.answers_login(user, password)
         if self._signed_in:
-            return "OK done"
+            return "OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] done"
         return "NO [AUTHENTICATIONFAILED] wrong"
 
     async def _sign_in_by_token(self, sent: str) -> str:
         self._signed_in = self._server.answers_token(sent)
         if self._signed_in:
-            return "OK done"
+            return "OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] done"
         # One more challenge says why; its answer is an empty line.
         await self._send(b"+ " + base64.b64encode(b'{"status":"401","schemes":"bearer"}'))
         if await self._reader.readuntil(b"\r\n") != b"\r\n":
@@ -200,7 +200,7 @@ class _ImapConnection:
     async def _select(self, name: str, *, read_only: bool) -> str:
         folder = self._server.folders.get(_decoded_folder(name))
         if folder is None:
-            return "NO no such folder"
+            return "NO [NONEXISTENT] no such folder"
         self._folder, self._read_only = folder, read_only
         await self._send(f"* {len(folder.messages)} EXISTS".encode())
         await self._send(b"* 0 RECENT")
@@ -226,7 +226,13 @@ class _ImapConnection:
         selected, _, items = arguments.partition(" ")
         for message in _in_set(folder, selected):
             number = folder.messages.index(message) + 1
-            found = [self._item(message, item) for item in _ITEM.finditer(items)]
+            was_seen, asked = message.seen, list(_ITEM.finditer(items))
+            found = [self._item(message, item) for item in asked]
+            # A reply to a UID command has the number, and a change of the flags is told at once.
+            if not any(item[0].upper() == "UID" for item in asked):
+                found.insert(0, b"UID %d" % message.uid)
+            if message.seen and not was_seen:
+                found.insert(1, b"FLAGS (\\Seen)")
             await self._send(f"* {number} FETCH (".encode() + b" ".join(found) + b")")
         return "OK done"
 
