@@ -170,6 +170,55 @@ def _typescript(**types: str) -> Callable[[str], Json]:
     return make
 
 
+def _slack_events(package: str) -> Json:
+    """What Slack sends to an app: by its address, and by the sockets of Socket Mode."""
+    found = _typescript(
+        AppMention="@slack/types#AppMentionEvent",
+        Message="@slack/types#GenericMessageEvent",
+        BotMessage="@slack/types#BotMessageEvent",
+        ReactionAdded="@slack/types#ReactionAddedEvent",
+        Envelope="@slack/bolt#EnvelopedEvent",
+        Interaction="@slack/bolt#BlockButtonAction",
+    )(package)
+    envelope = found["EnvelopedEvent"]
+    events = [
+        {"$ref": f"#/$defs/{name}"} for name in ("AppMention", "Message", "BotMessage", "ReactionAdded")
+    ]
+    envelope["properties"]["event"] = {"anyOf": events}
+    # https://docs.slack.dev/apis/events-api/using-socket-mode: the SDK has no types of frames.
+    found["Frame"] = {
+        "anyOf": [
+            _frame(
+                "hello",
+                {"num_connections": {"type": "integer"}, "connection_info": _OBJECT, "debug_info": _OBJECT},
+            ),
+            _frame("disconnect", {"reason": _TEXT, "debug_info": _OBJECT}),
+            _frame(
+                "events_api", _ENVELOPED | {"payload": {"$ref": "#/$defs/Envelope"}}, *_ENVELOPED, "payload"
+            ),
+            _frame(
+                "interactive",
+                _ENVELOPED | {"payload": {"$ref": "#/$defs/Interaction"}},
+                *_ENVELOPED,
+                "payload",
+            ),
+        ]
+    }
+    return reachable(found, ["Frame"], "#/$defs/")
+
+
+_ENVELOPED: Json = {"envelope_id": _TEXT, "accepts_response_payload": {"type": "boolean"}}
+
+
+def _frame(kind: str, fields: Json, *required: str) -> Json:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["type", *required],
+        "properties": {"type": {"const": kind}, **fields},
+    }
+
+
 def _airtable(package: str) -> Json:
     python = packages_of(package) / "bin" / "python"
     script = (
@@ -252,6 +301,7 @@ DESCRIPTIONS = {
             }
         ),
     ),
+    "slack_events": Description("@slack/bolt@5.1.0", "2026-11", "MIT", _slack_events),
 }  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import unquote
 
 Json = dict[str, Any]
 _KEPT = ("type", "enum", "const", "format", "required", "$ref", "pattern", "minItems", "maxItems")
@@ -70,10 +72,14 @@ def reachable(definitions: Json, roots: list[str], prefix: str) -> Json:
     left = list(roots)
     while left:
         name = left.pop()
-        if name not in found:
-            found[name] = reduced(definitions[name])
-            left += _references(found[name], prefix)
+        if (plain := _plain(name)) not in found:
+            found[plain] = reduced(definitions[name])
+            left += _references(found[plain], prefix)
     return dict(sorted(found.items()))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")
 
 
 def _references(value: Any, prefix: str) -> list[str]:
@@ -82,8 +88,9 @@ def _references(value: Any, prefix: str) -> list[str]:
     if isinstance(value, dict):
         fields = cast("Json", value)
         if isinstance(fields.get("$ref"), str):
-            name = str(fields["$ref"]).removeprefix(prefix)
-            fields["$ref"] = f"#/$defs/{name}"
+            # Generic types of TypeScript are quoted in references.
+            name = unquote(str(fields["$ref"]).removeprefix(prefix))
+            fields["$ref"] = f"#/$defs/{_plain(name)}"
             names.append(name)
         for part in fields.values():
             names += _references(part, prefix)

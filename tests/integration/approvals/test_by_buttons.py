@@ -172,12 +172,7 @@ def test_a_button_of_slack_comes_by_the_socket_too(
     run_id = start_asking(http, service, title="Pay 10?", notify={"slack": "C1"})
     approve, _ = buttons(posted(upstream, "chat.postMessage", "Pay 10?"))
     assert upstream.wait_for(lambda: bool(upstream.slack.sockets))
-    frame = {
-        "type": "interactive",
-        "envelope_id": "e1",
-        "payload": slack.press(approve["value"], approve["action_id"]),
-    }
-    upstream.send_event(frame)
+    upstream.send_event(slack.frame("interactive", "e1", slack.press(approve["value"], approve["action_id"])))
     assert upstream.wait_for(lambda: "e1" in upstream.slack.acknowledged)
     until(lambda: asked_over(http, run_id)["answer"] == "approve", "the answer")
     http.delete("/secrets/SLACK_APP_TOKEN").raise_for_status()

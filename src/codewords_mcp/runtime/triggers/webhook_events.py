@@ -72,7 +72,9 @@ def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
     channel = event.get("channel") or _dict(event.get("item")).get("channel")
     if isinstance(channel, dict):
         channel = _dict(channel).get("id")
-    is_own = bool(event.get("bot_id")) and event.get("app_id") == payload.get("api_app_id")
+    # Slack's own types have the app in the bot's profile, its documentation beside the bot.
+    apps = {event.get("app_id"), _dict(event.get("bot_profile")).get("app_id")} - {None}
+    is_own = bool(event.get("bot_id")) and payload.get("api_app_id") in apps
     name = _text(event.get("type")) or _text(payload.get("type")) or "event"
     return Event(name, _hash(payload.get("event_id") or body), {"channel": _text(channel), "own": is_own})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
@@ -41,12 +40,6 @@ def make(http: httpx.Client, witness: str, **more: Any) -> dict[str, Any]:
     made = http.post("/webhooks", json={"service_id": witness, "path": "/hook"} | more)
     assert made.status_code == 200, made.text
     return made.json()
-
-
-def event(event_id: str = "Ev1", **inner: Any) -> bytes:
-    about = {"type": "app_mention", "text": "hello", "channel": "C1", "user": "U1"} | inner
-    envelope = {"type": "event_callback", "api_app_id": "A1", "event_id": event_id, "event": about}
-    return json.dumps(envelope).encode()
 
 
 def register(http: httpx.Client, service: str, witness: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 
 import httpx
 import pytest
-from tests.integration.services.webhooks.helpers import delivered, event, logged, make, register
+from tests.integration.services.webhooks.helpers import delivered, logged, make, register
 from tests.support.http_runtime import Door
 
 from codewords_testing.services import LoopbackServices, slack
@@ -46,7 +46,7 @@ def test_of_the_webhooks_of_one_address_only_those_that_are_not_paused_start_run
     paused = register(http, "slack_trigger", witness, event_type="app_mention")
     active = register(http, "slack_trigger", witness, event_type="*")
     http.post(f"/webhooks/{paused['id']}/pause").raise_for_status()
-    body = event("Ev500")
+    body = slack.event_callback("Ev500")
     answer = outside.post(active["url"], content=body, headers=slack.signed(body, int(time.time())))
     came = logged(http, answer.json()["delivery"])
     assert [run["webhook_id"] for run in came["runs"]] == [active["id"]]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import update
-from tests.integration.services.webhooks.helpers import WITNESS, delivered, event, logged, make, register
+from tests.integration.services.webhooks.helpers import WITNESS, delivered, logged, make, register
 from tests.support.http_runtime import Door
 from tests.support.waiting import until
 
@@ -194,7 +194,7 @@ def test_slack_verifies_the_address_and_its_events_start_the_workflow(
     asked = json.dumps({"type": "url_verification", "token": "t", "challenge": "3eZbrw1aB"}).encode()
     answer = outside.post(url, content=asked, headers=slack.signed(asked, at))
     assert answer.json() == {"challenge": "3eZbrw1aB"}
-    body = event("Ev100")
+    body = slack.event_callback("Ev100")
     first = outside.post(url, content=body, headers=slack.signed(body, at))
     again = outside.post(url, content=body, headers=slack.signed(body, at) | {"X-Slack-Retry-Num": "1"})
     assert first.json() == again.json()
@@ -208,12 +208,12 @@ def test_what_is_not_slacks_is_refused_without_saying_why(
     http: httpx.Client, outside: httpx.Client, witness: str
 ) -> None:
     url = register(http, "slack_trigger", witness)["url"]
-    body, at = event("Ev200"), int(time.time())
+    body, at = slack.event_callback("Ev200"), int(time.time())
     wrong: tuple[dict[str, str], ...] = (
         slack.signed(body, at, "guess"),
         slack.signed(body, at - 3600),
         {},
-        slack.signed(event("Ev201"), at),
+        slack.signed(slack.event_callback("Ev201"), at),
     )
     answers = [outside.post(url, content=body, headers=headers) for headers in wrong]
     assert [answer.status_code for answer in answers] == [401] * 4
@@ -232,13 +232,13 @@ def test_events_out_of_order_are_each_delivered_and_others_are_ignored(
         answer = outside.post(url, content=body, headers=slack.signed(body, at))
         return logged(http, answer.json()["delivery"])
 
-    later = send(event("Ev302", type="message", event_ts="2000.2"))
-    earlier = send(event("Ev301", type="message", event_ts="1000.1"))
+    later = send(slack.event_callback("Ev302", type="message", event_ts="2000.2"))
+    earlier = send(slack.event_callback("Ev301", type="message", event_ts="1000.1"))
     assert [later["status"], earlier["status"]] == ["started", "started"]
     for body in (
-        event("Ev303", type="reaction_added"),
-        event("Ev304", type="message", channel="C2"),
-        event("Ev305", type="message", bot_id="B1", app_id="A1"),
+        slack.event_callback("Ev303", type="reaction_added"),
+        slack.event_callback("Ev304", type="message", channel="C2"),
+        slack.event_callback("Ev305", type="message", **slack.OWN_BOT),
     ):
         found = send(body)
         assert (found["status"], found["runs"]) == ("ignored", [])
@@ -264,7 +264,7 @@ def test_socket_mode_needs_no_address_and_acknowledges_what_is_stored(
     # The token is set, whether or not the sockets have been looked at since.
     assert made["socket"] in {"connecting", "connected"}
     assert upstream.wait_for(lambda: bool(upstream.slack.sockets))
-    envelope = {"type": "events_api", "envelope_id": "e-1", "payload": json.loads(event("Ev400"))}
+    envelope = slack.frame("events_api", "e-1", json.loads(slack.event_callback("Ev400")))
     upstream.send_event(envelope)
     assert upstream.wait_for(lambda: "e-1" in upstream.slack.acknowledged)
     newest = http.get("/webhooks/deliveries", params={"limit": 1}).json()["items"][0]

@@ -15,11 +15,19 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from codewords_testing.app_records import slack_message
+from codewords_testing.fidelity.exchange import SentReply, report
 
 # Not secrets: they open the stand-in alone.
 BOT_TOKEN = "xoxb-of-the-tests"  # noqa: S105
 APP_TOKEN = "xapp-of-the-tests"  # noqa: S105
 SIGNING_SECRET = "slack-signing-secret-of-the-tests"  # noqa: S105
+OWN_BOT: dict[str, Any] = {
+    "bot_id": "B1",
+    "bot_profile": {
+        "id": "B1", "app_id": "A1", "name": "ours", "icons": {}, "deleted": False, "updated": 1503435956, "team_id": "T1",
+    },
+}  # fmt: skip
+"""Fields of a message that the app itself wrote."""
 HELLO = {"type": "hello", "num_connections": 1, "connection_info": {"app_id": "A1"}}
 
 
@@ -35,19 +43,55 @@ def signed(body: bytes, at: int, secret: str = SIGNING_SECRET) -> dict[str, str]
     }  # fmt: skip
 
 
+def event_callback(event_id: str = "Ev1", **inner: Any) -> bytes:
+    """The body of a request of the Events API. `inner` are fields of the event."""
+    event: dict[str, Any] = {"type": "app_mention", "user": "U1", "event_ts": "1503435956.000247"} | inner
+    if event["type"] == "reaction_added":
+        item = {"type": "message", "channel": event.pop("channel", "C1"), "ts": "1503435956.000247"}
+        event |= {"reaction": "thumbsup", "item_user": "U2", "item": item}
+    else:
+        event = {"text": "hello", "channel": "C1", "ts": event["event_ts"]} | event
+    if event["type"] == "message":
+        event["channel_type"] = "channel"
+    body = json.dumps(
+        {
+            "token": "verification-token", "team_id": "T1", "api_app_id": "A1", "event": event, "type": "event_callback",
+            "event_id": event_id, "event_time": 1503435956,
+        }
+    ).encode()  # fmt: skip
+    report(SentReply("slack", "SEND", "/events", 200, "application/json", body))
+    return body
+
+
+def frame(kind: str, envelope_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """A frame of Socket Mode: an event (`events_api`), or an interaction (`interactive`)."""
+    return {"type": kind, "envelope_id": envelope_id, "accepts_response_payload": False, "payload": payload}
+
+
 def press(
     token: str, action_id: str, *, user: str = "U1", name: str = "ann", channel: str = "C1"
 ) -> dict[str, Any]:
     """The payload of an interaction: a user presses a button of a message."""
     return {
         "type": "block_actions",
+        "token": "verification-token",
+        "response_url": "https://hooks.slack.com/actions/T1/1/of-the-tests",
         "team": {"id": "T1", "domain": "example"},
         "user": {"id": user, "username": name, "name": name, "team_id": "T1"},
         "api_app_id": "A1",
         "trigger_id": "12321423423.333649436676.d8c1bb837935619ccad0f624c448ffb3",
         "container": {"type": "message", "message_ts": "1503435956.000247", "channel_id": channel},
         "channel": {"id": channel, "name": "finance"},
-        "actions": [{"type": "button", "action_id": action_id, "block_id": "b1", "value": token}],
+        "actions": [
+            {
+                "type": "button",
+                "action_id": action_id,
+                "block_id": "b1",
+                "value": token,
+                "text": {"type": "plain_text", "text": "Approve"},
+                "action_ts": "1503435957.000100",
+            }
+        ],
     }
 
 
@@ -55,6 +99,7 @@ def interaction(
     payload: dict[str, Any], at: int, secret: str = SIGNING_SECRET
 ) -> tuple[bytes, dict[str, str]]:
     """(the body of an interaction request, its headers)."""
+    report(SentReply("slack", "SEND", "/interactions", 200, "application/json", json.dumps(payload).encode()))
     body = urlencode({"payload": json.dumps(payload)}).encode()
     return body, signed(body, at, secret) | {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -99,6 +144,7 @@ class Slack:
 
     async def push(self, frame: dict[str, Any]) -> None:
         """To the newest socket."""
+        report(SentReply("slack", "SEND", "/socket", 200, "application/json", json.dumps(frame).encode()))
         await self.sockets[-1].send_json(frame)
 
     async def drop(self) -> None:

@@ -28,12 +28,16 @@ SLACK = DescribedService(
         ApiOperation(
             "apps.connections.open", "POST", "/apps.connections.open", _slack("AppsConnectionsOpen")
         ),
+        ApiOperation("event_callback", "SEND", "/events", SchemaShape("slack_events", "Envelope")),
+        ApiOperation("interaction", "SEND", "/interactions", SchemaShape("slack_events", "Interaction")),
+        ApiOperation("socket mode", "SEND", "/socket", SchemaShape("slack_events", "Frame")),
         # Any other method, which Slack answers with `unknown_method`.
         ApiOperation("unknown", "POST", r"/[a-z.A-Z]+", _slack("AppsConnectionsOpen")),
     ),
     _slack("AppsConnectionsOpen"),
     f"the types of Slack's own SDK, which Slack makes from recorded replies: {_CLOSED}",
-    "No field but `ok` is told to be always there. Frames of Socket Mode are not described.",
+    "No field of a reply but `ok` is told to be always there. Events and buttons are compared by the types of @slack/bolt "
+    "5.1.0 (MIT), the frames of Socket Mode around them by a schema written by hand.",
 )
 GITHUB = DescribedService(
     "github",
