@@ -226,10 +226,10 @@ class _ImapConnection:
         selected, _, items = arguments.partition(" ")
         for message in _in_set(folder, selected):
             number = folder.messages.index(message) + 1
-            was_seen, asked = message.seen, list(_ITEM.finditer(items))
-            found = [self._item(message, item) for item in asked]
+            was_seen, requested = message.seen, list(_ITEM.finditer(items))
+            found = [self._item(message, item) for item in requested]
             # A reply to a UID command has the number, and a change of the flags is told at once.
-            if not any(item[0].upper() == "UID" for item in asked):
+            if not any(item[0].upper() == "UID" for item in requested):
                 found.insert(0, b"UID %d" % message.uid)
             if message.seen and not was_seen:
                 found.insert(1, b"FLAGS (\\Seen)")
