@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 from tests.support.databases import open_database
+from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.api.lifecycle import close_container, open_container
 from codewords_mcp.runtime.api.maintenance import tidy
@@ -78,6 +79,18 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     assert (status["kind"], status["shrinks"]) == ("SQLite", True)
     assert status["bytes"] < large / 2
     await close_container(container)
+
+
+@pytest.mark.requirement("store:postgres")
+async def test_of_several_replicas_one_removes_runs_in_a_round(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.migrated_url()
+    one, other = (open_database(tmp_path / name, url) for name in ("one", "other"))
+    began = await asyncio.gather(*(each.write(retention.begin_round, 600.0) for each in (one, other)))
+    assert sorted(began) == [False, True]
+    assert await other.write(retention.begin_round, 0.0), "the round before has ended"
+    assert not await one.write(retention.begin_round, 600.0)
+    for each in (one, other):
+        each.close()
 
 
 @pytest.mark.requirement("store:postgres")

@@ -21,6 +21,8 @@ from codewords_mcp.settings import Settings
 
 INTERVAL = 600.0
 """Seconds between removals of what is past its time."""
+ROUND_SHARE = 0.9
+"""Share of the interval within which no second replica removes runs: their rounds drift."""
 log = structlog.get_logger(__name__)
 
 
@@ -47,7 +49,8 @@ async def maintain(container: Container, settings: Settings) -> None:
 
 async def tidy(container: Container, settings: Settings) -> None:
     """Remove runs, files and environments past their time."""
-    await retention.prune(container.database, settings)
+    if await container.database.write(retention.begin_round, INTERVAL * ROUND_SHARE):
+        await retention.prune(container.database, settings)
     await container.recordings.prune()
     at = now()
     await container.write_lists.prune(at - int(settings.recording_ttl * 1e6))

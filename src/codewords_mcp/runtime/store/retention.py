@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, delete, select, text
+from sqlalchemy import Connection, Engine, Row, delete, insert, select, text
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
-from codewords_mcp.runtime.store import run_purge, usage
+from codewords_mcp.runtime.store import advisory_locks, run_purge, usage
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.executors import clock
 from codewords_mcp.runtime.store.summing import sum_up
-from codewords_mcp.runtime.store.tables import log_chunks, runs
+from codewords_mcp.runtime.store.tables import log_chunks, meta, runs
 from codewords_mcp.runtime.store.usage_tables import RETENTION_DAYS
 from codewords_mcp.settings import Settings
 
@@ -35,6 +36,8 @@ CONVERTED = 256 << 20
 """Bytes in use up to which an old database without incremental vacuum is rewritten when it is
 opened.
 """
+_ROUND = "retention_round"
+"""Name in the table `meta`; its value is the time at which the last round began, in µs by the database's clock."""
 log = structlog.get_logger(__name__)
 
 
@@ -72,6 +75,23 @@ def convert(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
         # SQLite changes the mode of a database that has tables only by a VACUUM.
         connection.exec_driver_sql("VACUUM")
+
+
+def begin_round(connection: Connection, seconds: float) -> bool:
+    """Note that a round begins. False if another replica has begun one within so many seconds: each round counts all runs."""
+    if connection.dialect.name == "sqlite":
+        return True
+
+    # The row may not be there yet, so it cannot be the lock.
+    advisory_locks.lock(connection, [("retention",)])
+    begun = connection.execute(select(meta.c.value).where(meta.c.name == _ROUND)).scalar()
+    at = clock(connection)
+    if begun is not None and 0 <= at - int(begun) < seconds * 1e6:
+        return False
+
+    connection.execute(delete(meta).where(meta.c.name == _ROUND))
+    connection.execute(insert(meta).values(name=_ROUND, value=str(at)))
+    return True
 
 
 async def prune(database: Database, settings: Settings) -> None:
