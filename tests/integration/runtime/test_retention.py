@@ -18,7 +18,7 @@ from codewords_mcp.runtime.api.maintenance import tidy
 from codewords_mcp.runtime.api.status import store_status
 from codewords_mcp.runtime.model.availability import Hosting
 from codewords_mcp.runtime.model.run_columns import RunColumns
-from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
+from codewords_mcp.runtime.store import logs, retention, run_purge, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.settings import Settings
 
@@ -79,6 +79,28 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     assert (status["kind"], status["shrinks"]) == ("SQLite", True)
     assert status["bytes"] < large / 2
     await close_container(container)
+
+
+@pytest.mark.requirement("store:postgres")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_many_runs_are_counted_when_a_hundredth_of_those_kept_is_new_or_other_many_are_to_be_kept(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("postgres").migrated_url() if kind == "postgres" else None
+    database, home = open_database(tmp_path, url), tmp_path / "home"
+
+    async def left(kept: int) -> int:
+        await retention.prune(database, Settings(home=home, runs_kept=kept), few=10)
+        return await database.read(run_purge.count)
+
+    await database.write(add, 250, age=1, log=False, size=1)
+    assert await left(200) == 200
+    await database.write(add, 1, age=0, log=False, size=1)
+    assert await left(200) == 201, "one is less than a hundredth"
+    await database.write(add, 1, age=-1, log=False, size=1)
+    assert await left(200) == 200
+    assert await left(150) == 150, "another number is to be kept"
+    database.close()
 
 
 @pytest.mark.requirement("store:postgres")

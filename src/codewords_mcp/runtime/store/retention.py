@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, text
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text
 
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import advisory_locks, run_purge, usage
@@ -38,6 +38,11 @@ opened.
 """
 _ROUND = "retention_round"
 """Name in the table `meta`; its value is the time at which the last round began, in µs by the database's clock."""
+_COUNTED = "runs_counted"
+"""Name in the table `meta`; its value is the time at which runs were counted last, in µs, and how many were kept."""
+FEW = 100_000
+COUNT_INTERVAL = 86_400.0
+"""Seconds after which runs are counted in any case."""
 log = structlog.get_logger(__name__)
 
 
@@ -84,29 +89,35 @@ def begin_round(connection: Connection, seconds: float) -> bool:
 
     # The row may not be there yet, so it cannot be the lock.
     advisory_locks.lock(connection, [("retention",)])
-    begun = connection.execute(select(meta.c.value).where(meta.c.name == _ROUND)).scalar()
-    at = clock(connection)
-    if begun is not None and 0 <= at - int(begun) < seconds * 1e6:
+    last, at = _read_note(connection, _ROUND), clock(connection)
+    if last and 0 <= at - int(last) < seconds * 1e6:
         return False
 
-    connection.execute(delete(meta).where(meta.c.name == _ROUND))
-    connection.execute(insert(meta).values(name=_ROUND, value=str(at)))
+    _write_note(connection, _ROUND, str(at))
     return True
 
 
-async def prune(database: Database, settings: Settings) -> None:
-    """Remove expired runs and logs, and runs beyond the maximum; then shrink. Usage stays in sums."""
+async def prune(database: Database, settings: Settings, *, few: int = FEW) -> None:
+    """Remove expired runs and logs, and runs beyond the maximum; then shrink. Usage stays in sums.
+
+    Up to `few` are kept exactly. Of more, a hundredth too many may be there for a day: finding the oldest to be kept reads an
+    entry of the index for each.
+    """
     # First, since only runs whose usage is summed are removed.
     await sum_up(database)
     await database.write(usage.purge, now() - RETENTION_DAYS * usage.DAY)
     before = now() - int(settings.run_ttl * 1e6)
-    newest = await database.read(_newest_to_go, settings.runs_kept)
-    before = max(before, newest or 0)
+    max_runs, counted_at = settings.runs_kept, now()
+    counts = max_runs <= few or await database.read(_may_exceed, max_runs)
+    if counts:
+        before = max(before, await database.read(_newest_to_go, max_runs) or 0)
 
     def purge_some(connection: Connection) -> bool:
         return run_purge.purge(connection, before) == run_purge.PURGED_AT_ONCE
 
     await _piecewise(database, purge_some)
+    if counts:
+        await database.write(_write_note, _COUNTED, f"{counted_at} {max_runs}")
     replays_before = now() - int(REPLAY_TTL * 1e6)
 
     def purge_replays(connection: Connection) -> bool:
@@ -157,6 +168,26 @@ def _checkpoint(connection: Connection) -> None:
     """Move the content of the write-ahead log into the file, which makes the file smaller."""
     # PASSIVE waits for no reader; what it can't move now moves the next time.
     connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+
+
+def _may_exceed(connection: Connection, max_runs: int) -> bool:
+    """Whether many runs, or a day, have come since those beyond `max_runs` were removed."""
+    counted_at, _, of = _read_note(connection, _COUNTED).partition(" ")
+    if of != str(max_runs) or not 0 <= now() - int(counted_at) < COUNT_INTERVAL * 1e6:
+        return True
+    some = max_runs // 100
+    new = select(runs.c.created_at).where(runs.c.created_at >= int(counted_at)).limit(some).subquery()
+    return connection.execute(select(func.count()).select_from(new)).scalar_one() >= some
+
+
+def _read_note(connection: Connection, name: str) -> str:
+    """A value of the table `meta`; "" for none."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar() or ""
+
+
+def _write_note(connection: Connection, name: str, value: str) -> None:
+    connection.execute(delete(meta).where(meta.c.name == name))
+    connection.execute(insert(meta).values(name=name, value=value))
 
 
 def _newest_to_go(connection: Connection, max_runs: int) -> int | None:
