@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import re
 import threading
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -68,7 +69,17 @@ class UpgradeLoad:
                 break
             self.retried += 1
 
-        self.refused.append(failure)
+        self.refused.append(f"{failure}{self._told(connection, failure)}")
+
+    def _told(self, connection: http.client.HTTPConnection, failure: str) -> str:
+        """The record of the run that a refusal names."""
+        found = re.search(r"The run ([0-9a-f-]{36})", failure)
+        if found is None:
+            return ""
+        connection.request("GET", f"/request/{found[1]}", headers={"Authorization": self.key})
+        told = connection.getresponse().read().decode()
+        connection.request("GET", f"/logs/{found[1]}?follow=0", headers={"Authorization": self.key})
+        return told + connection.getresponse().read().decode()
 
     def _wait_for(self, connection: http.client.HTTPConnection, run_id: str) -> None:
         """Wait until a run has ended, wherever it can be asked."""

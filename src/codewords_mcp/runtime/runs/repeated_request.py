@@ -13,7 +13,7 @@ from codewords_mcp.errors import CodewordsError, Conflict, ProgramFailed, RunPen
 from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.runs.background_request import replayed
-from codewords_mcp.runtime.runs.results import NOT_STORED
+from codewords_mcp.runtime.runs.results import ANSWERED_ERROR, NOT_STORED
 
 _NEW_KEY = "A new Idempotency-Key runs it again."
 
@@ -58,8 +58,8 @@ def repeat_response(run: Run) -> RunResponse:
             hint=f"Send the request again; GET /result/{run.id} waits for it, too.",
         )
 
-    broke_off = run.response_truncated and run.status not in {"succeeded", "failed"}
-    if run.response_status is None or broke_off:
+    answered = run.error is None or run.error.code == ANSWERED_ERROR
+    if run.response_status is None or (run.response_truncated and not answered):
         raise _failure(run)
 
     if run.response_file is not None:

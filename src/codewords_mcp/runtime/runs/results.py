@@ -30,6 +30,8 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage import SummedUsage
 
+ANSWERED_ERROR = "workflow_answered_error"
+"""Code of the error of a run whose workflow responded with a status of an error."""
 NOT_STORED = "(not kept: it holds something secret)"
 """Stored in place of a response that holds something secret."""
 log = structlog.get_logger(__name__)
@@ -183,7 +185,7 @@ def error_record(error: CodewordsError | None, response: WorkflowResponse | None
         return error_entry(error)
     if response is not None and not 200 <= response.status < 300:
         return {
-            "code": "workflow_answered_error",
+            "code": ANSWERED_ERROR,
             "message": f"The workflow answered {response.status}.",
             "origin": "service",
             "hint": "",

@@ -113,7 +113,8 @@ class Database:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._soon: list[_Soon] = []
-        self._gathering: asyncio.TimerHandle | None = None
+        self._gathering: asyncio.Handle | None = None
+        self._due = 0.0
         self._retained: list[_Soon] = []
         """Failed writes that are retried, in order, before all others.
 
@@ -302,9 +303,10 @@ class Database:
         done.add_done_callback(_log_lost)
         self._soon.append(_Soon(fn, done, keep))
         due = loop.time() + within
-        if self._gathering is None or due < self._gathering.when():
+        if self._gathering is None or due < self._due:
             self._stop_gathering()
-            self._gathering = loop.call_at(due, self.hurry)
+            # uvloop gives a plain handle, which knows no time, where the time is over by now: as on a busy machine.
+            self._gathering, self._due = loop.call_at(due, self.hurry), due
         return done
 
     def _stop_gathering(self) -> None:
