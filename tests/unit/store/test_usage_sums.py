@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
-from sqlalchemy import Connection, create_engine, func, select, text, update
+from sqlalchemy import Connection, create_engine, event, func, select, text, update
 from tests.support.databases import open_database
 
 from codewords_mcp.runtime.model.budget import CostsBy
@@ -444,3 +444,26 @@ def test_an_account_of_a_run_that_goes_on_stays_one_row(database: Database) -> N
 def _accounts(database: Database) -> list[tuple[int, bool | None]]:
     query = select(model_usage.c.calls, model_usage.c.summed)
     return [(row.calls, row.summed) for row in database.write_blocking(lambda c: c.execute(query).all())]
+
+
+def test_the_sums_of_an_owner_read_only_what_is_not_summed(tmp_path: Path) -> None:
+    database = open_database(tmp_path, None)
+
+    def explain(connection: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            asked.append((statement, parameters))
+
+        event.listen(connection, "before_cursor_execute", note)
+        usage.sums(connection, "ada", by="day", since=0)
+        event.remove(connection, "before_cursor_execute", note)
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}", values).all() for one, values in asked
+        ]
+        return [str(row.detail) for plan in plans for row in plan]
+
+    steps = [step for step in database.write_blocking(explain) if " runs " in step]
+    assert steps
+    assert all("ix_runs_unsummed" in step for step in steps), steps
+    database.close()
