@@ -19,7 +19,7 @@ THEMES: dict[str, tuple[str, ...]] = {
         "stored_runs", "growth", "usage_sums", "triggers", "alerts", "audit", "metrics", "scale_simulation", "replicas",
     ),
     "Models": ("gateway",),
-    "The network of sandboxes": ("host_rules", "sandbox_calls", "authority", "services"),
+    "The network of sandboxes": ("host_rules", "sandbox_calls", "authority", "people", "services"),
     "Recordings, replays and dry runs": (
         "recording", "recording_trace", "replay", "replay_matching", "replay_verdicts", "dry_runs",
     ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
+import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.support.http_runtime import Door
 
-from codewords_mcp.runtime.auth import peers
+from codewords_mcp.runtime.auth import peers, socket_diag
 
 
 @pytest.mark.requirement("pages:sign-in")
@@ -90,3 +92,22 @@ def test_a_port_that_has_just_been_used_elsewhere_does_not_count_as_roots(door: 
         assert peers.users_in(table, peers.Peer(near, ("127.0.0.1", urlsplit(door.url).port or 0))) == [
             os.getuid()
         ]
+
+
+@pytest.mark.requirement("pages:sign-in")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+def test_one_question_names_the_same_user_as_the_table_of_all_connections() -> None:
+    user = pwd.getpwnam("codewords-test").pw_uid if os.getuid() == 0 else os.getuid()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        own: tuple[str, int] = server.getsockname()
+        command = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$0; read -u 3", str(own[1])]
+        with subprocess.Popen(command, user=user if os.getuid() == 0 else None, cwd="/"):
+            accepted, near = server.accept()
+            with accepted:
+                table = peers.users_in(
+                    Path("/proc/net/tcp").read_text(encoding="ascii"), peers.Peer(near, own)
+                )
+                assert [socket_diag.user_of(4, near, own)] == table == [user]
+        # The process has ended, and nobody has its end any more.
+        assert socket_diag.user_of(4, near, own) is None
+        assert socket_diag.user_of(4, own, ("127.0.0.1", 1)) is None, "the one that listens is no connection"

@@ -14,6 +14,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from codewords_mcp.runtime.auth import socket_diag
+
 _TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
 _RELEASE = Path("/proc/sys/kernel/osrelease")
 _LOCAL, _REMOTE, _UID, _INODE = 1, 2, 7, 9
@@ -53,6 +55,11 @@ def uid_of(peer: Peer) -> int | None:
     """
     try:
         readings = _readings(peer)
+        for version, ends in readings:
+            if (uid := socket_diag.user_of(version, ends.remote, ends.own)) is not None:
+                return uid
+        # Only where the kernel does not answer that question: a table has all connections of the machine,
+        # and the kernel goes through all of its buckets for it.
         found = [uid for version, ends in readings for uid in users_in(_read_table(version), ends)]
     except (OSError, ValueError):
         return None
