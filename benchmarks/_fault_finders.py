@@ -1,4 +1,4 @@
-"""What linters and type checkers say of wrong code that they do not say of the right one: ruff, mypy, pyright, as they come."""
+"""Findings of linters and type checkers in wrong code that they do not have in the right one: ruff, mypy and pyright."""
 
 from __future__ import annotations
 

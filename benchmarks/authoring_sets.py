@@ -51,7 +51,7 @@ RUNS, QUICK, FOURTH = 3, 8, 4
 
 @dataclass
 class Tally:
-    """What became of the programs of one set. `rules` counts refusals and warnings by check."""
+    """Results for the programs of one set. `rules` counts refusals and warnings by check."""
 
     title: str
     accepted: int = 0

@@ -1,4 +1,4 @@
-"""What do 100 environments cost on disk, beside what their distinct files cost?
+"""Disk space of 100 environments, beside that of their distinct files.
 
 Each has the packages of a workflow and one small package in a version or combination of its own, as the workflows of a home
 have. Ours are blocks of distinct inodes below the home's environments, the package cache's among them;

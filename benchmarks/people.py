@@ -1,4 +1,4 @@
-"""How much of the CPU of a synchronous run are sessions, roles and the audit trail?
+"""Processor time of sessions, roles and the audit trail in a synchronous run.
 
 Ours is a home with a hundred members whose audit trail goes on to a syslog server: a member runs a workflow by the session of a
 browser. The peer is the same home without members and receivers, by its own key. Counted are the processor seconds of the

@@ -95,7 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What asks a PostgreSQL server is left out of the quick suite: the server alone takes a sixth of its time."""
+    """Leave tests that ask PostgreSQL out of the quick suite: the server alone takes a sixth of its time."""
     if not isinstance(item, pytest.Function):
         return
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

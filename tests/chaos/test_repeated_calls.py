@@ -56,9 +56,9 @@ async def halves(request: Request):
 """
 _PATHS = {"half answered": "halves", "answered": "at-once"}
 WAYS = ("killed", "stopped", "drained", "cut")
-"""What takes the answer away: `kill -9`, an end that does not wait for runs, one that does, and the connection's end."""
+"""Ways in which an answer is lost: `kill -9`, an end that does not wait for runs, one that does, and the connection's end."""
 POINTS = ("arriving", "queued", "running", "half answered", "answered")
-"""How far the call has come then."""
+"""Points that the call has come to then."""
 Answer = tuple[int, Any, bool]
 """Status, JSON, whether it is a repetition."""
 

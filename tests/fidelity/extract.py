@@ -171,7 +171,7 @@ def _typescript(**types: str) -> Callable[[str], Json]:
 
 
 def _slack_events(package: str) -> Json:
-    """What Slack sends to an app: by its address, and by the sockets of Socket Mode."""
+    """Messages of Slack to an app: by its address, and by the sockets of Socket Mode."""
     found = _typescript(
         AppMention="@slack/types#AppMentionEvent",
         Message="@slack/types#GenericMessageEvent",

@@ -64,7 +64,7 @@ class ForgingIssuer:
         return self.sign(claims | {"iat": int(at), "exp": at + seconds, "jti": f"{at}"})
 
     def introspect(self, token: str, authorization: str) -> dict[str, Any] | None:
-        """What it says of an access token (RFC 7662)."""
+        """Its answer about an access token (RFC 7662)."""
         self.questions.append(authorization)
         return self.introspected or {"active": token not in self.revoked}
 

@@ -30,7 +30,7 @@ from codewords_testing.providers.realtime import LoopbackRealtime, loopback_real
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:named-realtime")]
 KEY = "key-of-all-providers"
 HOUR_USD, MESSAGE_USD = 4.8, 0.004
-"""What xAI takes for an hour of a session, and for a text message."""
+"""xAI's prices of an hour of a session, and of a text message."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What a build makes of uv's words and files: progress, a lock, shared files, packages that are remembered as whole."""
+"""A build, from uv's words and files: progress, a lock, shared files, packages that are remembered as whole."""
 
 from __future__ import annotations
 

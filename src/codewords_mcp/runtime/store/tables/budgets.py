@@ -56,4 +56,4 @@ owner_storage = Table(
     Column("bytes", JSON, nullable=False),
     Column("measured_at", BigInteger, nullable=False),
 )
-"""What owners store but their files, by kind, as it was last measured."""
+"""Storage of owners beside their files, by kind, as it was last measured."""
