@@ -93,7 +93,12 @@ class Tab:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        # No transitions: a page that is looked at between two themes has colours of neither.
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        self.do(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": name, "value": value} for name, value in media.items()],
+        )
 
     def screenshot(self, path: Path) -> None:
         """A picture of the page."""

@@ -24,6 +24,11 @@ if __name__ == "__main__":
 
     uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
 """
+_NOT_SERVED = """
+
+if __name__ == "__main__":
+    print("ready")
+"""
 Check = Callable[[Any], bool]
 
 
@@ -242,7 +247,7 @@ ERRING = (
     _repaired(CHANGE, "half a file", fenced(code_of(CHANGE)[:420])),
     _repaired(REDACT, "syntax error", fenced(code_of(REDACT).replace("async def answer(", "async deff answer("))),
     _repaired(DAYS, "no app", fenced(_HEADER + 'print("done")\n')),
-    _repaired(RANK, "does not listen", fenced(code_of(RANK).replace(_MAIN, "\n"))),
+    _repaired(RANK, "does not listen", fenced(code_of(RANK).replace(_MAIN, _NOT_SERVED))),
     _repaired(TEMPLATE, "a diff that does not fit", fenced(code_of(TEMPLATE).replace("import string\n", "\n")),
               patched("no such line", "import string"), patched("import os\n\nfrom fastapi", "import os\nimport string\n\nfrom fastapi")),
 )  # fmt: skip

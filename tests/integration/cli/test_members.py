@@ -41,7 +41,7 @@ def test_members_are_invited_changed_and_removed_and_their_sessions_ended(shell:
 @pytest.mark.requirement("quotas:command")
 def test_quotas_are_set_listed_and_deleted(shell: Shell) -> None:
     made = shell("codewords", "quotas", "set", "sales", "--concurrency", "5", "--storage", "20GB")
-    assert "sales: at most 5 at once, 20 GB of files" in made.out
+    assert "sales: at most 5 at once, 20 GB stored" in made.out
     assert shell("codewords", "quotas", "set", "*", "--runs-per-hour", "100").code == 0
     listed = shell("codewords", "quotas", "list").out
     assert "0 of 5" in listed
