@@ -68,6 +68,16 @@ async def test_a_recording_is_there_once_the_run_has_answered(ground: RecordingG
         found = await ground.runtime.recordings.load(ADMIN, run_id)
         assert found.request.body == b'{"n": %d}' % number
 
+    recordings = ground.runtime.recordings
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 5})
+    assert (await recordings.list(ADMIN, service))[0].run_id == run_id
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 6})
+    await recordings.pin(ADMIN, run_id)
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 7})
+    await ground.runtime.tests.add(ADMIN, run_id)
+    _, _, run_id = await fetch(ground.runtime, service, {"n": 8})
+    await recordings.remove(ADMIN, run_id)
+
 
 @pytest.mark.requirement("recording:every-run")
 async def test_a_run_that_failed_is_recorded_until_its_end(ground: RecordingGround) -> None:

@@ -21,6 +21,8 @@ __all__ = ["MAX_BYTES", "RecordingApi"]
 MAX_LISTED = 500
 STORED_WITHIN = 15.0
 """Seconds to wait for the end of a run whose recording is asked for."""
+_LISTED_WITHIN = 1.0
+"""The same where recordings are listed: a program may go on for long after its response."""
 
 
 class RecordingApi:
@@ -41,6 +43,7 @@ class RecordingApi:
     ) -> list[RecordingInfo]:
         """The latest recordings, of one workflow or of all, without their content."""
         bounded = max(1, min(limit, MAX_LISTED))
+        await self._container.dispatcher.answered_left(caller.owner, _LISTED_WITHIN)
         return await self._service.recent(caller.owner, workflow, bounded, version=version, status=status)
 
     async def load(self, caller: Caller, run_id: str) -> Recording:
@@ -71,6 +74,7 @@ class RecordingApi:
 
     async def pin(self, caller: Caller, run_id: str, *, pinned: bool = True) -> None:
         """Keep a recording whatever it takes, or no longer. Raises NotFound, Conflict for one that is a test."""
+        await self._container.dispatcher.left(run_id, STORED_WITHIN)
         found = await self._service.recent(caller.owner, None, 1, run_id=run_id)
         if found and found[0].expect is not None and not pinned:
             raise Conflict(
@@ -82,6 +86,7 @@ class RecordingApi:
 
     async def remove(self, caller: Caller, run_id: str) -> None:
         """Remove a recording; its run stays. Raises NotFound."""
+        await self._container.dispatcher.left(run_id, STORED_WITHIN)
         if not await self._service.remove(caller.owner, [run_id]):
             raise _unknown()
 

@@ -11,6 +11,7 @@ from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.api.recordings import STORED_WITHIN
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.recording import RecordingInfo
@@ -66,6 +67,7 @@ class TestingApi:
         expectation already: it would fail by chance.
         """
         refuse_run(caller, "make tests")
+        await self._container.dispatcher.left(run_id, STORED_WITHIN)
         info = await self._info(caller, run_id)
         if info.mode == "dry_run":
             raise InvalidInput("A dry run is no test: its writes were held, and answered by stand-ins.")

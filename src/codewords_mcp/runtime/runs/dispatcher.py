@@ -100,6 +100,16 @@ class RunDispatcher:
         if run is not None and run.task is not None:
             await asyncio.wait({run.task}, timeout=seconds)
 
+    async def answered_left(self, owner: str, seconds: float) -> None:
+        """The same as `left`, for all runs of an owner that have their response."""
+        tasks = {
+            run.task
+            for run in self._active.values()
+            if run.task is not None and run.request.caller.owner == owner and run.settled.is_set()
+        }
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
     async def made_by(self, caller: Caller) -> MadeBy | None:
         """See `AncestryResolver.made_by`."""
         return await self._context.ancestry.made_by(caller)
