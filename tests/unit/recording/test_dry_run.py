@@ -184,6 +184,23 @@ async def test_a_write_whose_answer_is_unknown_is_not_repeated() -> None:
     assert len(ended) == 1
 
 
+@pytest.mark.parametrize("first", [write("/v1/refunds"), write("/v1/never-agreed")], ids=["unknown", "held"])
+async def test_nothing_is_sent_after_the_write_that_ends_the_run(first: RecordedRequest) -> None:
+    held, ended = ListInMemory(), list[int | None]()
+    planned = dry(held)
+    await planned.decide(write("/v1/refunds"))
+    await planned.decide(write("/v1/next"))
+    held.agree()
+    assert isinstance(await applying(held, ended).decide(write("/v1/refunds")), OpenExchange)
+
+    # The program is killed some milliseconds later, and ignores what it was told until then.
+    recorder = applying(held, ended)
+    assert isinstance(await recorder.decide(first), BlockedRequest)
+    assert isinstance(await recorder.decide(write("/v1/next")), BlockedRequest)
+    assert len(ended) == 1
+    assert [one.state for one in held.writes[:2]] == ["sent", "agreed"]
+
+
 @pytest.mark.parametrize(
     "other",
     [

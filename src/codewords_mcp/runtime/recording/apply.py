@@ -35,6 +35,7 @@ class ApplyRecorder(JudgingRecorder):
         super().__init__(run_id, writes, keys)
         self._on_held = on_held
         self._used: set[int] = set()
+        self._held: BlockedRequest | None = None
 
     @override
     async def decide_write(
@@ -42,6 +43,10 @@ class ApplyRecorder(JudgingRecorder):
     ) -> OpenExchange | RecordedResponse | BlockedRequest:
         # A stand-in's answer is for dry runs only.
         del declared
+        # A program goes on for some milliseconds after its run was ended, and its next write may be one that was agreed to.
+        if self._held is not None:
+            return self._held
+
         write = held_write(self._run_id, request, self._keys, summary=summary)
         if write.key:
             claimed = await self._writes.claim(write.key, self._used)
@@ -50,7 +55,8 @@ class ApplyRecorder(JudgingRecorder):
         if claimed is None:
             number = await self._writes.hold(write)
             self._on_held(number)
-            return BlockedRequest(TOO_MANY if number is None else NOT_AGREED)
+            self._held = BlockedRequest(TOO_MANY if number is None else NOT_AGREED)
+            return self._held
 
         self._used.add(claimed.number)
         if claimed.state == "agreed":
@@ -62,7 +68,8 @@ class ApplyRecorder(JudgingRecorder):
         # To send it again could do it twice; to make an answer up would be a lie.
         if claimed.answer is None:
             self._on_held(claimed.number, sent_before=claimed)
-            return BlockedRequest(UNKNOWN)
+            self._held = BlockedRequest(UNKNOWN)
+            return self._held
         self._keys.answered(claimed.number, partial(bytes, claimed.answer.body))
         return respond(claimed.answer, held=False, note="an earlier run of this list sent it")
 
