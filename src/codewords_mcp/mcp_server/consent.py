@@ -17,7 +17,7 @@ from mcp_types import InputRequiredResult
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import Action, Elicitation, earlier_response
-from codewords_mcp.mcp_server.tasks import task_of
+from codewords_mcp.mcp_server.task_session import task_of
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.runtime.model.questions import describe_key

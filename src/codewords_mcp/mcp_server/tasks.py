@@ -22,7 +22,6 @@ from mcp_types import (
     HEADER_MISMATCH,
     CallToolRequestParams,
     CallToolResult,
-    ClientCapabilities,
     InputRequiredResult,
     RequestParams,
 )
@@ -32,6 +31,7 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.mcp_server.context import RequestContext, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.limits import ServerLimits
+from codewords_mcp.mcp_server.task_session import TaskSession
 from codewords_mcp.runtime.api.tasks import TTL, TaskRecord, TaskStore
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -63,33 +63,6 @@ class LongTool(Protocol):
 Call = Callable[
     [RequestContext, CallToolRequestParams, Any], Coroutine[Any, Any, CallToolResult | InputRequiredResult]
 ]
-
-
-class TaskSession:
-    """The session of a tool in a task, since its request's session may be over.
-
-    Progress becomes the task's message. `leaving`: this process stops and another continues the task,
-    so a cancelled tool must not cancel its run.
-    """
-
-    def __init__(self, task_id: str, capabilities: ClientCapabilities | None) -> None:
-        self.task_id = task_id
-        self.client_capabilities = capabilities
-        self.can_send_request = False
-        self.message: str | None = None
-        self.leaving = False
-
-    async def report_progress(self, _: float, __: float | None = None, message: str | None = None) -> None:
-        """Store the message; a task has no progress notifications."""
-        self.message = message
-
-
-def task_of(ctx: Any) -> TaskSession | None:
-    """Return the task that a tool runs in; None in a plain call."""
-    session = ctx.session
-    if isinstance(session, TaskSession):
-        return session
-    return None
 
 
 class _Running:

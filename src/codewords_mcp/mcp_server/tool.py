@@ -26,7 +26,8 @@ from codewords_mcp.mcp_server.confirmation import (
     ask_runtime_question,
     ask_tool_question,
 )
-from codewords_mcp.mcp_server.tasks import TaskSupport, task_of
+from codewords_mcp.mcp_server.task_session import task_of
+from codewords_mcp.mcp_server.tasks import TaskSupport
 from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, error_result, unknown_arguments
 from codewords_mcp.mcp_server.tool_schema import lean
 from codewords_mcp.runtime.auth.access import Rule

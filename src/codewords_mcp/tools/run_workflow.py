@@ -14,7 +14,7 @@ from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput
 from codewords_mcp.mcp_server.cards import RUN_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_result import RunResult, RunView
-from codewords_mcp.mcp_server.tasks import task_of
+from codewords_mcp.mcp_server.task_session import task_of
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import OWN_CHROME
