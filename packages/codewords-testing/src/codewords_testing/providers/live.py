@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from typing_extensions import override
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection
 
 from codewords_testing.fidelity.exchange import SentReply, report
-from codewords_testing.providers.realtime import serve_sessions
+from codewords_testing.providers.session_server import SessionServer
 
 Json = dict[str, Any]
 USAGE: Json = {
@@ -28,8 +27,8 @@ USAGE: Json = {
 """Tokens that each report has."""
 
 
-class LoopbackLive:
-    """Live sessions on one port. `paths` and `headers` are those of each session, `messages` what callers sent.
+class LoopbackLive(SessionServer):
+    """Live sessions on one port. `headers` are those of each session, `messages` what callers sent.
 
     The text of a turn says how it is answered: `silent` reports no usage, `late` behind the end of the turn, `stuck` never ends,
     `call` asks for a function first, `search` has searched, `huge` is longer than a message may be, `vanish` breaks the
@@ -37,37 +36,26 @@ class LoopbackLive:
     """
 
     def __init__(self, key: str) -> None:
-        self.url = ""
-        self.paths: list[str] = []
+        super().__init__(key)
         self.headers: list[dict[str, str]] = []
         self.messages: list[Json] = []
-        self.ended = threading.Semaphore(0)
-        self._key = key
 
-    def handle(self, connection: ServerConnection) -> None:
-        """Serve one session."""
-        request = connection.request
-        if request is None:
-            return
-        self.paths.append(request.path)
-        self.headers.append({name.lower(): value for name, value in request.headers.raw_items()})
-        try:
-            for text in connection:
-                message = json.loads(text)
-                self.messages.append(message)
-                if _text_of(message) == "vanish":
-                    connection.socket.shutdown(socket.SHUT_RDWR)
-                    return
-                for answer in _answers(message):
-                    _send(connection, answer)
-        except ConnectionClosed:
-            return
-        finally:
-            self.ended.release()
+    @override
+    def converse(self, connection: ServerConnection, path: str, headers: dict[str, str]) -> None:
+        self.headers.append(headers)
+        for text in connection:
+            message = json.loads(text)
+            self.messages.append(message)
+            if _text_of(message) == "vanish":
+                connection.socket.shutdown(socket.SHUT_RDWR)
+                return
+            for answer in _answers(message):
+                _send(connection, answer)
 
+    @override
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a handshake with another key than ours, and one at an address that is none."""
-        if self._key not in {
+        if self.key not in {
             request.headers.get("x-goog-api-key"),
             request.headers.get("authorization", "")[7:],
         }:
@@ -132,5 +120,5 @@ def _turn(manner: str) -> Iterator[Json]:
 def loopback_live(key: str) -> Generator[LoopbackLive]:
     """The interface on a free port, in threads of its own."""
     live = LoopbackLive(key)
-    with serve_sessions(live.handle, live.admit) as live.url:
+    with live.serving():
         yield live

@@ -5,17 +5,17 @@ asked for.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from websockets.exceptions import ConnectionClosed
+from typing_extensions import override
 from websockets.http11 import Request, Response
-from websockets.sync.server import Server, ServerConnection, serve
+from websockets.sync.server import ServerConnection
 
 from codewords_testing.fidelity.exchange import SentReply, report
+from codewords_testing.providers.session_server import SessionServer
 
 Json = dict[str, Any]
 USAGE: Json = {
@@ -29,8 +29,8 @@ USAGE: Json = {
 """Tokens that each response uses."""
 
 
-class LoopbackRealtime:
-    """Sessions on one port. `sessions` has the model and headers of each, `paths` its address, `events` what callers sent.
+class LoopbackRealtime(SessionServer):
+    """Sessions on one port. `sessions` has the model and headers of each, `events` what callers sent.
 
     A `response.create` whose `metadata` has `standin` = `silent` reports no usage, `stuck` never ends, and `refused` is
     answered with an error. An event `input_audio_buffer.commit` begins a response by itself, as a person who stops
@@ -38,39 +38,27 @@ class LoopbackRealtime:
     """
 
     def __init__(self, key: str) -> None:
-        self.url = ""
+        super().__init__(key)
         self.sessions: list[tuple[str, dict[str, str]]] = []
-        self.paths: list[str] = []
         self.events: list[Json] = []
-        self.ended = threading.Semaphore(0)
-        self._key = key
 
-    def handle(self, connection: ServerConnection) -> None:
-        """Serve one session."""
-        request = connection.request
-        if request is None:
-            return
-        headers = {name.lower(): value for name, value in request.headers.raw_items()}
-        query = dict(parse_qsl(urlsplit(request.path).query))
+    @override
+    def converse(self, connection: ServerConnection, path: str, headers: dict[str, str]) -> None:
+        query = dict(parse_qsl(urlsplit(path).query))
         model = query.get("model") or query.get("deployment", "")
-        self.paths.append(request.path)
         self.sessions.append((model, headers))
         transcribes = query.get("intent") == "transcription"
-        try:
-            _send(connection, _created_transcription() if transcribes else _created(model))
-            for message in connection:
-                event = json.loads(message)
-                self.events.append(event)
-                for answer in _answers(event, transcribes=transcribes):
-                    _send(connection, answer)
-        except ConnectionClosed:
-            return
-        finally:
-            self.ended.release()
+        _send(connection, _created_transcription() if transcribes else _created(model))
+        for message in connection:
+            event = json.loads(message)
+            self.events.append(event)
+            for answer in _answers(event, transcribes=transcribes):
+                _send(connection, answer)
 
+    @override
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Refuse a handshake with another key than ours."""
-        if self._key not in {request.headers.get("authorization", "")[7:], request.headers.get("api-key")}:
+        if self.key not in {request.headers.get("authorization", "")[7:], request.headers.get("api-key")}:
             return connection.respond(401, "no such key")
         return None
 
@@ -145,21 +133,5 @@ def _response(manner: str) -> list[Json]:
 def loopback_realtime(key: str) -> Generator[LoopbackRealtime]:
     """The interface on a free port, in threads of its own."""
     realtime = LoopbackRealtime(key)
-    with serve_sessions(realtime.handle, realtime.admit) as realtime.url:
+    with realtime.serving():
         yield realtime
-
-
-@contextmanager
-def serve_sessions(
-    handle: Callable[[ServerConnection], None],
-    admit: Callable[[ServerConnection, Request], Response | None],
-) -> Generator[str]:
-    """Serve websockets on a free port; yields its URL."""
-    server: Server = serve(handle, "127.0.0.1", 0, process_request=admit, max_size=None)
-    thread = threading.Thread(target=server.serve_forever, name="realtime")
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-    finally:
-        server.shutdown()
-        thread.join(30)
