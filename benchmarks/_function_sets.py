@@ -9,14 +9,12 @@ from __future__ import annotations
 import ast
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from _bench import clean_environment
+from _yardsticks import answers_of
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,13 @@ def bigcodebench(folder: Path) -> Iterator[Task]:
 
 def with_calls(tasks: list[Task]) -> list[Task]:
     """The tasks with the calls that their tests make. Those without one are left out."""
-    asked = "".join(
-        json.dumps({"code": task.code, "function": task.function, "tests": [task.test, task.examples]}) + "\n"
-        for task in tasks
+    answers = answers_of(
+        "_recorded_calls.py",
+        (
+            {"code": task.code, "function": task.function, "tests": [task.test, task.examples]}
+            for task in tasks
+        ),
     )
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("_recorded_calls.py")],
-        input=asked, encoding="utf-8", stdout=subprocess.PIPE, env=clean_environment(), check=True, timeout=1800,
-    )  # fmt: skip
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
     found = [
         replace(task, calls=tuple(Call(*call) for call in calls), shown=tuple(Call(*call) for call in shown))
         for task, (calls, shown) in zip(tasks, answers, strict=True)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import importlib
 import json
-import multiprocessing
 import os
 import sys
 import tempfile
 import types
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
+
+from _forked_answers import serve
 
 SECONDS = 8
 
@@ -29,7 +31,8 @@ def load(code: str) -> Any:
     return module.__dict__["app"]
 
 
-def answer(code: str, asked: list[Any], pipe: Any) -> None:
+def answer(task: dict[str, Any], pipe: Connection) -> None:
+    code = task["code"]
     os.chdir(tempfile.mkdtemp())
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -38,7 +41,7 @@ def answer(code: str, asked: list[Any], pipe: Any) -> None:
     answers: list[Any] = []
     with suppress(Exception):
         openapi = json.loads(json.dumps(load(code).openapi()))
-        answers = [one_answer(code, *request) for request in asked]
+        answers = [one_answer(code, *request) for request in task["requests"]]
     pipe.send({"openapi": openapi, "answers": answers})
 
 
@@ -52,23 +55,6 @@ def one_answer(code: str, method: str, path: str, query: str, headers: dict[str,
     return None
 
 
-def main() -> None:
-    context = multiprocessing.get_context("fork")
-    for line in sys.stdin:
-        task = json.loads(line)
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=answer, args=(task["code"], task["requests"], there), daemon=True)
-        process.start()
-        there.close()
-        found: Any = {"openapi": None, "answers": []}
-        with suppress(EOFError):
-            if here.poll(SECONDS):
-                found = here.recv()
-        process.kill()
-        process.join()
-        print(json.dumps(found), flush=True)
-
-
 if __name__ == "__main__":
     importlib.import_module("fastapi.testclient")  # once, before the forks
-    main()
+    serve(answer, SECONDS, {"openapi": None, "answers": []})

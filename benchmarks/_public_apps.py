@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from _bench import clean_environment
 from _peers import environment_of, installed
+from _yardsticks import answers_of
 from tests.support.runtime import ADMIN
 
 from codewords_mcp.errors import CodewordsError
@@ -90,12 +89,9 @@ def _without_us(tasks: list[tuple[str, list[Request]]]) -> list[dict[str, Any]]:
     python = installed("public-apps", "venv/bin/python", *environment_of(*PACKAGES))
     if python is None:
         raise SystemExit("the packages of the public apps cannot be installed here")
-    asked = "".join(json.dumps({"code": code, "requests": requests}) + "\n" for code, requests in tasks)
-    done = subprocess.run(
-        [python, Path(__file__).with_name("_plain_apps.py")],
-        input=asked, encoding="utf-8", stdout=subprocess.PIPE, env=clean_environment(), check=True, timeout=1800,
-    )  # fmt: skip
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return answers_of(
+        "_plain_apps.py", ({"code": code, "requests": requests} for code, requests in tasks), python
+    )
 
 
 def _requests(openapi: dict[str, Any]) -> Iterator[Request]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 import io
 import json
-import multiprocessing
-import sys
 from contextlib import redirect_stdout, suppress
+from multiprocessing.connection import Connection
 from typing import Any
+
+from _forked_answers import serve
 
 SECONDS, MOST = 5, 12
 
@@ -46,28 +47,11 @@ def as_json(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def answer(line: str, pipe: Any) -> None:
-    task = json.loads(line)
+def answer(task: dict[str, Any], pipe: Connection) -> None:
     with redirect_stdout(io.StringIO()):
         found = [calls_of(task["code"], task["function"], test) if test else [] for test in task["tests"]]
     pipe.send(found)
 
 
-def main() -> None:
-    context = multiprocessing.get_context("fork")
-    for line in sys.stdin:
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=answer, args=(line, there), daemon=True)
-        process.start()
-        there.close()
-        found: Any = [[], []]
-        with suppress(EOFError):
-            if here.poll(SECONDS):
-                found = here.recv()
-        process.kill()
-        process.join()
-        print(json.dumps(found), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer, SECONDS, [[], []])

@@ -5,11 +5,16 @@ The folder is `--data FOLDER`, else BENCHMARK_DATA, else `yardsticks` in the fol
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from _bench import clean_environment
 from _peers import cache_folder
 
 
@@ -73,3 +78,12 @@ def _folder() -> Path:
         del sys.argv[at : at + 2]
         return Path(given)
     return Path(os.environ.get("BENCHMARK_DATA") or cache_folder() / "yardsticks")
+
+
+def answers_of(program: str, tasks: Iterable[object], python: str | Path = sys.executable) -> list[Any]:
+    """The answers of a program of this folder that serves others' code (`_forked_answers`), in a Python of its own."""
+    done = subprocess.run(
+        [python, Path(__file__).with_name(program)], input="".join(json.dumps(task) + "\n" for task in tasks),
+        encoding="utf-8", stdout=subprocess.PIPE, env=clean_environment(), check=True, timeout=1800,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]

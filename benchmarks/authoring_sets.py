@@ -1,4 +1,4 @@
-"""Are programs that others wrote accepted, and do they answer in a sandbox as they do without us? Are others' faults noticed?
+"""Programs that others wrote: refusals, answers in a sandbox beside those without us, and faults that are noticed.
 
 Whole apps of FastAPI's documentation, with a header added; functions of HumanEvalPack and MBPP, each as a workflow whose input
 is its signature, asked what the set's own tests ask; BigCodeBench's functions, looked at without being started. A refusal or
@@ -25,25 +25,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from _bench import Numbers, options  # noqa: E402
-from _fault_finders import noticed_by_peers  # noqa: E402
-from _function_sets import Task, bigcodebench, humanevalpack, mbpp, with_calls, workflow_of  # noqa: E402
-from _public_apps import HEADER, PublicApp, Request, ask, public_apps  # noqa: E402
-from _yardsticks import BIGCODEBENCH, FASTAPI, HUMANEVALPACK, MBPP, checkouts  # noqa: E402
-from tests.support.runtime import ADMIN, ALLOWED, make_home, open_runtime  # noqa: E402
-from tests.support.waiting import until_async  # noqa: E402
+from _bench import Numbers, options
+from _fault_finders import noticed_by_peers
+from _function_sets import Task, bigcodebench, humanevalpack, mbpp, with_calls, workflow_of
+from _public_apps import HEADER, PublicApp, Request, ask, public_apps
+from _yardsticks import BIGCODEBENCH, FASTAPI, HUMANEVALPACK, MBPP, checkouts
+from tests.support.runtime import ADMIN, ALLOWED, make_home, open_runtime
+from tests.support.waiting import until_async
 
-from codewords_mcp.common.bounded_json import JsonValue  # noqa: E402
-from codewords_mcp.errors import NotFound, ValidationFailed  # noqa: E402
-from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
-from codewords_mcp.runtime.api.testing import TestRequest  # noqa: E402
-from codewords_mcp.runtime.model.answer_fields import as_toml  # noqa: E402
-from codewords_mcp.runtime.model.progress import no_progress  # noqa: E402
-from codewords_mcp.runtime.model.validation import Check, ValidationReport  # noqa: E402
+from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.errors import NotFound, ValidationFailed
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.api.testing import TestRequest
+from codewords_mcp.runtime.model.answer_fields import as_toml
+from codewords_mcp.runtime.model.progress import no_progress
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
 
 RUNS, QUICK, FOURTH = 3, 8, 4
 """Calls of a function that are run; every which item of a set a quick run takes, and of MBPP any other."""
@@ -223,6 +221,7 @@ async def measured(folders: Sequence[Path], *, quick: bool, numbers: Numbers) ->
 
 
 def main() -> int:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.argv = [word for word in sys.argv if word != "--told"]
     folders = checkouts(HUMANEVALPACK, MBPP, BIGCODEBENCH, FASTAPI)
     chosen = options((__doc__ or "").partition("\n")[0], runs=1, quick_runs=1)
