@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.support.certificates import TRUSTS_NONE
-from tests.support.runtime import workflow
+from tests.support.postgres import Postgres
+from tests.support.runtime import make_home, workflow
+from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -230,3 +233,19 @@ def synchronous_run(guest: Opener, workflow_id: str) -> Ended:
 
 def console_stream(guest: Opener, _workflow: str) -> Ended:
     return opened(guest, guest.pages, "/events", **guest.own)
+
+
+@contextmanager
+def two_replicas(folder: Path, postgres: Postgres, **variables: str) -> Generator[list[str]]:
+    """The URLs of two runtimes with one database and the same variables."""
+    shared = variables | {
+        "CODEWORDS_API_KEY": KEY,
+        "CODEWORDS_MASTER_KEY": "a1" * 32,
+        "CODEWORDS_DATABASE_URL": postgres.migrated_url(),
+        "CODEWORDS_FILES": str(folder / "files"),
+    }
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(start_runtime(make_home(folder / f"home {n}"), **shared)).url
+            for n in range(2)
+        ]

@@ -20,13 +20,13 @@ from tests.integration.auth.openings import (
     opened,
     sse,
     synchronous_run,
+    two_replicas,
     websocket,
 )
 from tests.support.browser_client import Browser
 from tests.support.http_runtime import Door
 from tests.support.postgres import Postgres
 from tests.support.runtime import make_home
-from tests.support.served_runtime import start_runtime
 
 from codewords_mcp.settings import Settings
 
@@ -85,17 +85,8 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 @pytest.fixture(scope="module")
 def two(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     folder = tmp_path_factory.mktemp("open requests of two")
-    shared = {
-        "CODEWORDS_API_KEY": KEY,
-        "CODEWORDS_MASTER_KEY": "a1" * 32,
-        "CODEWORDS_DATABASE_URL": postgres.migrated_url(),
-        "CODEWORDS_FILES": str(folder / "files"),
-    }
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(start_runtime(make_home(folder / f"home {n}"), **shared)).url
-            for n in range(2)
-        ]
+    with two_replicas(folder, postgres) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

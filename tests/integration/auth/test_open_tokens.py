@@ -24,6 +24,7 @@ from tests.integration.auth.openings import (
     mcp_stream,
     sse,
     synchronous_run,
+    two_replicas,
     websocket,
 )
 from tests.integration.auth.people import begin, come_back
@@ -31,7 +32,6 @@ from tests.support.browser_client import Browser
 from tests.support.http_runtime import Door
 from tests.support.postgres import Postgres
 from tests.support.runtime import make_home
-from tests.support.served_runtime import start_runtime
 from tests.support.waiting import until
 
 from codewords_mcp.errors import InvalidInput, ServiceNotAvailable
@@ -76,16 +76,9 @@ def two(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, issuer: ForgingIssuer
 ) -> Iterator[list[str]]:
     folder = tmp_path_factory.mktemp("open tokens of two")
-    shared = {f"CODEWORDS_{name.upper()}": value for name, value in settings_of(issuer).items()} | {
-        "CODEWORDS_MASTER_KEY": "a1" * 32,
-        "CODEWORDS_DATABASE_URL": postgres.migrated_url(),
-        "CODEWORDS_FILES": str(folder / "files"),
-    }
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(start_runtime(make_home(folder / f"home {n}"), **shared)).url
-            for n in range(2)
-        ]
+    variables = {f"CODEWORDS_{name.upper()}": value for name, value in settings_of(issuer).items()}
+    with two_replicas(folder, postgres, **variables) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

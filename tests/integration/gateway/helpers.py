@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from tests.support.http_runtime import Door
 from tests.support.runtime import HEADER
 
 CHAT: dict[str, Any] = {
@@ -63,3 +64,18 @@ BILLING = {f"{name}-bills": name for name in ("gpt-4o-mini", "claude-sonnet-4-6"
 
 STEERED = ("gpt-4o-mini-w200", "gpt-4o-mini-cut", "err-400")
 """Models that are priced as gpt-4o-mini, and steer the stand-in."""
+
+
+def new_key(door: Door, http: httpx.Client, usd: float | None = None, **options: Any) -> tuple[str, str]:
+    """A key of the owner `speaker`, with a budget if one is given, and its id."""
+    key = door.make_key(owner="speaker", **options)
+    found = next(item for item in http.get("/keys").json()["items"] if key.startswith(item["prefix"]))
+    if usd is not None:
+        answer = http.put("/budgets/key", json={"usd": usd, "subject": found["id"]})
+        assert answer.status_code == 200, answer.text
+    return key, found["id"]
+
+
+def sums(http: httpx.Client, key_id: str) -> dict[str, Any]:
+    """The costs of a key; empty where it has none."""
+    return next((item for item in costs(http, "key") if item["key_id"] == key_id), dict[str, Any]())

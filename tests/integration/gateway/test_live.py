@@ -12,7 +12,7 @@ import pytest
 from google import genai
 from google.genai import types
 from google.genai.errors import APIError
-from tests.integration.gateway.helpers import costs
+from tests.integration.gateway.helpers import new_key, sums
 from tests.integration.secrets.tls_host import Ca
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
@@ -70,20 +70,6 @@ def door(tmp_path_factory: pytest.TempPathFactory, provider: LoopbackLive, proxy
 def http(door: Door) -> Iterator[httpx.Client]:
     with door.client() as client:
         yield client
-
-
-def new_key(door: Door, http: httpx.Client, usd: float | None = None, **options: Any) -> tuple[str, str]:
-    """A key, with a budget if one is given, and its id."""
-    key = door.make_key(owner="speaker", **options)
-    found = next(item for item in http.get("/keys").json()["items"] if key.startswith(item["prefix"]))
-    if usd is not None:
-        answer = http.put("/budgets/key", json={"usd": usd, "subject": found["id"]})
-        assert answer.status_code == 200, answer.text
-    return key, found["id"]
-
-
-def sums(http: httpx.Client, key_id: str) -> dict[str, Any]:
-    return next((item for item in costs(http, "key") if item["key_id"] == key_id), dict[str, Any]())
 
 
 def sdk(proxy: TlsProxy, key: str, **options: Any) -> genai.Client:

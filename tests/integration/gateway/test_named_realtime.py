@@ -13,7 +13,7 @@ import pytest
 from tests.integration.gateway.helpers import costs
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -177,8 +177,7 @@ async def test_minutes_are_counted_one_after_another_until_the_budget_is_used_up
         clock = SessionClock(calls, RequestFacts(route, b"", {}, route.model), slice_seconds=0.05)
         await clock.open()
         ticking = asyncio.ensure_future(clock.run())
-        while len(calls.used("").tokens) == 0 or calls.used("").tokens["audio_ms"] < 150:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: calls.used("").tokens.get("audio_ms", 0) >= 150, "three slices")
         calls._limits = [limit._replace(amount=1) for limit in calls._limits]  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(BudgetExceeded):
             await ticking

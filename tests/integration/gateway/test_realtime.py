@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
-from tests.integration.gateway.helpers import costs
+from tests.integration.gateway.helpers import costs, new_key, sums
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 from tests.support.waiting import until
@@ -52,20 +52,6 @@ def door(tmp_path_factory: pytest.TempPathFactory, provider: LoopbackRealtime) -
 def http(door: Door) -> Iterator[httpx.Client]:
     with door.client() as client:
         yield client
-
-
-def sums(http: httpx.Client, key_id: str) -> dict[str, Any]:
-    return next((item for item in costs(http, "key") if item["key_id"] == key_id), dict[str, Any]())
-
-
-def new_key(door: Door, http: httpx.Client, usd: float | None = None, **options: Any) -> tuple[str, str]:
-    """A key, with a budget if one is given, and its id."""
-    key = door.make_key(owner="speaker", **options)
-    found = next(item for item in http.get("/keys").json()["items"] if key.startswith(item["prefix"]))
-    if usd is not None:
-        answer = http.put("/budgets/key", json={"usd": usd, "subject": found["id"]})
-        assert answer.status_code == 200, answer.text
-    return key, found["id"]
 
 
 def session(door: Door, key: str, query: str = f"?model={MODEL}") -> Any:
