@@ -36,7 +36,7 @@ class RealtimeSession:
         self._events = events
         self._on_close: Callable[[], None] | None = on_close
         self._refusal: CodewordsError | None = None
-        """Why the session has to end; told where the caller reads next."""
+        """The reason for which the session has to end; told where the caller reads next."""
         self._ended = False
         self._clock = asyncio.create_task(self._run_clock())
 

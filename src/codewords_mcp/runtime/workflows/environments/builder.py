@@ -222,7 +222,7 @@ def _fit(venv: Path, python: Python) -> None:
 
 def _fit_scripts(folder: Path, executable: bytes) -> None:
     """Let the scripts that uv wrote for an interpreter find the one beside them."""
-    # As long paths and those with spaces are written: https://peps.python.org/pep-0427, and uv after it.
+    # The second form is for interpreters that a `#!` line cannot name: too long, or with a space (PEP 427).
     starts = (b"#!%b\n" % executable, b"#!/bin/sh\n'''exec' '%b' \"$0\" \"$@\"\n' '''\n" % executable)
     for script in folder.iterdir():
         text = script.read_bytes()
