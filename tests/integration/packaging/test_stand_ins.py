@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tests.docs.pages import blocks
 from tests.support.paths import PROJECT
 from uv import find_uv_bin
@@ -52,12 +53,12 @@ def test_the_stand_ins_declare_each_distribution_that_they_import() -> None:
         *project["dependencies"],
         *(text for extra in project["optional-dependencies"].values() for text in extra),
     ]
-    declared = {Requirement(text).name.lower() for text in texts}
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
     distributions = metadata.packages_distributions()
     missing = {
         module
         for module in imported(FOLDER / "src") - OWN
-        if not declared & {name.lower() for name in distributions.get(module, [module.replace("_", "-")])}
+        if not declared & {canonicalize_name(name) for name in distributions.get(module, [module])}
     }
     assert missing == set()
 
