@@ -145,6 +145,48 @@ async def test_a_program_that_imports_it_ends_as_it_would_anywhere(
         assert await program.ended() == exit_
 
 
+NUMBERS = """
+    import os
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.get("/")
+    async def number():
+        if child := os.fork():
+            os.waitpid(child, 0)
+            return child
+        os._exit(0)
+
+    import uvicorn
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
+"""
+
+
+@pytest.mark.requirement("sandbox:isolation")
+async def test_a_server_makes_no_process_among_those_of_its_programs(
+    opened: Opened, environment: EnvironmentRef, tmp_path: Path
+) -> None:
+    async with opened(tmp_path / "run", True) as driver:
+        (state,) = driver.forks.describe()
+        before = {pid: faults_of_children(pid) for pid in descendants(state["pid"])}
+        async with running(driver, specification(environment, NUMBERS)) as program:
+            first = int((await program.ask("GET"))[1])
+
+            def has_learnt() -> bool:
+                """A child of the server has ended, by which it learns what its forks write to."""
+                return any(faults_of_children(pid) > faults for pid, faults in before.items())
+
+            await until_async(has_learnt, "a fork of the server's own", PATIENT_TIMEOUT)
+            assert int((await program.ask("GET"))[1]) == first + 1
+
+
+def faults_of_children(pid: int) -> int:
+    """Of children that a process has waited for."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    return int(stat.rpartition(")")[2].split()[8])
+
+
 @pytest.mark.requirement("sandbox:busy-processors")
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 async def test_a_first_program_waits_for_its_fork_server_where_the_processors_have_work_anyway(

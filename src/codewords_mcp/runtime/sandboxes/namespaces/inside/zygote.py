@@ -121,6 +121,7 @@ def _serve(
         supervisor.reap(control)
 
     signal.signal(signal.SIGCHLD, on_child)
+    own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forks = 0
     while True:
         _wait(control, forks, upkeep)
@@ -144,6 +145,7 @@ def _serve(
             if pid == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
+                os.close(own_pids)
                 control.close()
                 return forked.start(template, message, entry, inside)
 
@@ -153,6 +155,8 @@ def _serve(
             if not message["early"]:
                 helper.help(pid, control.fileno())
 
+        # A fork that the upkeep makes must not be in the program's namespace.
+        linux.setns(own_pids, linux.CLONE_NEWPID)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
         if entry is not None:
             entry.close()
