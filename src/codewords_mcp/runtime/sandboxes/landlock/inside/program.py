@@ -77,6 +77,9 @@ def _be_program(spec: dict[str, Any], listener: int, boot: int, supervisor: sock
         _move_fds(listener, boot)
         _limit(**spec["limits"])
         _restrict(spec, supervisor)
+        # Not before: it bounds also the descriptors that processes of this user have sent, other programs too, and one is
+        # sent above.
+        _set_limit(resource.RLIMIT_NOFILE, spec["limits"]["files"])
         step = "exec"
         arguments: list[str] = [*spec["argv"], str(LISTENER_FD), str(BOOT_FD), str(spec["port"])]
         os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
@@ -134,12 +137,11 @@ def _above(fd: int) -> int:
 
 
 def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None:
-    """Resource limits."""
+    """Resource limits, but for that of open files."""
     # Not of processes: the kernel would count all of this user's, and none of root's. See `broker`.
-    del processes
+    del files, processes
     limits = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: files,
         resource.RLIMIT_FSIZE: disk,
         resource.RLIMIT_MEMLOCK: 64 << 10,
         resource.RLIMIT_MSGQUEUE: 0,
@@ -151,9 +153,13 @@ def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None
         limits[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
 
     for which, value in limits.items():
-        _, hard = resource.getrlimit(which)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
-        resource.setrlimit(which, (value, value))
+        _set_limit(which, value)
+
+
+def _set_limit(which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
 
 
 def _restrict(spec: dict[str, Any], supervisor: socket.socket) -> None:
