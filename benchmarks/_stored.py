@@ -48,9 +48,7 @@ def fill(
                     lambda c, t=table, s=columns, a=first, b=last: _generate(c, t, s, (a, b), words)
                 )
         # what is done by itself while a store grows, and would be measured else
-        settle = "ANALYZE" if database.shared else "PRAGMA wal_checkpoint(TRUNCATE)"
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(settle).close()
+        _alone(database, "ANALYZE" if database.shared else "PRAGMA wal_checkpoint(TRUNCATE)")
     if deployments:
         database.write_blocking(lambda c: _deploy(c, deployments, at))
     if times:
@@ -61,6 +59,16 @@ def fill(
         }  # fmt: skip
         every = [plan | {"id": f"sch_{n}"} for n in range(times)]
         database.write_blocking(lambda c: c.execute(schedules.insert(), every))
+
+
+def vacuum(database: Database) -> None:
+    """Do at once what autovacuum does within minutes of many changes, which the server of the tests never does."""
+    _alone(database, "VACUUM (ANALYZE)")
+
+
+def _alone(database: Database, statement: str) -> None:
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement).close()
 
 
 def _generate(

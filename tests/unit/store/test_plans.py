@@ -1,4 +1,4 @@
-"""Among many runs on PostgreSQL: what callers wait for reads as many rows as it gives, also where nothing was analyzed."""
+"""Among many runs on PostgreSQL: what callers wait for reads as many rows as it gives, whatever the statistics are of."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, event, insert, text, update
 from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 
@@ -25,6 +25,7 @@ from codewords_mcp.runtime.store import (
     workflows as workflow_rows,
 )
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.tables import runs as run_rows
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
 from codewords_mcp.runtime.store.usage_tables import model_usage as model_usage_rows
 
@@ -69,14 +70,18 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["not analyzed", "analyzed"])
+@pytest.fixture(scope="module", params=["not analyzed", "analyzed", "analyzed before they were summed"])
 def many(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
     database = open_database(tmp_path_factory.mktemp("home"), postgres.migrated_url())
     database.write_blocking(lambda c: c.execute(text("ALTER TABLE runs SET (autovacuum_enabled = off)")))
     database.write_blocking(_fill)
-    if request.param == "analyzed":
+    if request.param == "analyzed before they were summed":
+        database.write_blocking(lambda c: _mark(c, None))
+        database.write_blocking(lambda c: c.execute(text("ANALYZE")))
+        database.write_blocking(lambda c: _mark(c, True))
+    elif request.param == "analyzed":
         database.write_blocking(lambda c: c.execute(text("ANALYZE")))
     yield database
     database.close()
@@ -105,6 +110,11 @@ def _fill(connection: Connection) -> None:
             for n in range(MANY)
         ],
     )
+
+
+def _mark(connection: Connection, summed: bool | None) -> None:
+    for table in (run_rows, model_usage_rows):
+        connection.execute(update(table).values(summed=summed))
 
 
 @pytest.mark.parametrize("asked", ASKED)

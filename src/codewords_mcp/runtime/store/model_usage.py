@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.store import inserts
+from codewords_mcp.runtime.store.planning import in_few_rows
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage, model_usage_days
 
 SUBJECTS: dict[str, ColumnElement[Any]] = {
@@ -42,6 +43,7 @@ SUBJECTS: dict[str, ColumnElement[Any]] = {
 }
 """The subject of a row of `model_usage_days`, in each dimension."""
 _NAMES = {"day": "day", "workflow": "service_id", "key": "key_id", "run": "run_id"}
+_LAST_DAY = "9999-12-31"
 _MATCHED = {"service_id": "workflow", "key_id": "key"}
 
 
@@ -215,9 +217,8 @@ def _by_day(by: str) -> Select[*tuple[Any, ...]]:
 
 def _of_days(by: str, owner: str | None, since: str, subject: str | None = None) -> FromClause:
     """Select `model_usage_days` and, in the same statement, rows that are not summed yet."""
-    rest = _by_day(by).where(
-        model_usage.c.summed.is_(None), model_usage.c.nested.is_(False), model_usage.c.day >= since
-    )
+    not_summed = (model_usage.c.summed.is_(None), in_few_rows(model_usage.c.day, since, _LAST_DAY))
+    rest = _by_day(by).where(*not_summed, model_usage.c.nested.is_(False))
     columns: list[Any] = [model_usage_days.c[column.name] for column in rest.selected_columns]
     days = select(*columns)
     days = days.where(model_usage_days.c.dimension == by, model_usage_days.c.day >= since)

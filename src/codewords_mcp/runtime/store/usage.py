@@ -36,11 +36,14 @@ from codewords_mcp.runtime.model.run_columns import StepEntry
 from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import inserts, model_usage
 from codewords_mcp.runtime.store.clock import to_text
+from codewords_mcp.runtime.store.planning import in_few_rows
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
 from codewords_mcp.runtime.store.usage_tables import usage_days
 
 DAY = 86_400_000_000
 PICO = 10**12
+_LAST = 2**63 - 1
+"""The last µs that a column holds."""
 
 
 class SummedUsage(NamedTuple):
@@ -167,7 +170,7 @@ def _sources(by: UsageBy, owner: str | None, since: int) -> FromClause:
     columns: list[Any] = [usage_days.c[column.name] for column in _by_day(by).selected_columns]
     days = select(*columns)
     days = days.where(usage_days.c.dimension == by, usage_days.c.day >= since)
-    rest = _by_day(by).where(text(UNSUMMED), runs.c.created_at >= since)
+    rest = _by_day(by).where(text(UNSUMMED), in_few_rows(runs.c.created_at, since, _LAST))
     if owner is not None:
         # Not by the index of the owner's runs, which are all of them as a rule: by that of the few that are not summed.
         of_owner = func.coalesce(runs.c.owner, literal_column("''")) == owner
