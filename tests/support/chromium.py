@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ FLAGS = (
 )  # fmt: skip
 
 
+_DRAWN = """new Promise(drawn => {
+  const frames = () => requestAnimationFrame(() => requestAnimationFrame(drawn));
+  document.readyState === "complete" ? frames() : addEventListener("load", frames);
+})"""
 _CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
 """Codes of keys for which the browser itself does something."""
 _TEXTS = {"Enter": "\r"}
@@ -28,6 +32,10 @@ _TEXTS = {"Enter": "\r"}
 def executable() -> str | None:
     """Chromium, where it is installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class NavigatedError(AssertionError):
+    """The page went elsewhere while it was asked something."""
 
 
 class Tab:
@@ -49,6 +57,8 @@ class Tab:
         while True:
             message = self._receive()
             if message.get("id") == self._number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise NavigatedError(message)
                 assert "error" not in message, message
                 return message["result"]
 
@@ -63,11 +73,14 @@ class Tab:
         """Go to a page and wait until it has loaded and is drawn: only then is the focus where the page wants it."""
         self.do("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
-        self.drawn()
+        while True:
+            # A page may go on to another one by itself.
+            with suppress(NavigatedError):
+                return self.drawn()
 
     def drawn(self) -> None:
         """Wait until what was done is drawn, and what a page does after that has begun."""
-        self.value("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        self.value(_DRAWN)
 
     def value(self, script: str) -> Any:
         """What a script gives, run beside the page's own policy."""
