@@ -38,7 +38,7 @@ THEMES: dict[str, tuple[str, ...]] = {
 """Sections of the page with their benchmarks, each once. Others come last."""
 
 _OTHERS = re.compile(
-    r"uv run|prefect|dbos|mcp sdk|bare mcp|SDK's client|litellm|portkey|playwright|fts5|uvicorn"
+    r"uv run|prefect|dbos|mcp sdk|bare mcp|SDK's client|litellm|portkey|fastmcp|bubblewrap|firejail|playwright|fts5|uvicorn"
     r"|trafilatura|html2text|html-to-markdown|markdownify|n8n|bm25|readability|resiliparse|newspaper4k|justext",
     re.IGNORECASE,
 )

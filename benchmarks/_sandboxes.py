@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -132,25 +133,21 @@ async def execute(driver: LocalDriver, environment: EnvironmentRef) -> float:
     return took
 
 
-class UvRun:
-    """`uv run --script`, as quick as it can be: everything cached, the interpreter named, no network."""
+class Program:
+    """The greeting workflow, served by a command that ends with its file."""
 
-    def __init__(self, folder: Path, environment: EnvironmentRef) -> None:
+    def __init__(self, folder: Path, command: Sequence[str | Path], env: dict[str, str]) -> None:
         self.script = folder / "greeting.py"
         self.script.write_text(CODE, encoding="utf-8")
-        python = environment.base_prefix / "bin" / f"python{environment.python_version}"
-        self.env = clean_environment(
-            UV_CACHE_DIR=str(warm_folder() / "bench-uv-cache"), UV_PYTHON=str(python), UV_NO_PROGRESS="1", LOGLEVEL="INFO",
-        )  # fmt: skip
-        self.milliseconds()  # fetches and builds what is missing
-        self.env["UV_OFFLINE"] = "1"
+        self.command = [*command, self.script]
+        self.env = env
 
     @contextmanager
     def running(self) -> Iterator[tuple[int, int]]:
         """The process; its port and pid."""
         port = next(_PORTS)
         process = subprocess.Popen(
-            [uv.find_uv_bin(), "run", "-q", "--script", str(self.script)],
+            self.command,
             env=self.env | {"PORT": str(port)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -168,6 +165,39 @@ class UvRun:
         with self.running() as (port, _):
             ask_port(port)
             return (time.perf_counter() - began) * 1000
+
+
+class UvRun(Program):
+    """`uv run --script`, as quick as it can be: everything cached, the interpreter named, no network."""
+
+    def __init__(self, folder: Path, environment: EnvironmentRef) -> None:
+        python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+        env = clean_environment(
+            UV_CACHE_DIR=str(warm_folder() / "bench-uv-cache"), UV_PYTHON=str(python), UV_NO_PROGRESS="1", LOGLEVEL="INFO",
+        )  # fmt: skip
+        super().__init__(folder, [uv.find_uv_bin(), "run", "-q", "--script"], env)
+        self.milliseconds()  # fetches and builds what is missing
+        self.env["UV_OFFLINE"] = "1"
+
+
+def confined(folder: Path, environment: EnvironmentRef) -> dict[str, Program]:
+    """The environment's Python in the sandboxes of others that are installed here, by name. All keep the machine's network."""
+    commands = {
+        "bubblewrap": [
+            "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-user", "--unshare-pid",
+            "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
+        ],
+        "firejail": ["firejail", "--quiet", "--noprofile", "--private-dev", "--caps.drop=all", "--nonewprivs", "--seccomp"],
+    }  # fmt: skip
+    version = f"python{environment.python_version}"
+    python = environment.base_prefix / "bin" / version
+    packages = environment.path / "lib" / version / "site-packages"
+    env = clean_environment(LOGLEVEL="INFO", PYTHONPATH=str(packages))
+    return {
+        name: Program(folder, [*command, python], env)
+        for name, command in commands.items()
+        if shutil.which(command[0])
+    }
 
 
 def ask_port(port: int, seconds: float = 120) -> None:

@@ -1,7 +1,8 @@
 """What does a tool call over HTTP cost beside a bare `mcp` server? Calls per second on 8 connections, 2026-07-28.
 
-Ours is `codewords-mcp serve`, with its keys, scopes, tasks and boundary; the peer is an `MCPServer` of the same SDK with one
-tool that answers the same, under the same uvicorn. They take turns. The tool does nothing but answer: a page that is read once.
+Ours is `codewords-mcp serve`, with its keys, scopes, tasks and boundary; the peers are an `MCPServer` of the same SDK and one of
+FastMCP, each with one tool that answers the same, under the same uvicorn. They take turns. The tool does nothing but answer: a
+page that is read once. FastMCP is left out where it can't be installed.
 
     python benchmarks/mcp_calls.py [--quick] [--json]
 """
@@ -10,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from _bench import Question, clean_environment, options, report
+from _bench import Question, clean_environment, interleave_several, options, report
 from _door import served
+from _peers import environment_of, free_port, installed, listening
 
 CONNECTIONS = 8
 TOOL = "read_practice"
@@ -49,24 +50,30 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error", loop="uvloop", http="
 """
 
 
+_FASTMCP = """
+import json, sys
+import uvicorn
+from fastmcp import FastMCP
+from fastmcp.tools import ToolResult
+RESULT = json.loads(sys.argv[2])
+server = FastMCP("fast", version="1")
+@server.tool(output_schema={"type": "object"})
+async def read_practice(topic: str) -> ToolResult:
+    "The same text and data."
+    return ToolResult(content=RESULT["content"][0]["text"], structured_content=RESULT["structuredContent"])
+app = server.http_app()
+uvicorn.run(app, port=int(sys.argv[1]), log_level="error", loop="uvloop", http="httptools", access_log=False)
+"""
+FASTMCP = "4.2.3"
+
+
 @contextmanager
-def bare(result: dict[str, object]) -> Generator[int]:
-    """The peer; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PEER, str(port), json.dumps(result)], env=clean_environment()
-    )
+def serving(python: str | Path, code: str, result: dict[str, object]) -> Generator[int]:
+    """A peer whose tool gives `result`; its port."""
+    port = free_port()
+    process = subprocess.Popen([python, "-c", code, str(port), json.dumps(result)], env=clean_environment())
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        listening(process, port)
         yield port
     finally:
         process.terminate()
@@ -115,7 +122,9 @@ async def rate(port: int, key: str, seconds: float) -> float:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         done = 0
         while time.perf_counter() < end:
-            assert b'"isError":true' not in await _ask(reader, writer, call)
+            answer = await _ask(reader, writer, call)
+            assert b'"structuredContent"' in answer, answer
+            assert b'"isError":true' not in answer, answer
             done += 1
         writer.close()
         return done
@@ -128,20 +137,25 @@ async def rate(port: int, key: str, seconds: float) -> float:
 def main() -> int:
     given = options(__doc__ or "", runs=7, quick_runs=3)
     seconds = 1.0 if given.quick else 3.0
-    question = Question(
-        f"tool calls a second, {CONNECTIONS} connections", "bare mcp server", "1/s", 0.8, more_is_better=True
-    )
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as ours:
+    title = f"tool calls a second, {CONNECTIONS} connections"
+    questions = [Question(title, "bare mcp server", "1/s", 1.0, more_is_better=True)]
+    peers: list[tuple[str | Path, str]] = [(sys.executable, _PEER)]
+    packages = (f"fastmcp=={FASTMCP}", "uvloop", "httptools")
+    if fastmcp := installed(f"fastmcp-{FASTMCP}", "venv/bin/python", *environment_of(*packages)):
+        questions.append(Question(title, f"FastMCP {FASTMCP}", "1/s", None, more_is_better=True))
+        peers.append((fastmcp, _FASTMCP))
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as ours, ExitStack() as running:
         port = int(ours.url.rpartition(":")[2])
         answer = asyncio.run(answer_of(port, ours.key)).decode()
         result = json.loads(answer[answer.index("{") : answer.rindex("}") + 1])["result"]
-        with bare(result) as peer:
-            for number in range(given.runs + 1):
-                pair = asyncio.run(rate(port, ours.key, seconds)), asyncio.run(rate(peer, "none", seconds))
-                if number:  # the first warms up
-                    question.ours.append(pair[0])
-                    question.peer.append(pair[1])
-    return report([question], given)
+        ports = [running.enter_context(serving(python, code, result)) for python, code in peers]
+
+        def rate_of(port: int, key: str = "none") -> Callable[[], float]:
+            return lambda: asyncio.run(rate(port, key, seconds))
+
+        asked = [(question, rate_of(peer)) for question, peer in zip(questions, ports, strict=True)]
+        interleave_several(asked, rate_of(port, ours.key), given.runs)
+    return report(questions, given)
 
 
 if __name__ == "__main__":

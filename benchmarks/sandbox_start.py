@@ -2,7 +2,8 @@
 
 Ours, each for one execution and destroyed after it: forked from the environment's fork server; claimed from a sandbox
 that was forked before anybody asked; started by exec, the fallback; and the same fork without any isolation, for what
-isolation adds. All variants take turns.
+isolation adds. Beside it the environment's Python in bubblewrap and firejail, where they are installed, which start it anew
+and leave it the machine's network. All variants take turns.
 
     python benchmarks/sandbox_start.py [--quick] [--json]
 """
@@ -21,7 +22,19 @@ from pathlib import Path
 
 import uvloop
 from _bench import Options, Question, clean_environment, options, report
-from _sandboxes import CODE, PEER_NAME, UvRun, ask, execute, greeting_environment, open_driver, quiet, until
+from _sandboxes import (
+    CODE,
+    PEER_NAME,
+    Program,
+    UvRun,
+    ask,
+    confined,
+    execute,
+    greeting_environment,
+    open_driver,
+    quiet,
+    until,
+)
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces import inside
@@ -94,13 +107,18 @@ async def measure(chosen: Options) -> list[Question]:
                 await until(lambda: sum(one["warm"] for one in max_warm.forks.describe()) >= 2)
                 return await execute(max_warm, environment)
 
+            others = confined(Path(folder), environment)
+
+            def started(program: Program) -> Callable[[], Awaitable[float]]:
+                return lambda: asyncio.to_thread(program.milliseconds)
+
             variants: dict[str, Callable[[], Awaitable[float]]] = {
-                "uv": lambda: asyncio.to_thread(uv_run.milliseconds),
+                "uv": started(uv_run),
                 "fork": lambda: execute(forks, environment),
                 "warm": claimed,
                 "exec": lambda: execute(execs, environment),
                 "plain": plain.milliseconds,
-            }
+            } | {name: started(program) for name, program in others.items()}
             taken: dict[str, list[float]] = {name: [] for name in variants}
             for number in range(chosen.runs + 1):
                 for name, variant in variants.items():
@@ -112,6 +130,9 @@ async def measure(chosen: Options) -> list[Question]:
         Question("claimed from a warm sandbox", PEER_NAME, "ms", 1 / 60, taken["warm"], taken["uv"]),
         Question("started by exec (the fallback)", PEER_NAME, "ms", None, taken["exec"], taken["uv"]),
         Question("what isolation adds to a fork", PLAIN_NAME, "ms", None, taken["fork"], taken["plain"], adds_at_most=3.0),
+    ] + [
+        Question("forked, fresh, isolated, to the first answer", f"its Python in {name}", "ms", None, taken["fork"], taken[name])
+        for name in others
     ]  # fmt: skip
 
 
