@@ -1,8 +1,9 @@
 """Cost of what a runtime does again and again, for 1 to 10,000 workflows and 0 to 5,000,000 stored runs.
 
 A start, a synchronous run, lists, the page of /metrics and retention, on SQLite and on PostgreSQL. Rows are made by the database.
-Each number is the least of several, since the machine may be busy, and is bounded by the same of a store of 100 workflows and
-1,000 runs. Last, retention removes runs from the largest store while others are recorded.
+Each number is processor time, of the runtime and of the database's connections, since others may use the machine, and is bounded
+by the same of a store of 100 workflows and 1,000 runs. Last, retention removes runs from the largest store while others are
+recorded.
 
     python benchmarks/growth.py [--quick] [--json]
 """
@@ -10,21 +11,25 @@ Each number is the least of several, since the machine may be busy, and is bound
 from __future__ import annotations
 
 import asyncio
+import os
+import statistics
 import sys
 import tempfile
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from _bench import Numbers, options
 from _door import WARM
-from _load import cpu_seconds
 from _sandboxes import quiet
-from _stored import fill
+from _stored import fill, vacuum
 from background_runs import Asker
+from sandbox_cpu import children, collected, own
 from sqlalchemy import Connection, delete, text
 from tests.support.postgres import serving_postgres
 from tests.support.runtime import make_home
@@ -48,6 +53,9 @@ REMOVED_AT_LEAST = 1_000
 """Runs a second that a hundred replicas carry: retention keeps up if it removes as many."""
 FLOOR = 1.0
 """Milliseconds below which a number counts as this much: two of them differ by chance."""
+UNIT = "ms of CPU"
+WARM_UP = 10
+"""Calls before those that count: each thread and connection of the runtime has its first one."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +69,17 @@ class Amount:
 
 
 class Growth:
-    """The numbers of one database, in all cells."""
+    """The numbers of one database, in all cells. `server`: the first process of PostgreSQL, and 0 for SQLite."""
 
-    def __init__(self, numbers: Numbers, name: str, amount: Amount, home: Path, url: str | None) -> None:
+    def __init__(
+        self, numbers: Numbers, name: str, amount: Amount, home: Path, url: str | None, server: int
+    ) -> None:
         self._numbers = numbers
         self._name = name
         self._amount = amount
         self._home = home
         self._url = url
+        self._server = server
         self._small: dict[str, float] = {}
         self._service = ""
 
@@ -89,11 +100,13 @@ class Growth:
             fill(database, stored=stored, deployments=RAN, times=0, there=there)
         database.write_blocking(remove_workflows)
         fill(database, stored=0, deployments=deployed, times=0)
+        if self._server:
+            vacuum(database)
         database.close()
 
     def _cell(self, stored: int, deployed: int) -> None:
         more = {"CODEWORDS_DATABASE_URL": self._url} if self._url else {}
-        began = time.perf_counter()
+        before = self._of_server()
         with start_runtime(
             self._home,
             python=sys.executable,
@@ -101,10 +114,7 @@ class Growth:
             CODEWORDS_RUNS_KEPT="100000000",
             **more,
         ) as runtime:
-            found = {
-                "a start": (time.perf_counter() - began) * 1000,
-                "processors of a start": cpu_seconds(runtime.pid) * 1000,
-            }
+            found = {"a start": own(runtime.pid) + self._of_server() - before}
             self._service = self._service or runtime.deploy(WARM, "warm")
             found |= self._of_runtime(runtime)
         found["a round of retention that removes nothing"] = self._idle_retention(stored)
@@ -115,16 +125,12 @@ class Growth:
             small = self._small.get(question)
             most = None if small is None else round(GROWS_AT_MOST * small, 2)
             self._numbers.add(
-                f"{question}, {deployed:,} workflows, {stored:,} runs, {self._name}", round(ours, 2), "ms",
+                f"{question}, {deployed:,} workflows, {stored:,} runs, {self._name}", round(ours, 2), UNIT,
                 runs=self._amount.times, at_most=most,
             )  # fmt: skip
 
     def _of_runtime(self, runtime: ServedRuntime) -> dict[str, float]:
-        asker, times = Asker(runtime, self._service), self._amount.times
-        asker.waited_for()
-        before = cpu_seconds(runtime.pid)
-        waited = [asker.waited_for() for _ in range(times * 4)]
-        used = (cpu_seconds(runtime.pid) - before) * 1000 / len(waited)
+        asker = Asker(runtime, self._service)
         lists = {
             "a page of runs": "/runs?limit=20",
             "a page of failed runs": "/runs?status=failed&limit=20",
@@ -132,24 +138,42 @@ class Growth:
             "a page of workflows": "/workflows?limit=20",
             "usage of 30 days": "/usage?days=30",
         }
+
+        def of_each(work: Callable[[], object]) -> float:
+            return self._processors(runtime.pid, work, self._amount.times)
+
         return {
-            "a synchronous run": min(waited),
-            "processors of a synchronous run": used,
-            **{name: least(times, lambda p=path: runtime.call("GET", p)) for name, path in lists.items()},
-            "the page of /metrics": least(times, lambda: page(runtime)),
+            "a synchronous run": of_each(asker.waited_for),
+            **{name: of_each(lambda p=path: runtime.call("GET", p)) for name, path in lists.items()},
+            "the page of /metrics": of_each(lambda: page(runtime)),
         }
+
+    def _processors(self, pid: int, work: Callable[[], object], times: int) -> float:
+        """Milliseconds of a process and of the database from one call to the next, the median of so many."""
+        readings: list[float] = []
+        for _ in range(WARM_UP + times + 1):
+            readings.append(own(pid) + self._of_server())
+            work()
+        return statistics.median(after - before for before, after in pairwise(readings[WARM_UP:]))
+
+    def _of_server(self) -> float:
+        """Milliseconds of the database's connections and workers until now: not of what the server does on its own."""
+        if not self._server:
+            return 0.0
+        ours = (child for child in children(self._server) if is_connection(child))
+        return collected(self._server) + sum(map(own, ours))
 
     def _idle_retention(self, stored: int) -> float:
         database = Database.open(self._home, self._url)
         settings = Settings(home=self._home, runs_kept=stored + 1_000_000)
-        took = least(3, lambda: asyncio.run(retention.prune(database, settings)))
+        used = self._processors(os.getpid(), lambda: asyncio.run(retention.prune(database, settings)), 3)
         database.close()
-        return took
+        return used
 
     async def _purge(self, stored: int) -> None:
         """Remove runs from the largest store while others are recorded, as retention does."""
         database = Database.open(self._home, self._url)
-        alone = [await recorded(database) for _ in range(self._amount.times * 20)]
+        alone = [await recorded(database) for _ in range(200)]
         there = await database.read(run_purge.count)
         settings = Settings(home=self._home, runs_kept=max(there - self._amount.purged, 0))
         began, beside = time.perf_counter(), list[float]()
@@ -159,12 +183,12 @@ class Growth:
         await purging
         seconds = time.perf_counter() - began
         removed = there + len(beside) - await database.read(run_purge.count)
-        vacuumed = await asyncio.to_thread(vacuum, database) if database.shared else None
+        after = await asyncio.to_thread(vacuumed, database) if database.shared else None
         database.close()
         self._numbers.add(
             f"runs that retention removes a second, of {stored:,}, {self._name}", round(removed / seconds), "/s",
             at_least=REMOVED_AT_LEAST, removed=removed, seconds=round(seconds, 1), recorded_meanwhile=len(beside),
-            ms_of_a_record={"alone": quantiles(alone), "meanwhile": quantiles(beside)}, after=vacuumed,
+            ms_of_a_record={"alone": quantiles(alone), "meanwhile": quantiles(beside)}, after=after,
         )  # fmt: skip
 
 
@@ -188,32 +212,27 @@ def quantiles(took: list[float]) -> list[float]:
     return [round(sorted(took)[int(len(took) * share)], 2) for share in (0.5, 0.99)]
 
 
-def vacuum(database: Database) -> dict[str, float]:
+def vacuumed(database: Database) -> dict[str, float]:
     """Seconds that PostgreSQL takes to clean up after that, and the size of the table with its indexes."""
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        began = time.perf_counter()
-        connection.execute(text("VACUUM runs"))
+    began = time.perf_counter()
+    vacuum(database)
+    seconds = time.perf_counter() - began
+    with database.engine.connect() as connection:
         size = connection.execute(text("SELECT pg_total_relation_size('runs') / 1e9")).scalar_one()
-        return {
-            "seconds_of_vacuum": round(time.perf_counter() - began, 1),
-            "gigabytes": round(float(size), 2),
-        }
+    return {"seconds_of_vacuum": round(seconds, 1), "gigabytes": round(float(size), 2)}
+
+
+def is_connection(pid: int) -> bool:
+    """Whether a process of PostgreSQL serves a client. Those that ended meanwhile don't."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return b"postgres: codewords " in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def remove_workflows(connection: Connection) -> None:
     """Remove what `fill` has deployed."""
     connection.execute(delete(versions).where(versions.c.workflow_id.startswith("other")))
     connection.execute(delete(workflows).where(workflows.c.id.startswith("other")))
-
-
-def least(times: int, work: Callable[[], object]) -> float:
-    """Milliseconds of a call, the least; the first is not counted."""
-    took: list[float] = []
-    for _ in range(times + 1):
-        began = time.perf_counter()
-        work()
-        took.append((time.perf_counter() - began) * 1000)
-    return min(took[1:])
 
 
 def page(runtime: ServedRuntime) -> bytes:
@@ -227,16 +246,16 @@ def page(runtime: ServedRuntime) -> bytes:
 def main() -> int:
     """Measure and report."""
     quiet()
-    chosen = options(__doc__ or "", runs=10, quick_runs=5)
+    chosen = options(__doc__ or "", runs=40, quick_runs=10)
     if chosen.quick:
         amount = Amount((0, 20_000), (1, 1_000), chosen.runs, 10_000)
     else:
-        amount = Amount((0, 100_000, 5_000_000), (1, 100, 10_000), chosen.runs, 500_000)
+        amount = Amount((0, 100_000, 5_000_000), (1, 100, 10_000), chosen.runs, 100_000)
 
     numbers = Numbers(chosen.as_json)
     with tempfile.TemporaryDirectory() as temporary, serving_postgres() as postgres:
-        for name, url in (("SQLite", None), ("PostgreSQL", postgres.migrated_url())):
-            Growth(numbers, name, amount, make_home(Path(temporary) / name), url).measure()
+        for name, url, server in (("SQLite", None, 0), ("PostgreSQL", postgres.migrated_url(), postgres.pid)):
+            Growth(numbers, name, amount, make_home(Path(temporary) / name), url, server).measure()
     numbers.print_table()
     return 0 if numbers.hold else 1
 
