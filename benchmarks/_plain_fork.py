@@ -23,9 +23,9 @@ def main():
     sys.meta_path.insert(0, hook)
     preload.run(sys.argv[2])
     for _ in range(3):
-        warm.serving(loop="asyncio")
+        warm.serving(hook, loop="asyncio")
     preload.settle()
-    helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
+    helper = ahead.Helper(ahead.learn(lambda: warm.serving(hook, loop="auto")))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")
     while True:

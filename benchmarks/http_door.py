@@ -82,8 +82,8 @@ def fresh(chosen: Options, folder: Path) -> Question:
 
 def ready(chosen: Options, folder: Path) -> list[Question]:
     """One-shot sandboxes that wait."""
-    half = Question(f"a ready sandbox at {RATE} runs/s, p50", DIRECT_NAME, "ms", None, at_most=3.0)
-    most = Question(f"a ready sandbox at {RATE} runs/s, p99", DIRECT_NAME, "ms", None, at_most=15.0)
+    half = Question(f"a ready sandbox at {RATE} runs/s, p50", DIRECT_NAME, "ms", None, at_most=2.0)
+    most = Question(f"a ready sandbox at {RATE} runs/s, p99", DIRECT_NAME, "ms", None, at_most=6.0)
     seconds = 5 if chosen.quick else 15
     with served(folder) as runtime:
         service = runtime.deploy(CODE, "greeting")

@@ -74,7 +74,7 @@ def at_a_time(count: int, total: int, do: Callable[[], object]) -> float:
 
 def rate(chosen: Options, folder: Path, uv_run: UvRun) -> Question:
     """Executions per second."""
-    question = Question("executions a second, one sandbox each", PEER_NAME, "/s", None, at_least=60)
+    question = Question("executions a second, one sandbox each", PEER_NAME, "/s", None, at_least=75)
     seconds = 4 if chosen.quick else 10
     with served(folder) as runtime:
         service = runtime.deploy(CODE, "greeting")
@@ -111,7 +111,7 @@ def unique(pid: int) -> int:
 
 async def memory(environment: EnvironmentRef, uv_run: UvRun, count: int) -> Question:
     """MiB of each of `count` sandboxes that have answered once."""
-    question = Question("memory that a forked sandbox adds (USS)", PEER_NAME, "MiB", None, at_most=12.0)
+    question = Question("memory that a forked sandbox adds (USS)", PEER_NAME, "MiB", None, at_most=8.0)
     async with open_driver(environment) as driver:
         running: list[LocalSandbox] = []
         readers: list[asyncio.Task[bytes]] = []
@@ -137,7 +137,7 @@ def main() -> int:
     quiet()
     chosen = options(__doc__.splitlines()[0], runs=20, quick_runs=5)
     environment = asyncio.run(greeting_environment())
-    cold = Question("a hundred cold ones at once, until all have answered", PEER_NAME, "s", None)
+    cold = Question("a hundred cold ones at once, until all have answered", PEER_NAME, "s", None, at_most=1.2)
     with tempfile.TemporaryDirectory() as folder:
         uv_run = UvRun(Path(folder), environment)
         questions = [rate(chosen, Path(folder) / "rate", uv_run)]

@@ -126,8 +126,8 @@ async def measure(chosen: Options) -> list[Question]:
                     if number:
                         taken[name].append(took)
     return [
-        Question("forked, fresh, isolated, to the first answer", PEER_NAME, "ms", 1 / 25, taken["fork"], taken["uv"]),
-        Question("claimed from a warm sandbox", PEER_NAME, "ms", 1 / 60, taken["warm"], taken["uv"]),
+        Question("forked, fresh, isolated, to the first answer", PEER_NAME, "ms", 1 / 22, taken["fork"], taken["uv"]),
+        Question("claimed from a warm sandbox", PEER_NAME, "ms", 1 / 50, taken["warm"], taken["uv"]),
         Question("started by exec (the fallback)", PEER_NAME, "ms", None, taken["exec"], taken["uv"]),
         Question("what isolation adds to a fork", PLAIN_NAME, "ms", None, taken["fork"], taken["plain"], adds_at_most=3.0),
     ] + [

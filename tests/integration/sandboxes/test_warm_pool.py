@@ -184,7 +184,10 @@ def in_its_python(environment: EnvironmentRef, code: str) -> str:
 @pytest.mark.requirement("sandbox:rehearsal")
 @pytest.mark.parametrize("loop", ["asyncio", "auto"])
 def test_a_script_is_rehearsed_to_its_answers(environment: EnvironmentRef, loop: str) -> None:
-    code = f"import fastapi, uvicorn; from inside import warm; print(warm.serving(loop={loop!r}))"
+    code = (
+        "import sys, fastapi, uvicorn; from inside import boot, warm; hook = boot.UvicornHook(); "
+        f"sys.meta_path.insert(0, hook); print(warm.serving(hook, loop={loop!r}))"
+    )
     assert in_its_python(environment, code) == "True\n"
 
 

@@ -11,6 +11,7 @@ import socket
 from typing import Any, Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.forkserver.compiled_scripts import CompiledScripts
 from codewords_mcp.runtime.sandboxes.host import cgroups
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
@@ -25,6 +26,8 @@ class ProgramForker(Protocol):
 
     authority: str
     """The one that its programs trust without a file of their own; "" if there is none."""
+    compiled: CompiledScripts
+    """The code of scripts that it has run."""
 
     async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
         """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""
@@ -59,6 +62,10 @@ class ForkIsolation(Isolation):
         # Done when the program's status is known. None before there is a program.
         self._ended: asyncio.Future[None] | None = None
         self._program: int | None = None
+        # /app/main.py, from when the isolation is prepared until its script is known.
+        self._script: int | None = None
+        # A script whose compiled code the program is to send.
+        self._uncompiled: str | None = None
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -82,6 +89,7 @@ class ForkIsolation(Isolation):
         resources = self.resources
         self.group = await self.in_thread(functools.partial(resources.make_group, self._limits))
         resources.folders.make(resources.uid, forked=True)
+        self._script = spawn.create_script(resources.folders, resources.uid)
         outputs = self.output.open()
 
         with contextlib.ExitStack() as stack:
@@ -122,25 +130,33 @@ class ForkIsolation(Isolation):
     async def run(self, spec: SandboxSpec) -> None:
         """See `Isolation`."""
         assert self.channel is not None  # noqa: S101  # it stands
-        spawn.write_files(self.resources.folders, spec, self.resources.uid)
+        self._write_script(spec)
         own_bundle = spec.authority not in {"", self.server.authority}
         if own_bundle:
             spawn.write_own_bundle(self.resources.folders, spec.authority, self.resources.uid)
         # The group was made before the program's limits were known.
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
+        compiled = self.server.compiled.get(spec.code)
+        if compiled is None:
+            self._uncompiled = spec.code
         claim = {
             "port": spec.port,
             "variables": spawn.variables(spec, own_bundle=own_bundle),
             "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
             "authority": spec.authority if own_bundle else "",
+            "send_code": compiled is None,
         }
-        # In a file: a message between the processes is bounded, and variables may be large.
-        memory = spawn.memory_file(json.dumps(claim).encode() + b"\n")
-        try:
-            self.channel.send({"claim": True}, [memory])
-        finally:
-            os.close(memory)
+        data = json.dumps(claim).encode() + b"\n" + (compiled or b"")
+        if len(data) <= channel.MAX_MESSAGE // 2:
+            self.channel.send_data(data, [])
+        else:
+            # In a file: a message between the processes is bounded, and variables may be large.
+            memory = spawn.memory_file(data)
+            try:
+                self.channel.send_data(b"{}", [memory])
+            finally:
+                os.close(memory)
 
         await self._expect(self._running)
 
@@ -156,6 +172,9 @@ class ForkIsolation(Isolation):
         self._program = None
         if self._entry is not None:
             self._entry.close()
+        if self._script is not None:
+            os.close(self._script)
+            self._script = None
         super().close()
 
     async def discard(self) -> None:
@@ -175,6 +194,11 @@ class ForkIsolation(Isolation):
         """Handle a fork that failed."""
         self._on_error(message)
         self._has_ended()
+
+    def _write_script(self, spec: SandboxSpec) -> None:
+        assert self._script is not None  # noqa: S101  # runs once
+        script, self._script = self._script, None
+        spawn.write_script(script, spec)
 
     def _has_ended(self) -> None:
         if self._ended is not None and not self._ended.done():
@@ -201,9 +225,20 @@ class ForkIsolation(Isolation):
             # The program's number is of a namespace within; the pidfd gives the one out here.
             self._program = host_pid(fds[0])
             os.close(fds[0])
+        if "compiled" in message:
+            self._on_compiled(fds)
+            return
         for name, reached in (("empty", self._empty), ("waiting", self._warm)):
             if name in message:
                 if not reached.done():
                     reached.set_result(None)
                 return
         super()._on_message(message, fds)
+
+    def _on_compiled(self, fds: list[int]) -> None:
+        # The fork answers before the program's code runs. Whatever comes later may be a program's.
+        script, self._uncompiled = self._uncompiled, None
+        if script is not None:
+            self.server.compiled.add(script, fds)
+        for fd in fds:
+            os.close(fd)

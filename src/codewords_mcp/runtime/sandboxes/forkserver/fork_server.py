@@ -22,6 +22,7 @@ import structlog
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits
+from codewords_mcp.runtime.sandboxes.forkserver.compiled_scripts import CompiledScripts
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.host_users import Block, HostUsers
@@ -85,6 +86,7 @@ class ForkServer:
         # The server's process, as numbered in its own pid namespace.
         self._number = 0
         self.authority = authorities.shared()
+        self.compiled = CompiledScripts()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -94,6 +94,11 @@ class ProcessChannel:
         with contextlib.suppress(OSError):
             channel.send(self._messages, message, fds)
 
+    def send_data(self, data: bytes, fds: list[int]) -> None:
+        """Send at most `channel.MAX_MESSAGE` bytes that are no message. Silent like `send`."""
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._messages, [data], fds)
+
     def kill(self, *, insist: bool = True) -> None:
         """End every process. Before process 1 is known, hanging up does it: whoever sets the sandbox up then stops."""
         if self.gone.is_set() or self._killing is not None:

@@ -91,10 +91,26 @@ class Watchdog:
 
     def watch(self, sandbox: WatchedSandbox) -> None:
         """Begin; starts the thread at the first."""
+        # Files are measured an interval after the start: most programs have ended by then.
+        if sandbox.group is None:
+            self._add(sandbox, _DISK_SECONDS)
+            sandbox.on_end(partial(self._forget, sandbox))
+            return
+
+        waiting = self._loop.call_later(_DISK_SECONDS, self._add, sandbox, 0.0)
+
+        def ended() -> None:
+            waiting.cancel()
+            self._forget(sandbox)
+
+        sandbox.on_end(ended)
+
+    def _add(self, sandbox: WatchedSandbox, disk_delay: float) -> None:
+        """Have the thread measure it; its files in `disk_delay` seconds at the earliest."""
+        if self._closed:
+            return
         with self._lock:
-            # Files are measured an interval after the start: most programs have ended by then.
-            self._watched[sandbox] = _Due(memory=0.0, disk=time.monotonic() + _DISK_SECONDS)
-        sandbox.on_end(partial(self._forget, sandbox))
+            self._watched[sandbox] = _Due(memory=0.0, disk=time.monotonic() + disk_delay)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="sandbox watchdog", daemon=True)
             self._thread.start()

@@ -77,7 +77,7 @@ def launch(
     """Write the code, bind the socket and start the launcher. Closes `outputs`. Raises OSError."""
     try:
         folders.make(uid)
-        write_files(folders, spec, uid)
+        write_script(create_script(folders, uid), spec)
         if spec.authority:
             write_bundle(folders.top, spec.authority)
         own_outputs(outputs, uid)
@@ -205,9 +205,17 @@ def open_listener(folders: paths.Folders) -> socket.socket:
     return listener
 
 
-def write_files(folders: paths.Folders, spec: SandboxSpec, uid: int | None) -> None:
-    """Make /app/main.py. Raises OSError."""
-    _write(folders.app / "main.py", spec.code.encode(), uid)
+def create_script(folders: paths.Folders, uid: int | None) -> int:
+    """Make /app/main.py, still empty; its descriptor. Raises OSError."""
+    return _create(folders.app / "main.py", uid)
+
+
+def write_script(fd: int, spec: SandboxSpec) -> None:
+    """Fill /app/main.py, and close it. Raises OSError."""
+    try:
+        _write_all(fd, spec.code.encode())
+    finally:
+        os.close(fd)
 
 
 def write_own_bundle(folders: paths.Folders, authority: str, uid: int | None) -> None:
@@ -223,15 +231,24 @@ def write_bundle(top: Path, authority: str) -> str:
 
 
 def _write(path: Path, content: bytes, uid: int | None) -> None:
+    fd = _create(path, uid)
+    try:
+        _write_all(fd, content)
+    finally:
+        os.close(fd)
+
+
+def _create(path: Path, uid: int | None) -> int:
     # O_EXCL and O_NOFOLLOW: a program that got there first must not choose where this is written.
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        _write_all(fd, content)
         os.fchmod(fd, 0o644)
         if uid is not None:
             os.fchown(fd, uid, uid)
-    finally:
+    except OSError:
         os.close(fd)
+        raise
+    return fd
 
 
 def memory_file(data: bytes) -> int:

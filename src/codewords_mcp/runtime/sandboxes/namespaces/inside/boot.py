@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
 
@@ -67,7 +67,8 @@ class UvicornHook:
 
     def forget(self) -> None:
         """Let the next import of uvicorn be seen."""
-        self.known = sys.modules.pop("uvicorn", None)
+        # Forgotten already, where an import of it was expected and did not come.
+        self.known = sys.modules.pop("uvicorn", self.known)
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, _: object = None) -> ModuleSpec | None:
         """Part of the import protocol."""
@@ -161,8 +162,8 @@ def _main_module(path: str) -> ModuleType:
     return module
 
 
-def run(path: str, hook: UvicornHook) -> None:
-    """Run the script; its exceptions are shown without the frames of this file.
+def run(path: str, hook: UvicornHook, code: CodeType | None = None) -> None:
+    """Run the script; its exceptions are shown without the frames of this file. `code` is what it compiles to, if known.
 
     Raises SystemExit, as the script does or where it failed.
     """
@@ -175,10 +176,11 @@ def run(path: str, hook: UvicornHook) -> None:
     sys.modules["__main__"] = module
 
     try:
-        with open(path, "rb") as file:
-            # Compiled here and not by runpy, whose frames would stand in tracebacks.
-            # `dont_inherit`: this file's own `from __future__` must not apply to the program.
-            code = compile(file.read(), path, "exec", dont_inherit=True)
+        if code is None:
+            with open(path, "rb") as file:
+                # Compiled here and not by runpy, whose frames would stand in tracebacks.
+                # `dont_inherit`: this file's own `from __future__` must not apply to the program.
+                code = compile(file.read(), path, "exec", dont_inherit=True)
         exec(code, module.__dict__)
     except SystemExit:
         raise

@@ -14,7 +14,8 @@ runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + t
 server → runtime     {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
 program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
-runtime → program    {"claim": true} + file
+                     {"compiled": bool} + file, if the claim had no compiled code
+runtime → program    the claim, a line of JSON, and the compiled code after it; or an empty object + file with both
 program → prepared isolation      {"claimed": port, "pid": number}
 """
 

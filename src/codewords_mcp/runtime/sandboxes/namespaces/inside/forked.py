@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
-from . import boot, channel, identity, init, prepared, rootfs, warm
+from . import boot, channel, identity, init, prepared, program_code, rootfs, warm
 
 MAIN: Final = "/app/main.py"
 _RUNTIME_FD: Final = init.BOOT_FD + 1
@@ -43,12 +43,16 @@ class ForkTemplate(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or ""."""
+    """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or "";
+    `compiled`: its code (`program_code`), or b""; `send_code`: the runtime wants to have it.
+    """
 
     port: int
     variables: dict[str, str]
     limits: dict[str, Any]
     authority: str
+    compiled: bytes
+    send_code: bool
 
 
 def start(
@@ -88,23 +92,31 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     _move_fds(fds)
     # An early fork is a warm sandbox: it rehearses while no caller waits for it.
     if early:
-        warm.serving(loop="auto")
+        warm.serving(template.hook, loop="auto")
         os.write(_RUNTIME_FD, b'{"waiting": true}')
 
-    claim = _claim(proxies=proxies)
-    limits = claim.limits
-    identity.limit(
-        files=limits["files"],
-        disk=limits["disk"],
-        # One more, since process 1 has the same user and counts.
-        processes=limits["processes"] + 1,
-        memory=limits["memory"],
-        address_space=limits["address_space"],
-    )
-    template.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
     # Held until the process ends: to free the modules would cost a millisecond.
-    _unloaded = _reset_interpreter(template, claim)
-    boot.run(MAIN, template.hook)
+    _unloaded = _reset_modules(template)
+    with socket.socket(fileno=_RUNTIME_FD) as runtime:
+        claim = _claim(runtime, proxies=proxies)
+        limits = claim.limits
+        identity.limit(
+            files=limits["files"],
+            disk=limits["disk"],
+            # One more, since process 1 has the same user and counts.
+            processes=limits["processes"] + 1,
+            memory=limits["memory"],
+            address_space=limits["address_space"],
+        )
+        code = program_code.load(claim.compiled)
+        # Before code of the environment's own runs (.pth files), and under the program's limits.
+        if claim.send_code:
+            code = program_code.compile_script(MAIN)
+            program_code.send(runtime, code)
+
+    template.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
+    _set_variables(template, claim)
+    boot.run(MAIN, template.hook, code)
 
 
 def _move_fds(fds: list[int]) -> None:
@@ -116,25 +128,27 @@ def _move_fds(fds: list[int]) -> None:
     os.closerange(_RUNTIME_FD + 1, 1024)
 
 
-def _claim(*, proxies: bool) -> Claim:
+def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
     """Wait until the runtime says what to run; ends the process where it hangs up instead."""
-    with socket.socket(fileno=_RUNTIME_FD) as runtime:
-        received = channel.receive(runtime)
-        # No claim, or one without its file: the runtime has ended or discarded this sandbox.
-        if received is None or not received[1]:
-            os._exit(0)
-        with os.fdopen(received[1][0], "rb") as file:
-            claim: dict[str, Any] = json.loads(file.readline())
-        # Process 1 before the runtime: it must watch the program before any of its code runs.
-        os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"], "pid": os.getpid()}).encode())
-        pidfd = os.pidfd_open(os.getpid())
-        channel.send(runtime, {"running": True}, [pidfd])
-        os.close(pidfd)
+    data, files, _, _ = socket.recv_fds(runtime, channel.MAX_MESSAGE, 1)
+    for file in files:
+        data = os.pread(file, os.fstat(file).st_size, 0)
+        os.close(file)
+    # No claim: the runtime has ended or discarded this sandbox.
+    if not data:
+        os._exit(0)
+    description, _, compiled = data.partition(b"\n")
+    claim: dict[str, Any] = json.loads(description)
+    # Process 1 before the runtime: it must watch the program before any of its code runs.
+    os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"], "pid": os.getpid()}).encode())
+    pidfd = os.pidfd_open(os.getpid())
+    channel.send(runtime, {"running": True}, [pidfd])
+    os.close(pidfd)
 
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
-    return Claim(claim["port"], variables, claim["limits"], claim["authority"])
+    return Claim(claim["port"], variables, claim["limits"], claim["authority"], compiled, claim["send_code"])
 
 
 def own_modules() -> tuple[str, ...]:
@@ -143,8 +157,17 @@ def own_modules() -> tuple[str, ...]:
     return tuple(name for name in sys.modules if name == own or name.startswith(own + "."))
 
 
-def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
+def _reset_modules(template: ForkTemplate) -> list[object]:
     """Reset this interpreter to a newly started one. Returns the modules that the program must not see."""
+    unloaded: list[object] = [sys.modules.pop(name, None) for name in template.modules]
+    # A program that restarts itself by orig_argv gets the same command as with exec.
+    sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
+    sys.path[0] = os.path.dirname(MAIN)
+    return unloaded
+
+
+def _set_variables(template: ForkTemplate, claim: Claim) -> None:
+    """Set the program's variables, and do what Python does by them when it starts."""
     os.environ.clear()
     os.environ.update(claim.variables)
 
@@ -158,10 +181,6 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
         for context in template.contexts:
             context.load_verify_locations(cadata=claim.authority)
 
-    unloaded: list[object] = [sys.modules.pop(name, None) for name in template.modules]
-    # A program that restarts itself by orig_argv gets the same command as with exec.
-    sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
-    sys.path[0] = os.path.dirname(MAIN)
     if template.hooked:
         import site
 
@@ -171,7 +190,6 @@ def _reset_interpreter(template: ForkTemplate, claim: Claim) -> list[object]:
             import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnusedImport]
 
     template.hook.forget()
-    return unloaded
 
 
 def _reseed() -> None:

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Generator
 from typing import Any, Final
 
+from .boot import UvicornHook
+
 _SCRIPT: Final = """
 import logging
 import os
@@ -47,17 +49,18 @@ _REQUEST: Final = (
 _TIMES: Final = 3
 
 
-def serving(*, loop: str) -> bool:
+def serving(hook: UvicornHook, *, loop: str) -> bool:
     """Run a script of ours as `boot` does, and serve it by uvicorn, on a socket of this network namespace.
 
-    `loop` as uvicorn has it. uvloop keeps two descriptors for as long as the process lives, so a fork server has to
-    take "asyncio". False where there is no uvicorn or FastAPI, or one that this does not know: then programs are slower.
+    `hook` is the one that programs will have. `loop` as uvicorn has it. uvloop keeps two descriptors for as long as the
+    process lives, so a fork server has to take "asyncio". False where there is no uvicorn or FastAPI, or one that this
+    does not know: then programs are slower.
     """
     if "uvicorn" not in sys.modules or "fastapi" not in sys.modules:
         return False
 
     try:
-        _rehearse(loop)
+        _rehearse(hook, loop)
     except Exception:  # noqa: BLE001
         # Of a uvicorn that we don't know: its programs start all the same, only slower.
         return False
@@ -65,7 +68,7 @@ def serving(*, loop: str) -> bool:
     return True
 
 
-def _rehearse(loop: str) -> None:
+def _rehearse(hook: UvicornHook, loop: str) -> None:
     with _output_discarded(), _loggers_restored(), _policy_restored(), contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind("\0rehearsal")  # abstract: seen in this network namespace only
@@ -79,6 +82,8 @@ def _rehearse(loop: str) -> None:
 
         script: dict[str, Any] = {"__name__": "rehearsal"}
         exec(compile(_SCRIPT, "rehearsal", "exec", dont_inherit=True), script)  # noqa: S102
+        # Imported once more, as programs do.
+        hook.forget()
         _serve(script["app"], listener, loop)
 
 

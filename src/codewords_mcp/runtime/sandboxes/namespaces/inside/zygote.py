@@ -46,12 +46,12 @@ def main() -> Program:
         imported = preload.run(packages)
         for _ in range(_REHEARSALS):
             # "asyncio": uvloop's descriptors would be shared by all forks (`warm.serving`).
-            warm.serving(loop="asyncio")
+            warm.serving(hook, loop="asyncio")
         contexts = preload.trusting()
         preload.settle()
         # After everything that runs a package's code.
         _check_quiet(control)
-        helper = ahead.Helper(ahead.learn(partial(warm.serving, loop="auto")))
+        helper = ahead.Helper(ahead.learn(partial(warm.serving, hook, loop="auto")))
     except Exception as error:  # noqa: BLE001
         # Whatever it is: programs then start without a fork server.
         channel.send(control, {"refused": str(error)[:500]})
@@ -64,7 +64,7 @@ def main() -> Program:
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
 
-    return _serve(control, template, helper, _upkeep(helper))
+    return _serve(control, template, helper, _upkeep(helper, hook))
 
 
 def _check_quiet(control: socket.socket) -> None:
@@ -92,11 +92,11 @@ def _is_hooked(packages: str) -> bool:
     return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
 
 
-def _upkeep(helper: ahead.Helper) -> Generator[None]:
+def _upkeep(helper: ahead.Helper, hook: boot.UvicornHook) -> Generator[None]:
     """Make forks cheaper, a piece at a time, once it has turned out that there are any."""
     yield from immortal.make_immortal()
     # Forks write to fewer pages now.
-    helper.areas = ahead.learn(partial(warm.serving, loop="auto"))
+    helper.areas = ahead.learn(partial(warm.serving, hook, loop="auto"))
 
 
 def _wait(control: socket.socket, forks: int, upkeep: Generator[None]) -> None:

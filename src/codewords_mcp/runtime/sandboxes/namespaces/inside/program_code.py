@@ -1,0 +1,57 @@
+"""The compiled code of a program: the first fork of a server that runs it compiles it, later ones get what that one sent.
+
+A fork sends it before any code of the program runs, and its interpreter has run none of any program. So the code of a run
+never comes from another run, only from Python's compiler.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+import sys
+import warnings
+from types import CodeType
+from typing import Final
+
+from . import channel
+
+MAX_BYTES: Final = 256 << 10
+"""Compiled code that is longer is not kept."""
+
+
+def load(compiled: bytes) -> CodeType | None:
+    """What `send` sent; None for none."""
+    if not compiled:
+        return None
+    code: CodeType = marshal.loads(compiled)  # noqa: S302  # from a fork of this same server
+    return code
+
+
+def compile_script(path: str) -> CodeType | None:
+    """The script's code; None where the compiler refuses or warns, which it is to do each time, as the program."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with open(path, "rb") as file:
+                # As `boot.run` does.
+                code = compile(file.read(), path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            return None
+
+    return None if caught else code
+
+
+def send(runtime: socket.socket, code: CodeType | None) -> None:
+    """Answer a runtime that has no compiled code. Always, since it takes only the first answer."""
+    data = marshal.dumps(code) if code is not None else b""
+    if not data or len(data) > MAX_BYTES or sys.platform != "linux":
+        channel.send(runtime, {"compiled": False})
+        return
+
+    fd = os.memfd_create("code", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, data)
+        channel.send(runtime, {"compiled": True}, [fd])
+    finally:
+        os.close(fd)
