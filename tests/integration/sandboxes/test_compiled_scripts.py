@@ -29,7 +29,7 @@ async def server(forking: Callable[[], Awaitable[LocalDriver]]) -> LocalDriver:
 
 
 def compiled_of(driver: LocalDriver, environment: EnvironmentRef) -> CompiledScripts:
-    """What the environment's fork server keeps."""
+    """Those of the environment's fork server."""
     pools = driver.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
     (server,) = [one._server for one in pools if one.environment == environment]  # pyright: ignore[reportPrivateUsage]
     assert server is not None

@@ -222,3 +222,33 @@ def test_pages_that_forks_write_to_are_found_and_are_a_forks_own_before_it_does(
     environment: EnvironmentRef,
 ) -> None:
     assert in_its_python(environment, HELPED) == "[3, 4] True\n[3, 4]\n"
+
+
+GATHERED = """
+import ctypes, mmap
+from inside import huge_pages, linux
+
+size = 8 << 20
+memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.write(bytes(range(256)) * (size // 256))
+address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+possible = linux.collapse(-(-address // (2 << 20)) * (2 << 20), 2 << 20)
+for _ in huge_pages.gather():
+    pass
+huge, inside = 0, False
+for line in open("/proc/self/smaps", encoding="utf-8"):
+    if "-" in (first := line.split()[0]) and not first.endswith(":"):
+        start, end = (int(part, 16) for part in first.split("-"))
+        inside = start <= address < end
+    elif inside and first == "AnonHugePages:":
+        huge = int(line.split()[1])
+print(possible, huge >= 4096, memory[:] == bytes(range(256)) * (size // 256), flush=True)
+"""
+
+
+@pytest.mark.requirement("sandbox:fork-memory")
+def test_memory_is_gathered_in_huge_pages_and_stays_what_it_was(environment: EnvironmentRef) -> None:
+    said = in_its_python(environment, GATHERED).split()
+    if said[0] == "False":
+        pytest.skip("this kernel gathers no memory")
+    assert said == ["True", "True", "True"]

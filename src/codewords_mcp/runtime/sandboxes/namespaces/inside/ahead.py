@@ -119,14 +119,8 @@ def _exclusive(exclusive: bool) -> set[int]:
     pages: set[int] = set()
     bits = _PRESENT | (_EXCLUSIVE if exclusive else 0)
 
-    with open("/proc/self/maps", encoding="utf-8") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
-        for line in maps:
-            span, rights, *_ = line.split()
-            # Only private pages that may be written to are copied after a fork.
-            if rights != "rw-p":
-                continue
-
-            start, end = (int(address, 16) for address in span.split("-"))
+    with open("/proc/self/pagemap", "rb", 0) as pagemap:
+        for start, end in linux.private_areas():
             entries = array.array(
                 "Q", os.pread(pagemap.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)
             )

@@ -7,7 +7,7 @@ import errno
 import os
 import platform
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 CLONE_FILES: Final = 0x0000_0400
 CLONE_PARENT: Final = 0x0000_8000
@@ -50,6 +50,7 @@ CAP_SYS_ADMIN: Final = 21
 _SECUREBITS_ALL_LOCKED: Final = 0xEF
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MADV_POPULATE_WRITE: Final = 23
+_MADV_COLLAPSE: Final = 25
 _SYS_PIDFD_GETFD: Final = 438
 _SYS_MOUNT_SETATTR: Final = 442
 _AT_FDCWD: Final = -100
@@ -144,6 +145,30 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def populate(start: int, length: int) -> bool:
     """Have memory as if it had been written to: pages of its own. False where that fails, as before Linux 5.14."""
     return _madvise(start, length, _MADV_POPULATE_WRITE) == 0
+
+
+def collapse(start: int, length: int) -> bool:
+    """Have memory in huge pages. False where that fails, as before Linux 6.1."""
+    return _madvise(start, length, _MADV_COLLAPSE) == 0
+
+
+class MemoryArea(NamedTuple):
+    """Addresses; `end` is the first after it."""
+
+    start: int
+    end: int
+
+
+def private_areas() -> list[MemoryArea]:
+    """This process's memory that is private and writable: of which a fork gets a copy. Raises OSError."""
+    areas: list[MemoryArea] = []
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        for line in maps:
+            span, rights, *_ = line.split()
+            if rights == "rw-p":
+                start, end = (int(address, 16) for address in span.split("-"))
+                areas.append(MemoryArea(start, end))
+    return areas
 
 
 def unmount(target: str) -> None:

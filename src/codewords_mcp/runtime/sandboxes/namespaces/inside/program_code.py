@@ -21,7 +21,7 @@ MAX_BYTES: Final = 256 << 10
 
 
 def load(compiled: bytes) -> CodeType | None:
-    """What `send` sent; None for none."""
+    """The code that `send` sent; None for none."""
     if not compiled:
         return None
     code: CodeType = marshal.loads(compiled)  # noqa: S302  # from a fork of this same server

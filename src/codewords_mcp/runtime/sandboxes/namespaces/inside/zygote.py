@@ -16,7 +16,20 @@ import time
 from collections.abc import Callable, Generator
 from functools import partial
 
-from . import ahead, boot, channel, forked, immortal, linux, preload, prepared, seccomp, supervisor, warm
+from . import (
+    ahead,
+    boot,
+    channel,
+    forked,
+    huge_pages,
+    immortal,
+    linux,
+    preload,
+    prepared,
+    seccomp,
+    supervisor,
+    warm,
+)
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
@@ -95,6 +108,8 @@ def _is_hooked(packages: str) -> bool:
 def _upkeep(helper: ahead.Helper, hook: boot.UvicornHook) -> Generator[None]:
     """Make forks cheaper, a piece at a time, once it has turned out that there are any."""
     yield from immortal.make_immortal()
+    # Which wrote to most of the memory.
+    yield from huge_pages.gather()
     # Forks write to fewer pages now.
     helper.areas = ahead.learn(partial(warm.serving, hook, loop="auto"))
 
