@@ -145,6 +145,74 @@ async def test_a_program_that_imports_it_ends_as_it_would_anywhere(
         assert await program.ended() == exit_
 
 
+IMPORTS_ANOTHER = """
+    import hypercorn
+    print("imported", flush=True)
+"""
+SLOW = "import time; time.sleep(3)"
+SLOW_AND_REFUSED = "import sys, time; time.sleep(3); sys.exit(3)"
+
+
+@pytest.fixture
+async def crowded(
+    others: set[int], opened: Opened, tmp_path: Path
+) -> AsyncIterator[LocalDriver]:  # `others`: looked for before the driver has any
+    """One whose first programs wait for their server, since all processors have work."""
+    async with opened(tmp_path / "run", False):  # leaves the self-test's finding
+        pass
+    driver = await LocalDriver.open(None, tmp_path / "run", max_warm=0, busy=lambda: True)
+    yield driver
+    await driver.close()
+
+
+@pytest.mark.requirement("sandbox:prepared-early")
+@pytest.mark.parametrize("spoilt", [SLOW], ids=["slow"], indirect=True)
+async def test_isolations_of_programs_that_wait_are_made_while_their_server_still_imports(
+    crowded: LocalDriver, spoilt: EnvironmentRef
+) -> None:
+    specs = [replace(specification(spoilt, IMPORTS_ANOTHER), id=f"run-early-{number}") for number in range(6)]
+    starting = [asyncio.create_task(crowded.start(spec)) for spec in specs]
+
+    def made() -> bool:
+        states = crowded.forks.describe()  # none before the first start is under way
+        assert "forks" not in [state["starts"] for state in states]
+        return [state["prepared"] for state in states] == [len(specs)]
+
+    await until_async(made, "prepared isolations", PATIENT_TIMEOUT)
+    for sandbox in await asyncio.gather(*starting):
+        output = b"".join([chunk.data async for chunk in sandbox.output()])
+        assert (output, await sandbox.wait()) == (b"imported\n", Exit("exited", code=0))
+    assert forks_of(crowded, spoilt) == len(specs) + 4  # a few are kept ready
+
+
+@pytest.mark.requirement("sandbox:prepared-early")
+@pytest.mark.parametrize("spoilt", [SLOW_AND_REFUSED], ids=["refused"], indirect=True)
+async def test_isolations_whose_server_is_refused_go_and_their_programs_start_by_exec(
+    crowded: LocalDriver, spoilt: EnvironmentRef, tmp_path: Path, others: set[int]
+) -> None:
+    async with running(crowded, specification(spoilt, HELLO)) as program:
+        assert not isinstance(program.local.isolation, ForkIsolation)
+        assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
+    (state,) = crowded.forks.describe()
+    assert (state["prepared"], "SystemExit" in state["starts"]) == (0, True)
+    await crowded.close()
+    nothing_is_left(tmp_path / "run", others)
+
+
+@pytest.mark.requirement("sandbox:prepared-early")
+@pytest.mark.parametrize("spoilt", [SLOW], ids=["slow"], indirect=True)
+async def test_a_start_that_is_cancelled_while_its_server_imports_leaves_nothing(
+    crowded: LocalDriver, spoilt: EnvironmentRef, tmp_path: Path, others: set[int]
+) -> None:
+    starting = asyncio.create_task(crowded.start(specification(spoilt, HELLO)))
+    await asyncio.sleep(0.5)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await crowded.close()
+    nothing_is_left(tmp_path / "run", others)
+
+
 NUMBERS = """
     import os
     from fastapi import FastAPI

@@ -69,6 +69,8 @@ class ForkServer:
         self.refusal: str | None = None
         """The reason why it forks nothing, in words."""
         self.ended = asyncio.Event()
+        self.supervised = asyncio.Event()
+        """Set when isolations can be prepared, though it may still import packages, or when none ever will."""
         self._resources = resources
         self._folders = resources.instance.next_folders()
         self._sandboxes = self._folders.top / "s"
@@ -256,6 +258,8 @@ class ForkServer:
             self._forked_isolations[message["pid"]] = self._requested.pop(message["born"])
         elif "failed" in message:
             self._requested.pop(message["failed"]).program_failed(message | {"step": "fork"})
+        elif "uncovered" in message:
+            self.supervised.set()
         elif "ready" in message:
             self.facts = {name: message[name] for name in ("modules", "seconds")}
             if not self._ready.done():
@@ -282,6 +286,7 @@ class ForkServer:
 
     def _refuse(self, why: str) -> None:
         self.refusal = self.refusal or why
+        self.supervised.set()
         if not self._ready.done():
             self._ready.set_result(None)
 

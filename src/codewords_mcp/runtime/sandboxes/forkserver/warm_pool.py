@@ -117,7 +117,7 @@ class ForkWarmPool:
         server = self._server
 
         if server is None or not server.ready:
-            if not self.prepare() or not await self._await_server(now):
+            if not self.prepare() or not await self._await_server(now, network=network):
                 self._execs += 1
                 return None
             server = self._server
@@ -146,16 +146,32 @@ class ForkWarmPool:
             self._discard(isolation)
         return None
 
-    async def _await_server(self, now: float) -> bool:
-        """Wait for the server that is being made, where that is quicker than exec."""
+    async def _await_server(self, now: float, *, network: bool) -> bool:
+        """Wait for the server that is being made, where that is quicker than exec. An isolation is prepared meanwhile."""
         crowded = self._execs >= processors.COUNT or self._resources.busy()
         # Exec is as quick as a server that has only just begun.
         if self._booting is None or (not crowded and now - self._boot_began < SERVER_TIMEOUT / 2):
             return False
-        done, _ = await asyncio.wait(
-            {self._booting}, timeout=CROWDED_SERVER_TIMEOUT if crowded else SERVER_TIMEOUT
-        )
-        return bool(done)
+
+        preparing = asyncio.create_task(self._prepare_early(network=network))
+        try:
+            done, _ = await asyncio.wait(
+                {self._booting}, timeout=CROWDED_SERVER_TIMEOUT if crowded else SERVER_TIMEOUT
+            )
+            if done:
+                await asyncio.wait({preparing})
+            return bool(done)
+        finally:
+            preparing.cancel()
+
+    async def _prepare_early(self, *, network: bool) -> None:
+        """Prepare an isolation of a server that still imports packages. `take` finds it among those that are ready."""
+        server = self._server
+        if server is None or not network:
+            return
+        await server.supervised.wait()
+        if server.refusal is None:
+            await self._make(server.new_isolation(network=True), self._prepared, ForkIsolation.prepare)
 
     def prepare(self) -> bool:
         """Boot a server unless one runs or boots. False if there can't be one for now."""
@@ -228,9 +244,11 @@ class ForkWarmPool:
 
         if server.refusal is not None:
             self._failed(server.refusal)
-            self._retire(server)
             if self._server is server:
-                self._server = None
+                # Also what was prepared meanwhile.
+                self._replace(None)
+            else:
+                self._retire(server)
             return
 
         self._failures = 0

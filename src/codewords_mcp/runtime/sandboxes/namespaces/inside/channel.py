@@ -11,7 +11,8 @@ With a fork server:
 runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a prepared isolation
 prepared isolation → runtime      as init, from {"forked": true} on · {"empty": true}
 runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + the socket with the prepared isolation's key
-server → runtime     {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
+server → runtime     {"uncovered": true} · {"ready": true, "modules": number, "seconds": number} · {"refused": text}
+                     {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
 program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
                      {"compiled": bool} + file, if the claim had no compiled code

@@ -13,7 +13,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from . import channel, linux, prepared, rootfs, seccomp, watch
+from . import channel, immortal, linux, prepared, rootfs, seccomp, watch
 
 
 def serve(requests: socket.socket) -> NoReturn:
@@ -26,6 +26,8 @@ def serve(requests: socket.socket) -> NoReturn:
     # Assembled once for all forks.
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
     gc.collect()
+    for _ in immortal.make_immortal():
+        pass
     # Frozen objects are left out of collections, which would copy pages that forks share.
     gc.freeze()
 

@@ -6,12 +6,15 @@ never waits for it, and reports its status when it has ended.
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import os
 import select
 import signal
 import socket
 import sys
+import termios
 import time
 from collections.abc import Callable, Generator
 from functools import partial
@@ -41,6 +44,8 @@ _REHEARSALS = 3
 _QUIET_SECONDS = 0.25
 _SHORT_QUIET_SECONDS = 0.01
 _MANY = 16
+# Bytes of requests that wait, for each second that the imports took. The upkeep takes half of that, and saves some 3 ms a fork.
+_CROWD_BYTES = 160 * 48
 
 
 def main() -> Program:
@@ -55,6 +60,8 @@ def main() -> Program:
         # This package is loaded, and the interpreter has looked for .pth files and found none.
         for folder in covered:
             linux.unmount(folder)
+        # From here on a root that is made of this one's mounts is whole.
+        channel.send(control, {"uncovered": True})
         sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
         imported = preload.run(packages)
         for _ in range(_REHEARSALS):
@@ -77,7 +84,7 @@ def main() -> Program:
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
 
-    return _serve(control, template, helper, _upkeep(helper, hook))
+    return _serve(control, template, helper, _upkeep(helper, hook), seconds)
 
 
 def _check_quiet(control: socket.socket) -> None:
@@ -129,8 +136,20 @@ def _wait(control: socket.socket, forks: int, upkeep: Generator[None]) -> None:
                 return
 
 
+def _is_crowded(control: socket.socket, seconds: float) -> bool:
+    """Whether so many requests wait that it is quicker to make forks cheaper first. `seconds` that the imports took."""
+    # For packets too Linux tells the bytes of all of them.
+    waiting = array.array("i", [0])
+    fcntl.ioctl(control, termios.FIONREAD, waiting)
+    return waiting[0] >= _CROWD_BYTES * seconds
+
+
 def _serve(
-    control: socket.socket, template: forked.ForkTemplate, helper: ahead.Helper, upkeep: Generator[None]
+    control: socket.socket,
+    template: forked.ForkTemplate,
+    helper: ahead.Helper,
+    upkeep: Generator[None],
+    seconds: float,
 ) -> Program:
     def on_child(_number: int, _frame: object) -> None:
         supervisor.reap(control)
@@ -139,6 +158,9 @@ def _serve(
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forks = 0
     while True:
+        if _is_crowded(control, seconds):
+            for _ in upkeep:
+                pass
         _wait(control, forks, upkeep)
         received = channel.receive(control)
         if received is None:
