@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Literal, TypeVar, cast
 
 import httptools
@@ -44,11 +45,18 @@ class ResponseConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        """The time of the last news, by the loop's clock."""
+        self._take: Callable[[bytes], bool] | None = None
         self.lost = False
         self.begin(head_only=False)
 
     def begin(self, *, head_only: bool, until: float | None = None) -> None:
         """Expect another response. `until` is the deadline for all of it, by the loop's clock."""
+        self._chunks: list[bytes] = []
+        # The parser calls it for each chunk of the body, and a stream's are many.
+        self.on_body = self._chunks.append
         self._parser = httptools.HttpResponseParser(self)
         self._head_only = head_only
         self._until = until
@@ -57,10 +65,11 @@ class ResponseConnection(asyncio.Protocol):
         """Names are in lower case."""
         self._unparsed_bytes = 0
         """Bytes since the beginning of the response, or since its body last went on."""
-        self._chunks: deque[bytes] = deque()
         self._unread_bytes = 0
         self._has_head = False
         self.complete = False
+        self._whole = 0
+        """Chunks of the body, once it is complete."""
         self._until_eof = False
         self._may_keep_alive = False
         self._error: BaseException | None = None
@@ -84,6 +93,7 @@ class ResponseConnection(asyncio.Protocol):
             self._may_keep_alive = False  # bytes that belong to no request
             return
 
+        known, held = self._has_head, len(self._chunks)
         self._unparsed_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -92,8 +102,29 @@ class ResponseConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._break("not_http")
 
+        if self.complete:
+            del self._chunks[self._whole :]  # of what belongs to no request
+        if len(self._chunks) > held:
+            self._unparsed_bytes = 0
+            self._unread_bytes += len(data)
+            self._heard()
+        elif self.complete or known != self._has_head:
+            self._wake()
+
         if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._break("trailers_too_long" if self._has_head else "headers_too_long")
+
+    def _heard(self) -> None:
+        """Pass on what has come of the body, or tell the one who waits for it."""
+        if self._take is not None and not self.complete and self._error is None:
+            self._heard_at = self._loop.time()
+            if self._take(self._pieces()):
+                return
+            self._take = None
+        # A slow reader makes the peer wait, instead of filling this process's memory.
+        elif self._unread_bytes > self.max_unread and self._transport is not None:
+            self._transport.pause_reading()
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -101,6 +132,7 @@ class ResponseConnection(asyncio.Protocol):
         # Without a length, the end of the connection is the end of the body (RFC 9112, 6.3).
         if self._until_eof and self._has_head and exc is None:
             self._finish()
+            self._wake()
         else:
             self._break("closed")
 
@@ -137,19 +169,6 @@ class ResponseConnection(asyncio.Protocol):
                 break
         else:
             self._until_eof = status not in {204, 304}
-        self._wake()
-
-    def on_body(self, body: bytes) -> None:
-        """Buffer a chunk of the body."""
-        if self.complete:
-            return
-        self._unparsed_bytes = 0
-        self._chunks.append(body)
-        self._unread_bytes += len(body)
-        # A slow reader makes the peer wait, instead of filling this process's memory.
-        if self._unread_bytes > self.max_unread and self._transport is not None:
-            self._transport.pause_reading()
-        self._wake()
 
     def on_message_complete(self) -> None:
         """Complete the response."""
@@ -166,6 +185,26 @@ class ResponseConnection(asyncio.Protocol):
                 raise self._error
             await self._wait(seconds)
 
+    async def push(self, take: Callable[[bytes], bool], seconds: float) -> None:
+        """Hand the body to `take` as it comes, until that returns False or the end is here.
+
+        What came with the end is left to `next`. `seconds` is how long the peer may be silent. Raises as `head` does.
+        """
+        while not self.complete:
+            if self._chunks:
+                if not take(self._pieces()):
+                    return
+            elif self._error is not None:
+                raise self._error
+            else:
+                self._take = take
+                try:
+                    await self._wait(seconds)
+                    if self._take is None:
+                        return
+                finally:
+                    self._take = None
+
     async def next(self, seconds: float | None = None) -> bytes | None:
         """Return the body as far as it has come, None after its end. Raises as `head` does."""
         while not self._chunks:
@@ -175,11 +214,15 @@ class ResponseConnection(asyncio.Protocol):
                 return None
             await self._wait(seconds)
 
+        return self._pieces()
+
+    def _pieces(self) -> bytes:
+        """Take what is there of the body, at least one chunk."""
         if len(self._chunks) == 1:
-            chunk = self._chunks.popleft()
+            chunk = self._chunks[0]
         else:
             chunk = b"".join(self._chunks)
-            self._chunks.clear()
+        self._chunks.clear()
 
         if self._unread_bytes > self.max_unread and self._transport is not None and not self.lost:
             self._transport.resume_reading()
@@ -206,7 +249,7 @@ class ResponseConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self.complete = True
-        self._wake()
+        self._whole = len(self._chunks)
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -216,26 +259,30 @@ class ResponseConnection(asyncio.Protocol):
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the next event. Raises TimeoutError."""
         waiter = self._waiter = self._loop.create_future()
-        if seconds is None:
-            timer = None
-        else:
-            if self._until is None:
-                remaining = seconds
-            else:
-                remaining = min(seconds, self._until - self._loop.time())
-            timer = self._loop.call_later(max(0.0, remaining), _expire, waiter)
+        if seconds is not None:
+            self._heard_at = self._loop.time()
+            self._expire(waiter, seconds)
 
         try:
             await waiter
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             self._waiter = None
 
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
+    def _expire(self, waiter: asyncio.Future[None], seconds: float) -> None:
+        """End a wait if nothing was heard for so long, else look again later: one timer for all pieces of a stream."""
+        if waiter.done():
+            return
+        deadline = self._heard_at + seconds
+        if self._until is not None:
+            deadline = min(deadline, self._until)
+        left = deadline - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._expire, waiter, seconds)
+        else:
+            waiter.set_exception(TimeoutError())
 
 
 Connection = TypeVar("Connection", bound=ResponseConnection)

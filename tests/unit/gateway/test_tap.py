@@ -191,3 +191,16 @@ def test_geminis_list_of_answers_is_read_too() -> None:
     for piece in reply.stream or []:
         tap.feed(piece)
     assert (tap.read().tokens or {})["output_tokens"] == 12
+
+
+def test_of_two_null_fields_in_one_event_only_the_first_goes() -> None:
+    """A field of the same name deeper in an event is the provider's own."""
+    usual = b'data: {"choices":[{"delta":{"content":"a"}}],"usage":null}\n\n'
+    twice = b'data: {"choices":[{"x":1,"usage":null}],"usage":null}\n\n'
+    spaced = b'data: {"usage" : null, "choices": [{}]}\n\n'
+    passed, _ = played("chat", [usual + twice + usual + spaced], strip=True)
+
+    kept = usual.replace(b',"usage":null', b"")
+    assert passed == (
+        kept + b'data: {"choices":[{"x":1}],"usage":null}\n\n' + kept + b'data: { "choices": [{}]}\n\n'
+    )

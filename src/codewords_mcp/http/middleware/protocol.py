@@ -21,6 +21,8 @@ SOCKET_ENDS = "codewords.socket_ends"
 """In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
 HANG_UPS = "codewords.hang_ups"
 """In the state of a scope: a set of callables without arguments, which are called when the connection is lost."""
+BODY_PIECES = "codewords.body_pieces"
+"""In the state of a scope: the ResponseTransport of its response."""
 MAX_HEAD = 64 << 10
 """Bytes of a head, of what is between two pieces of a body, and of what follows its last one."""
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -78,6 +80,24 @@ class ResponseTransport(asyncio.Transport):
         # The client may have gone meanwhile.
         if head is not None and not self._connection.is_closing():
             self._connection.write(head)
+
+    def write_piece(self, piece: bytes) -> bool:
+        """Send a piece of the body that is not its last, past the layers between server and route, which saw its head.
+
+        Returns False once the client reads more slowly than it is sent to: uvicorn's `send` then waits. Raises RuntimeError
+        for more bytes than the head told of.
+        """
+        cycle = self._cycle
+        if cycle.disconnected or cycle.scope["method"] == "HEAD":
+            return True
+        if cycle.chunked_encoding:
+            self.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            cycle.expected_content_length -= len(piece)
+            if cycle.expected_content_length < 0:
+                raise RuntimeError("the response is longer than its head told")
+            self.write(piece)
+        return not cycle.flow.write_paused
 
     def is_closing(self) -> bool:
         """Whether the connection is closed, or about to be."""
@@ -239,7 +259,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # An upgrade to a websocket has no cycle of its own.
         if self.cycle is not cycle_before:
-            self.cycle.transport = ResponseTransport(self.cycle)
+            self.cycle.transport = transport = ResponseTransport(self.cycle)
+            self.cycle.scope.setdefault("state", {})[BODY_PIECES] = transport
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -257,6 +278,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next one, unless it is there."""
         super().on_response_complete()
+        cycle = self.cycle
+        if cycle.response_complete:
+            # They refer to each other, so only the collector would free a request.
+            cycle.transport = self.transport
+            cycle.scope.setdefault("state", {}).pop(BODY_PIECES, None)
         if not self.pipeline and not self.transport.is_closing():
             self._wait()
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import CodewordsError, MethodNotAllowed
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.middleware.protocol import BODY_PIECES, ResponseTransport
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
@@ -23,6 +24,7 @@ from codewords_mcp.runtime.model.provider import (
     GatewayResponse,
     Provider,
     ProviderRequest,
+    PushedBody,
 )
 from codewords_mcp.runtime.model.provider_info import ProviderInfo
 
@@ -151,7 +153,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     ) as connection:
         request.body = connection.chunks()
         reply = await runtime(scope).models.call(request)
-        await pass_on(reply, connection, send)
+        await pass_on(reply, connection, send, scope.get("state", {}).get(BODY_PIECES))
 
 
 async def list_providers(request: Request) -> Response:
@@ -179,27 +181,65 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
     await JsonReply(answer)(scope, receive, send)
 
 
-async def pass_on(reply: GatewayResponse, connection: ClientConnection, send: Send) -> None:
+async def pass_on(
+    reply: GatewayResponse,
+    connection: ClientConnection,
+    send: Send,
+    pieces: ResponseTransport | None = None,
+) -> None:
     """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
 
-    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too.
+    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too. `pieces` is where they
+    are written past the layers around the route, where the server is ours.
     """
-    # -1 never reaches 0, so a response of unknown length is ended by a message of its own.
-    left = content_length(reply.headers) or -1
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        async for chunk in reply.body:
-            left -= len(chunk)
-            if left == 0:
-                connection.answered()
-            message = {"type": "http.response.body", "body": chunk, "more_body": left != 0}
-            await connection.send(send, message, STALLED)
-
-        if left != 0:
-            connection.answered()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        sink = _Sink(connection, send, pieces, content_length(reply.headers) or -1)
+        if pieces is not None and isinstance(reply.body, PushedBody):
+            await reply.body.push(sink)
+        else:
+            async for chunk in reply.body:
+                if not sink.write(chunk):
+                    await sink.drain()
+        await sink.end()
     finally:
         await reply.aclose()
+
+
+class _Sink:
+    """The response of one request, as a `PieceSink`."""
+
+    def __init__(
+        self, connection: ClientConnection, send: Send, pieces: ResponseTransport | None, length: int
+    ) -> None:
+        self._connection = connection
+        self._send = send
+        self._pieces = pieces
+        # -1 never reaches 0, so a response of unknown length is ended by a message of its own.
+        self._left = length
+        self._held = b""
+
+    def write(self, piece: bytes) -> bool:
+        """See `PieceSink`."""
+        self._left -= len(piece)
+        if self._pieces is not None and self._left != 0:
+            return self._pieces.write_piece(piece)
+        self._held = piece
+        return self._left == 0
+
+    async def drain(self) -> None:
+        """See `PieceSink`."""
+        await self._write(more=True)
+
+    async def end(self) -> None:
+        """Send what is left."""
+        self._connection.answered()
+        await self._write(more=False)
+
+    async def _write(self, *, more: bool) -> None:
+        held, self._held = self._held, b""
+        message = {"type": "http.response.body", "body": held, "more_body": more}
+        await self._connection.send(self._send, message, STALLED)
 
 
 def _request(scope: Scope) -> ProviderRequest:

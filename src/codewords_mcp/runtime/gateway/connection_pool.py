@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -60,20 +60,31 @@ class ProviderResponse:
         return b""
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises TimeoutError, and ConnectionBrokenError if it ends early."""
-        while self._peeked:
-            yield self._peeked.pop(0)
-        connection = self._connection
-        if connection is None:
-            return
-
-        while (chunk := await connection.next(self._between_chunks)) is not None:
-            # Before the last chunk is passed on, so that the caller's next request finds it idle.
-            if connection.complete:
-                self.close()
+        """The body as it arrives. Raises as `next` does."""
+        while (chunk := await self.next()) is not None:
             yield chunk
 
-        self.close()
+    async def next(self) -> bytes | None:
+        """The body as far as it has come, None after its end. Raises TimeoutError, and ConnectionBrokenError if it ends early."""
+        if self._peeked:
+            return self._peeked.pop(0)
+        connection = self._connection
+        if connection is None:
+            return None
+
+        chunk = await connection.next(self._between_chunks)
+        # Before the last chunk is passed on, so that the caller's next request finds it idle.
+        if connection.complete:
+            self.close()
+        return chunk
+
+    async def push(self, take: Callable[[bytes], bool]) -> None:
+        """Hand the body to `take` as it arrives, until that returns False. At least its end is left to `next`.
+
+        Raises as `next` does.
+        """
+        if self._connection is not None and not self._peeked:
+            await self._connection.push(take, self._between_chunks)
 
     def close(self) -> None:
         """Release the connection. It is reused if the response is complete. Idempotent."""

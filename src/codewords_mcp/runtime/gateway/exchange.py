@@ -5,9 +5,12 @@ it ends.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
+from typing_extensions import override
+
+from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.accounts import Reservation
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
@@ -17,7 +20,7 @@ from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Tap, tap_for
 from codewords_mcp.runtime.gateway.upstream import provider_error
-from codewords_mcp.runtime.model.provider import CallUsage
+from codewords_mcp.runtime.model.provider import CallUsage, PieceSink, PushedBody
 
 MAX_CAPTURED_BYTES = 4 << 20
 """Bytes of a response that may be stored in the cache."""
@@ -94,6 +97,7 @@ class ProviderCall:
         self._response: ProviderResponse | None = None
         self._tap: Tap | None = None
         self._expected_bytes = -1
+        self._captured: list[bytes] | None = None
         self._complete = False
         self._settled = False
 
@@ -167,48 +171,47 @@ class ProviderCall:
                 captures=observer is not None and observer.captures_content,
             )
 
-    async def relay(self) -> AsyncIterator[bytes]:
-        """The response's chunks."""
-        response, tap = self._response, self._tap
-        assert response is not None  # noqa: S101  # on_response() came first
-        captured: list[bytes] | None = [] if self.on_complete is not None and self.status == 200 else None
+    def relay(self) -> RelayedBody:
+        """The response's body."""
+        assert self._response is not None  # noqa: S101  # on_response() came first
+        if self.on_complete is not None and self.status == 200:
+            self._captured = []
+        return RelayedBody(self, self._response)
 
-        try:
-            async for chunk in response.chunks():
-                if self.first_chunk_at is None:
-                    self.first_chunk_at = time.perf_counter()
-                    if self.observer is not None:
-                        self.observer.on_first_chunk()
-                self.passed_bytes += len(chunk)
-                if tap is not None:
-                    passed_bytes = tap.feed(chunk)
-                else:
-                    passed_bytes = chunk
+    def pass_on(self, chunk: bytes) -> bytes:
+        """Read a chunk of the response. Returns what of it goes to the caller."""
+        if self.first_chunk_at is None:
+            self.first_chunk_at = time.perf_counter()
+            if self.observer is not None:
+                self.observer.on_first_chunk()
+        self.passed_bytes += len(chunk)
+        passed_on = self._tap.feed(chunk) if self._tap is not None else chunk
 
-                # Settled before the last chunk is passed on: a caller that has it all finds its cost.
-                if self.passed_bytes == self._expected_bytes:
-                    self._complete = True
-                    self._settle()
+        # Settled before the last chunk is passed on: a caller that has it all finds its cost.
+        if self.passed_bytes == self._expected_bytes:
+            self._complete = True
+            self._settle()
 
-                # Beyond this nothing is stored: a part of a response is of no use.
-                if captured is not None and self.passed_bytes <= MAX_CAPTURED_BYTES:
-                    captured.append(passed_bytes)
-                else:
-                    captured = None
+        if self._captured is not None:
+            # Beyond this nothing is stored: a part of a response is of no use.
+            if self.passed_bytes <= MAX_CAPTURED_BYTES:
+                self._captured.append(passed_on)
+            else:
+                self._captured = None
+        return passed_on
 
-                if passed_bytes:
-                    yield passed_bytes
-        except OSError as error:
-            raise provider_error(title_of(self.route.provider), error) from error
-
+    def pass_end(self) -> bytes:
+        """Note the end of the response. Returns what was held back of it."""
         self._complete = True
+        tap = self._tap
         rest = tap.rest() if tap is not None else b""
         self._settle()
-        if rest:
-            yield rest
         # Only a response with its final report is known to be whole.
-        if captured is not None and tap is not None and self.on_complete is not None and tap.read().whole:
-            self.on_complete(b"".join([*captured, rest]), tap.read())
+        if self._captured is not None and tap is not None and self.on_complete is not None:
+            reading = tap.read()
+            if reading.whole:
+                self.on_complete(b"".join([*self._captured, rest]), reading)
+        return rest
 
     async def close(self) -> None:
         """End the call in any state. Idempotent."""
@@ -245,3 +248,56 @@ class ProviderCall:
             self.failure = self.failure or "cut_short"
         self.failure = self.failure or reading.failure
         self.settle(reading)
+
+
+class RelayedBody(PushedBody):
+    """The body of a call's response. Raises ProviderUnavailable and ProviderTimedOut where it breaks off."""
+
+    def __init__(self, call: ProviderCall, response: ProviderResponse) -> None:
+        self._call = call
+        self._response = response
+        self._ended = False
+
+    @override
+    async def __anext__(self) -> bytes:
+        """The next piece. Raises StopAsyncIteration after the last one."""
+        while not self._ended:
+            try:
+                chunk = await self._response.next()
+            except OSError as error:
+                raise self._failure(error) from error
+            if piece := self._passed(chunk):
+                return piece
+        raise StopAsyncIteration
+
+    @override
+    async def push(self, sink: PieceSink) -> None:
+        """See `PushedBody`."""
+        room = True
+
+        def take(chunk: bytes | None) -> bool:
+            nonlocal room
+            if piece := self._passed(chunk):
+                room = sink.write(piece)
+            return room
+
+        while not self._ended:
+            try:
+                await self._response.push(take)
+                if room:
+                    # The end is taken in the caller's own task, in which the call is settled.
+                    take(await self._response.next())
+            except OSError as error:
+                raise self._failure(error) from error
+            if not room:
+                await sink.drain()
+                room = True
+
+    def _passed(self, chunk: bytes | None) -> bytes:
+        if chunk is not None:
+            return self._call.pass_on(chunk)
+        self._ended = True
+        return self._call.pass_end()
+
+    def _failure(self, error: OSError) -> CodewordsError:
+        return provider_error(title_of(self._call.route.provider), error)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import contains
 from typing import Any, Protocol, cast
 
 from codewords_mcp.common.json_parts import object_of
@@ -32,6 +34,7 @@ MAX_KEPT_BYTES = 1 << 20
 Of a longer one only the end is, where usage is.
 """
 _TAIL_BYTES = 128 << 10
+_USUAL_NULL = b',"usage":null'
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _USAGE_OBJECT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -157,8 +160,18 @@ class StreamTap:
         return chunk
 
     def _read_usage_events(self, block: bytes) -> bytes:
+        separator = self._separator
+        found = _USAGE_OBJECT.search(block)
+        # A stream's many events without usage are edited at once, the few with it one by one.
+        if found is None:
+            at = len(block)
+        elif (before := block.rfind(separator, 0, found.start())) < 0:
+            at = 0
+        else:
+            at = before + len(separator)
+
         passed_on: list[bytes] = []
-        for event in block.split(self._separator):
+        for event in block[at:].split(separator):
             if _USAGE_OBJECT.search(event):
                 self._note(event)
                 # The caller did not ask for this event.
@@ -166,8 +179,20 @@ class StreamTap:
                     continue
             passed_on.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
         if self._strip:
-            return self._separator.join(passed_on)
+            return self._without_null(block[:at]) + separator.join(passed_on)
         return block
+
+    def _without_null(self, events: bytes) -> bytes:
+        """Events without their first `"usage":null`."""
+        pieces = events.split(_USUAL_NULL)
+        # Mostly each event has it once, and spelled as OpenAI does.
+        if len(pieces) > events.count(b'"usage"') and all(
+            map(contains, pieces[1:-1], repeat(self._separator))
+        ):
+            return b"".join(pieces)
+        return self._separator.join(
+            _NULL_USAGE.sub(b"", event, count=1) for event in events.split(self._separator)
+        )
 
     def _note(self, event: bytes) -> None:
         if b'"message_start"' in event and self._flavor == "messages":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -69,6 +70,26 @@ class CallUsage:
     estimated: bool
     cached: bool = False
     model: str = ""
+
+
+class PieceSink(Protocol):
+    """A taker of the pieces of a body."""
+
+    def write(self, piece: bytes) -> bool:
+        """Take a piece. Returns False if `drain` has to be awaited before the next one."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until there is room for another piece."""
+        ...
+
+
+class PushedBody(AsyncIterator[bytes]):
+    """A body that can be had piece by piece, or be sent on as it comes, which costs a fraction of it."""
+
+    @abstractmethod
+    async def push(self, sink: PieceSink) -> None:
+        """Write all of the body to a sink. Raises what iterating would."""
 
 
 @dataclass(slots=True)
