@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from threading import Event, Lock
+from _thread import allocate_lock
 
 from codewords_mcp.stdio import jsonrpc as _wire
 from codewords_mcp.stdio.http_client import BrokenAnswer, NotSent
 from codewords_mcp.stdio.output import say
 from codewords_mcp.stdio.runtime_address import Unavailable
 from codewords_mcp.stdio.session import PATH, SessionLost, StdioSession
+from codewords_mcp.stdio.threads import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class PendingCall:
         self.version = _wire.modern_version(message)
         # A cancellation must not overtake its request: the runtime would find nothing to
         # cancel.
-        self.arrived = Event()
+        self.arrived = Latch()
         """Set when the runtime has begun to answer, so it knows of the request."""
-        self._lock = Lock()
+        self._lock = allocate_lock()
         self._connection: HttpConnection | None = None
         self.cancelled = False
         self.answered = False

@@ -16,11 +16,10 @@ process, so a dead runtime, a reused pid and a reused port are never taken for a
 from __future__ import annotations
 
 # ruff: noqa: PTH100, PTH111, PTH117, PTH118, PTH123 - pathlib is not worth its import in the proxy
-import json
 import os
 import sys
 
-from codewords_mcp.stdio import runtime_choice
+from codewords_mcp.stdio import json_text, runtime_choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself would cost the proxy milliseconds
@@ -130,7 +129,7 @@ def read_info(home: str) -> RuntimeInfo | None:
     """`runtime.json` as it is, of a living runtime or a dead one; None where it is absent or not ours."""
     try:
         with open(os.path.join(home, INFO), "rb") as file:
-            record = json.loads(file.read(65536))
+            record: Any = json_text.decode(file.read(65536))
         return RuntimeInfo(
             str(record["url"]),
             int(record["pid"]),

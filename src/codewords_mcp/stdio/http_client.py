@@ -6,14 +6,17 @@ needs is here: no redirects, no proxies, no compression.
 
 from __future__ import annotations
 
+import _socket  # `socket` would bring enumerations, selectors and more
 import select
-import socket
 import time
-from threading import Lock
+from _thread import allocate_lock
+from io import BufferedReader, RawIOBase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from _typeshed import WriteableBuffer
 
 CONNECT_TIMEOUT = 10.0
 SILENCE = 120.0
@@ -62,7 +65,7 @@ class HttpEndpoint:
         self.key = key
         self.headers = headers or {}
         self._idle: list[tuple[float, HttpConnection]] = []
-        self._lock = Lock()
+        self._lock = allocate_lock()
 
     def take(self) -> HttpConnection:
         """A connection, kept or new. Raises NotSent."""
@@ -87,33 +90,29 @@ class HttpConnection:
     def __init__(self, endpoint: HttpEndpoint) -> None:
         self._endpoint = endpoint
         try:
-            self._socket = socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_TIMEOUT)
+            connect = _connect_by_tls if endpoint.secure else _connect
+            self._socket = connect(endpoint.host, endpoint.port)
         except OSError as error:
             raise NotSent(str(error)) from error
-        if endpoint.secure:
-            self._socket = _encrypted(self._socket, endpoint.host)
 
         # A request is one small write. Nagle's algorithm would hold it back for the delayed
         # ACK.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._socket.settimeout(SILENCE)
-        self._reader = self._socket.makefile("rb")
+        self._reader = BufferedReader(_Received(self._socket))
 
     def quiet(self) -> bool:
         """Whether nothing has come since the last answer, not even the end."""
-        try:
-            return not select.select([self._socket], [], [], 0)[0]
-        except ValueError:
-            return False  # closed by another thread
+        return not select.select([self._socket], [], [], 0)[0]
 
     def close(self) -> None:
         """Hang up. The other side sees it at once, and so does a thread that reads here."""
-        # shutdown wakes a thread that is blocked in recv on this socket; close alone doesn't.
+        # shutdown wakes a thread that is blocked in recv on this socket. The descriptor is closed with the last
+        # reference: its number must not become another connection's while a thread reads here.
         try:  # noqa: SIM105 - contextlib is not worth its import in the proxy
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(_socket.SHUT_RDWR)
         except OSError:
             pass  # it was already down
-        self._socket.close()
 
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> None:
         """Send a request. Raises NotSent."""
@@ -227,15 +226,52 @@ class HttpConnection:
             raise BrokenAnswer("the connection broke") from error
 
 
-def _encrypted(plain: socket.socket, host: str) -> socket.socket:
-    """Begin TLS. Raises NotSent."""
+class _Received(RawIOBase):
+    """The bytes that come on a socket. Closes it with the last reference."""
+
+    def __init__(self, connected: _socket.socket) -> None:
+        super().__init__()
+        self._socket = connected
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        return self._socket.recv_into(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._socket.close()
+
+
+def _connect(host: str, port: int) -> _socket.socket:
+    """Connect to the first address of a host that answers. Raises OSError."""
+    failed = OSError("the name has no address")
+    # As bytes: for text Python would load the rules for international names.
+    name: str | bytes = host.encode() if host.isascii() else host
+    for family, kind, protocol, _, address in _socket.getaddrinfo(name, port, 0, _socket.SOCK_STREAM):
+        connected = _socket.socket(family, kind, protocol)
+        try:
+            connected.settimeout(CONNECT_TIMEOUT)
+            connected.connect(address)
+            return connected
+        except OSError as error:
+            connected.close()
+            failed = error
+    raise failed
+
+
+def _connect_by_tls(host: str, port: int) -> _socket.socket:
+    """Connect and begin TLS. Raises OSError."""
+    import socket
     import ssl
 
+    plain = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
     try:
         return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    except OSError as error:
+    except OSError:
         plain.close()
-        raise NotSent(str(error)) from error
+        raise
 
 
 class HttpResponse:

@@ -7,7 +7,7 @@ in headers; the server refuses a request whose headers and body differ.
 
 from __future__ import annotations
 
-import json
+from codewords_mcp.stdio import json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Malformed(Exception):
 def parse(line: bytes) -> Message:
     """A line of the chat host as a message. Raises Malformed."""
     try:
-        decoded = json.loads(line)
+        decoded = json_text.decode(line)
     except (ValueError, RecursionError) as error:
         # RecursionError: a deeply nested line must not end the proxy.
         raise Malformed(
@@ -90,7 +90,7 @@ def as_object(value: Any) -> Message:
 def decode(data: bytes) -> Message:
     """A message of the runtime; empty where it is no JSON object."""
     try:
-        return as_object(json.loads(data))
+        return as_object(json_text.decode(data))
     except (ValueError, RecursionError):
         return {}
 
@@ -122,6 +122,8 @@ def is_answer(message: Message) -> bool:
 
 def dump(message: Message) -> bytes:
     """A message as a line without its end."""
+    import json  # not for a message that goes on as it is
+
     # Lone surrogates are valid in JSON and not in UTF-8; backslashreplace keeps the line valid.
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", errors="backslashreplace"

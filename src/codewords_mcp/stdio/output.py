@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from threading import Lock
+from _thread import allocate_lock
 
 
 class ProtocolOutput:
     """Stdout, reserved for the protocol. Other output to stdout goes to stderr from now on."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = allocate_lock()
         _keep_bytes()
         # Done on file descriptors, not on sys.stdout: a library written in C that prints would
         # otherwise break the protocol.

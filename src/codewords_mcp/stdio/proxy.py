@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from _queue import SimpleQueue  # `queue` would bring heapq and more for this one class
-from threading import Condition, Event, Thread
+import time
+from _queue import Empty, SimpleQueue  # `queue` would bring heapq and more for these
+from _thread import allocate_lock, start_new_thread
 
 from codewords_mcp.stdio import jsonrpc as _wire
 from codewords_mcp.stdio.calls import MessageForwarder, PendingCall
 from codewords_mcp.stdio.output import ProtocolOutput, say
 from codewords_mcp.stdio.runtime_address import Unavailable, choose
+from codewords_mcp.stdio.threads import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from types import FrameType
+else:
+    import _signal  # `signal` would bring enumerations
 
 _LINE_LIMIT = 64 << 20
 """Bytes of one line of stdin."""
@@ -28,6 +32,8 @@ _FINISH = 5.0
 _IN_ORDER = {"initialize", "notifications/initialized"}
 _ORDER_WAIT = 120.0
 _END = b""
+_CALL_ENDED = -1
+"""An event while the proxy leaves; no signal has this number."""
 
 
 def run(narrowed: dict[str, str]) -> int:
@@ -54,20 +60,21 @@ class StdioProxy:
         self._events: SimpleQueue[bytes | int] = SimpleQueue()
         self._calls: dict[_wire.Key, PendingCall] = {}
         self._running = 0
-        self._changed = Condition()
-        self._gate = Event()
+        self._lock = allocate_lock()
+        self._leaving = False
+        self._gate = Latch()
         self._gate.set()
 
     def run(self) -> int:
         """Dispatch messages in the main thread, which a signal can wake. Returns the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        for number in (_signal.SIGTERM, _signal.SIGINT):
+            _signal.signal(number, self._on_signal)
         # A read of stdin cannot be ended from outside; a daemon thread does not keep the process.
-        Thread(target=self._read, daemon=True, name="stdin").start()
+        start_new_thread(self._read, ())
         while not self._output.gone:
             event = self._events.get()
             if isinstance(event, int):
-                return self._leave(0.0, 130 if event == signal.SIGINT else 0)
+                return self._leave(0.0, 130 if event == _signal.SIGINT else 0)
             if event == _END:
                 break
 
@@ -116,7 +123,7 @@ class StdioProxy:
 
         call = PendingCall(message, line)
         # Registered before the thread starts, so that a cancellation on the next line finds it.
-        with self._changed:
+        with self._lock:
             if self._running >= _AT_ONCE:
                 self._refuse(call)
                 return
@@ -130,12 +137,12 @@ class StdioProxy:
 
         # Only the messages of the handshake replace the gate. Everything after one waits for
         # it.
-        before, mine = self._gate, Event()
+        before, mine = self._gate, Latch()
         if call.method in _IN_ORDER:
             self._gate = mine
         # A thread each: a tool call may take minutes and must not hold up the calls behind it.
-        # Daemons, so that a call in flight doesn't keep the process after `_leave`.
-        Thread(target=self._serve, args=(call, before, mine), daemon=True).start()
+        # None of them keeps the process after `_leave`.
+        start_new_thread(self._serve, (call, before, mine))
 
     def _refuse(self, call: PendingCall) -> None:
         if _wire.is_request(call.message):
@@ -152,7 +159,7 @@ class StdioProxy:
             )
         )
 
-    def _serve(self, call: PendingCall, before: Event, mine: Event) -> None:
+    def _serve(self, call: PendingCall, before: Latch, mine: Latch) -> None:
         try:
             # Bounded: if the handshake hangs, its own error is reported, and later calls get
             # theirs.
@@ -163,27 +170,36 @@ class StdioProxy:
                 self._forwarder.forward(call)
         finally:
             mine.set()
-            with self._changed:
+            with self._lock:
                 self._running -= 1
                 # Notifications have no id and were never registered; `is` keeps them from
                 # removing a call.
                 if self._calls.get(key := _wire.key(call.id)) is call:
                     del self._calls[key]
-                self._changed.notify_all()
+                if self._leaving:
+                    self._events.put(_CALL_ENDED)
 
     def _named(self, cancellation: PendingCall) -> PendingCall | None:
         request_id = _wire.usable_id({"id": _wire.params_of(cancellation.message).get("requestId")})
-        with self._changed:
+        with self._lock:
             if request_id is None:
                 return None
             return self._calls.get(_wire.key(request_id))
 
     def _leave(self, finish_timeout: float, code: int) -> int:
         """Let what is in flight come to its end for a while, hang up on the rest, end the session."""
-        with self._changed:
-            self._changed.wait_for(self._is_settled, timeout=finish_timeout)
-            left = list(self._calls.values())
-        for call in left:
+        deadline = time.monotonic() + finish_timeout
+        with self._lock:
+            self._leaving = True
+        while not self._is_settled() and (left := deadline - time.monotonic()) > 0:
+            try:
+                self._events.get(timeout=left)
+            except Empty:
+                break
+
+        with self._lock:
+            unfinished = list(self._calls.values())
+        for call in unfinished:
             call.cancel()
         self._forwarder.end()
         return code

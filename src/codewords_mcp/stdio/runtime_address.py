@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from threading import Lock
+from _thread import allocate_lock
 
 from codewords_mcp import __version__
 from codewords_mcp.stdio import home, lifecycle, runtime_choice
@@ -71,7 +71,7 @@ class HomeRuntime:
     def __init__(self, narrowed: dict[str, str]) -> None:
         self._narrowed = narrowed
         self._home = home.home_folder()
-        self._lock = Lock()
+        self._lock = allocate_lock()
         self._info: RuntimeInfo | None = None
         self._target: RuntimeTarget | None = None
         self._note = ""

@@ -6,12 +6,14 @@ CODEWORDS_RUNTIME and CODEWORDS_RUNTIME_URL say it for one process; `runtime-cho
 from __future__ import annotations
 
 # ruff: noqa: PTH118, PTH123 - pathlib is not worth its import in the proxy
-import json
 import os
+
+from codewords_mcp.stdio import json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 FILE = "runtime-choice.json"
 LOCAL: str = "local"
@@ -42,8 +44,8 @@ def read(home: str, env: Mapping[str, str] = os.environ) -> RuntimeChoice:
         return RuntimeChoice(named)
 
     try:
-        with open(os.path.join(home, FILE), encoding="utf-8") as file:
-            stored = json.load(file)
+        with open(os.path.join(home, FILE), "rb") as file:
+            stored: Any = json_text.decode(file.read())
         kind, url, key = str(stored["runtime"]), str(stored.get("url") or ""), str(stored.get("key") or "")
     # A file that is damaged counts as none: the proxy must come up all the same.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -58,6 +60,8 @@ def read(home: str, env: Mapping[str, str] = os.environ) -> RuntimeChoice:
 
 def keep(home: str, choice: RuntimeChoice) -> None:
     """Keep a choice in the home, for its owner only. Raises OSError."""
+    import json
+
     os.makedirs(home, mode=0o700, exist_ok=True)  # noqa: PTH103
     path = os.path.join(home, FILE)
     fresh = f"{path}.{os.getpid()}"

@@ -6,10 +6,11 @@ messages that made the session are stored and replayed: initialize, initialized,
 
 from __future__ import annotations
 
-from threading import Event, RLock, Thread
+from _thread import RLock, start_new_thread
 
 from codewords_mcp.stdio import jsonrpc as _wire
 from codewords_mcp.stdio.http_client import BrokenAnswer, NotSent
+from codewords_mcp.stdio.threads import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class StdioSession:
         self._relay = relay
         # Reentrant: `_again` holds it and calls `began`, which takes it too.
         self._lock = RLock()
-        self._closed = Event()
+        self._closed = Latch()
         self._listening: HttpConnection | None = None
         self._replayed: dict[tuple[str, str], bytes] = {}
         self._initialized: bytes | None = None
@@ -123,7 +124,8 @@ class StdioSession:
 
     def listen(self) -> None:
         """Open the stream on which the runtime speaks first, and keep it open."""
-        Thread(target=self._keep_listening, args=(self.target, self.id), daemon=True, name="listen").start()
+        if self.target is not None:
+            start_new_thread(self._keep_listening, (self.target, self.id))
 
     def _keep_listening(self, target: RuntimeTarget, session_id: str) -> None:
         last_event = ""
@@ -172,12 +174,12 @@ class StdioSession:
             self._listening.close()
         if self.target is None or not self.id:
             return
-        goodbye = Thread(target=self._delete, args=(self.target,), daemon=True, name="goodbye")
-        goodbye.start()
+        sent = Latch()
+        start_new_thread(self._delete, (self.target, sent))
         # Bounded: a chat host that quits must not wait for a runtime that doesn't answer.
-        goodbye.join(_GOODBYE)
+        sent.wait(_GOODBYE)
 
-    def _delete(self, target: RuntimeTarget) -> None:
+    def _delete(self, target: RuntimeTarget, sent: Latch) -> None:
         try:
             connection = target.endpoint.take()
             connection.request("DELETE", PATH, _wire.legacy_headers(self.id, self.version))
@@ -185,6 +187,8 @@ class StdioSession:
             connection.close()
         except (NotSent, BrokenAnswer):
             pass  # it ends the session itself after a while
+        finally:
+            sent.set()
 
 
 def _last_answer(body: list[bytes]) -> Message:

@@ -11,8 +11,8 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
+from _thread import start_new_thread
 
 from codewords_mcp.errors import Conflict, RuntimeUnavailable, StorageFailed
 from codewords_mcp.stdio import home as homes
@@ -217,7 +217,7 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
     info = homes.find_local(home) if outcome == "ready" else None
     if info is not None:
         # A child that ends is a zombie until it is waited for; nobody else in this process will.
-        threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
+        start_new_thread(_reap, (pid,))
         return info
 
     raise _failure(home, pid, outcome)
@@ -283,7 +283,7 @@ def _failure(home: str, pid: int, outcome: str) -> RuntimeUnavailable:
             # It would otherwise go on starting and hold the home after this process gave up on
             # it.
             os.kill(pid, signal.SIGTERM)
-        threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
+        start_new_thread(_reap, (pid,))
         return RuntimeUnavailable(
             "The runtime did not come to answer in time and was ended.", hint=f"Its log says more: {log}"
         )
