@@ -23,8 +23,7 @@ from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
 from codewords_mcp.cli.lazy_mcp_app import LazyMcpApp
 from codewords_mcp.http.app import create_app
-from codewords_mcp.http.middleware.protocol import BoundedProtocol
-from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
+from codewords_mcp.http.middleware.protocol import WEBSOCKET, BoundedProtocol
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.api_keys import KEY_FILE
 from codewords_mcp.runtime.model.availability import Hosting, StartedBy
@@ -132,7 +131,7 @@ class Lifecycle:
             uvicorn.Config(
                 self._activity,
                 http=BoundedProtocol,
-                ws=WebSocketProtocol,
+                ws=WEBSOCKET,
                 loop="none",
                 lifespan="off",
                 log_config=None,

@@ -23,9 +23,8 @@ from uvicorn.server import ServerState
 from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
 from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
 from codewords_mcp.http.middleware.hosts import host_name
-from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.protocol import WEBSOCKET, BoundedProtocol
 from codewords_mcp.http.middleware.recorded_calls import serve_recorded
-from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
 from codewords_mcp.http.routes.debugger import BRIDGE_PATH
@@ -173,7 +172,7 @@ class SandboxServer:
 
     def __init__(self, app: ASGIApp) -> None:
         self._config = uvicorn.Config(
-            app, http=BoundedProtocol, ws=WebSocketProtocol, loop="none", lifespan="off", log_config=None,
+            app, http=BoundedProtocol, ws=WEBSOCKET, loop="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
         )  # fmt: skip
         self._state = ServerState()
@@ -187,7 +186,6 @@ class SandboxServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         """See `SandboxListener`."""
-        # Loading imports the websocket implementation: at the first sandbox, not at the start.
         if not self._config.loaded:
             self._config.load()
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -266,7 +264,7 @@ class SandboxProtocol(BoundedProtocol):
         self._ended = ended
         # uvicorn hands an upgraded connection to another protocol, whose end must end `serve`
         # too.
-        self.ws_protocol_class = partial(_WebSocket, ended=ended)  # type: ignore[assignment]
+        self.ws_protocol_class = partial(WEBSOCKET, ended=ended)  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -275,17 +273,6 @@ class SandboxProtocol(BoundedProtocol):
 
     def _wait(self) -> None:
         pass
-
-
-class _WebSocket(WebSocketProtocol):
-    def __init__(self, *, ended: asyncio.Future[None], **options: Any) -> None:
-        super().__init__(**options)
-        self._ended = ended
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        super().connection_lost(exc)
-        _settle(self._ended)
 
 
 def _abort(transport: asyncio.Transport, ended: asyncio.Future[None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -47,6 +47,16 @@ _PROBES = (0.05, 0.5)
 _PROBE_INTERVAL = 5.0
 _NOT_OFFERED = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def _websocket(**options: Any) -> asyncio.Protocol:
+    from codewords_mcp.http.middleware.websocket_protocol import WebSocketProtocol
+
+    return WebSocketProtocol(**options)
+
+
+WEBSOCKET = cast("type[asyncio.Protocol]", _websocket)
+"""Makes a `WebSocketProtocol`, which is loaded for the first one: uvicorn takes it for the class."""
 
 
 class ResponseTransport(asyncio.Transport):

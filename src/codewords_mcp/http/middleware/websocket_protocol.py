@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -11,7 +12,17 @@ if TYPE_CHECKING:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """One connection."""
+    """One connection. `ended` is set at its end."""
+
+    def __init__(self, *, ended: asyncio.Future[None] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a message of the application."""

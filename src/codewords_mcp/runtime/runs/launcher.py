@@ -12,7 +12,7 @@ from typing import Final
 
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.run_keys import RunKey
-from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential, shared_authority
+from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.run import RunRequest
@@ -103,8 +103,8 @@ class Launcher:
         self._recordings = recordings
         self._settings = settings
         if settings.record != "off":
-            # Before any fork server starts: their roots bring the authority along.
-            shared_authority()
+            # The roots of fork servers bring the authority along.
+            authorities.share(_shared_authority)
 
     async def launch_config(self, request: RunRequest, servable: Servable) -> LaunchConfig:
         """The version with the values of the secrets that its header declares and its manifest lists.
@@ -218,6 +218,12 @@ class Launcher:
         if servable.keep_warm or self._settings.sandbox == "e2b":
             return False
         return servable.recording_policy(self._settings.record) != "off"
+
+
+def _shared_authority() -> str:
+    from codewords_mcp.runtime.egress.intercept.authority import shared_authority
+
+    return shared_authority().pem
 
 
 def _stand_in(name: str, secret: Secret) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,11 +31,14 @@ _SYSTEM: Final = (
 )
 
 
-_shared = ""
+_shared: str | Callable[[], str] = ""
 
 
-def share(authority: str) -> None:
-    """Have the roots of fork servers that start from now on trust this authority, for all sandboxes that name it."""
+def share(authority: str | Callable[[], str]) -> None:
+    """Have the roots of fork servers that start from now on trust this authority, for all sandboxes that name it.
+
+    A function is called for it when the first of them starts.
+    """
     # Public: a sandbox that names another trusts this one too, of which only the runtime has the key.
     global _shared  # noqa: PLW0603  # one authority for the process, as its egress has one
     _shared = authority
@@ -43,7 +46,9 @@ def share(authority: str) -> None:
 
 def shared() -> str:
     """The authority that most sandboxes of this process name; "" if there is none."""
-    return _shared
+    if not isinstance(_shared, str):
+        share(_shared())
+    return str(_shared)
 
 
 def variables(authority: str, file: str) -> dict[str, str]:

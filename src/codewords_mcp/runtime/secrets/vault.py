@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from codewords_mcp.errors import StorageFailed
@@ -42,12 +43,8 @@ class Vault:
 
     def use(self, master_key: MasterKey, older: Collection[MasterKey] = ()) -> None:
         """Set the key for encryption; older keys can still decrypt."""
-        # Imported here: cryptography loads slowly, and commands without secrets need not wait for
-        # it.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         self._master_key = master_key
-        self._keys = {key.id: AESGCM(key.derive("secrets")) for key in (*older, master_key)}
+        self._ciphers = {key.id: cache(partial(_cipher, key)) for key in (*older, master_key)}
 
     @property
     def key_id(self) -> str:
@@ -87,11 +84,18 @@ class Vault:
             ) from None
 
     def _key(self, key_id: str) -> AESGCM:
-        aead = self._keys.get(key_id)
-        if aead is None:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
             require_key(self._master_key, (key_id,))
             raise AssertionError
-        return aead
+        return cipher()
+
+
+def _cipher(key: MasterKey) -> AESGCM:
+    # Imported here: cryptography is 9 MB of memory, for nothing where no secret is read.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key.derive("secrets"))
 
 
 def _associated(owner: str, name: str) -> bytes:

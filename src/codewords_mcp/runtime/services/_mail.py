@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
 from email.utils import getaddresses, parseaddr
 from typing import Annotated
@@ -61,6 +60,8 @@ def bare_address(text: str) -> str:
 
 
 def _address(text: str) -> str:
+    from email.headerregistry import Address as Mailbox
+
     found = getaddresses([single_line(text)])
     try:
         # One address alone: several would be recipients that nobody sees.

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def insert_into(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that can say what happens where the row is there: each dialect has one of its own."""
     if dialect == "postgresql":
+        # Its types and drivers are a megabyte that most homes never use.
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table)
     return sqlite.insert(table)
 

@@ -47,7 +47,6 @@ model_usage = Table(
         "ix_model_usage_unsummed",
         "day",
         sqlite_where=text("summed IS NULL"),
-        postgresql_where=text("summed IS NULL"),
     ),
 )
 

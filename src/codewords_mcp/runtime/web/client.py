@@ -14,7 +14,6 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -259,6 +258,8 @@ class Web:
 
     def _api_client(self) -> httpx2.AsyncClient:
         """The client of all callers: it keeps connections, and no cookies."""
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx2
 
         if self._apis is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority, shared_authority
 from codewords_mcp.runtime.egress.intercept.credentials import Credentials, SandboxCredential
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 
-__all__ = ["CertificateAuthority", "Credentials", "Interception", "SandboxCredential", "shared_authority"]
+__all__ = ["Credentials", "Interception", "SandboxCredential"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority, shared_authority
 from codewords_mcp.runtime.egress.intercept.credentials import Credentials, SandboxCredential
 from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority
 
 MAX_UNREAD_HOSTS: Final = 1000
 """Hosts that a sandbox learns about; a program may name as many as it likes."""
@@ -49,6 +51,9 @@ class Interception:
         self.authority = self._authority()
 
     def _authority(self) -> CertificateAuthority:
+        # Brings X.509, a tenth of the memory of a runtime that runs nothing.
+        from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority, shared_authority
+
         # The program has to trust it for any host: one for all such sandboxes serves as well as one for each.
         if self.records:
             return shared_authority()

@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import schema
-from codewords_mcp.runtime.store.migrations import before_release
 
 _FOLDER = Path(__file__).parent
 REVISIONS = tuple(sorted(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py")))
@@ -59,6 +58,9 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
             schema.require_fit(engine, revision, schema.columns_of_head())
         return
 
+    # Imported here: it has all tables of the first release, beside those of this one.
+    from codewords_mcp.runtime.store.migrations import before_release
+
     if revision in before_release.REVISIONS:
         schema.require_fit(engine, revision, before_release.columns_at(revision))
     elif revision in REVISIONS:
@@ -89,6 +91,8 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
 
 
 def _migrate(engine: Engine, target: str) -> None:
+    from codewords_mcp.runtime.store.migrations import before_release
+
     with engine.begin() as connection:
         # Of replicas that start at once, one migrates and the others find it done.
         if connection.dialect.name == "postgresql":

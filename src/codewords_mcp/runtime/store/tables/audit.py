@@ -32,7 +32,7 @@ audit_entries = Table(
     Column("request_id", String(40), nullable=False),
     Column("detail", Text, nullable=False),
     Index("uq_audit_entries_seq", "seq", unique=True),
-    Index("ix_audit_entries_unsealed", "id", sqlite_where=_UNSEALED, postgresql_where=_UNSEALED),
+    Index("ix_audit_entries_unsealed", "id", sqlite_where=_UNSEALED),
     Index("ix_audit_entries_owner", "owner", "id"),
     Index("ix_audit_entries_action", "action", "id"),
     Index("ix_audit_entries_target", "target", "id"),

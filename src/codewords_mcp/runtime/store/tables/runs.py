@@ -82,18 +82,17 @@ runs = Table(
     Column("trigger_id", String(40)),
     Column("event_key", String(200)),
     # Most runs have neither: an entry for each would be a page more to write for it.
-    Index("ix_runs_schedule", "schedule_id", sqlite_where=text(SCHEDULED), postgresql_where=text(SCHEDULED)),
+    Index("ix_runs_schedule", "schedule_id", sqlite_where=text(SCHEDULED)),
     Index(
         "ix_runs_parent",
         "parent_id",
         sqlite_where=text(STARTED_BY_RUN),
-        postgresql_where=text(STARTED_BY_RUN),
     ),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
-    Index("ix_runs_unsummed", "created_at", sqlite_where=text(UNSUMMED), postgresql_where=text(UNSUMMED)),
-    Index("ix_runs_replays", "created_at", sqlite_where=text(REPLAYS), postgresql_where=text(REPLAYS)),
+    Index("ix_runs_unsummed", "created_at", sqlite_where=text(UNSUMMED)),
+    Index("ix_runs_replays", "created_at", sqlite_where=text(REPLAYS)),
     Index("ix_runs_status_owner", "status", "owner", "created_at", "id"),
     Index(
         "uq_runs_idempotency",
@@ -101,7 +100,6 @@ runs = Table(
         "service_id",
         "idempotency_key",
         unique=True,
-        postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
 )
 

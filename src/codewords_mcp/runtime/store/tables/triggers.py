@@ -145,9 +145,9 @@ triggers = Table(
     Column("last_event_at", BigInteger),
     Column("last_run_id", String(40)),
     Column("created_at", BigInteger, nullable=False),
-    Index("ix_triggers_next", "next_at", sqlite_where=_POLLED, postgresql_where=_POLLED),
-    Index("ix_triggers_start", "start_at", sqlite_where=_WAITING, postgresql_where=_WAITING),
-    Index("ix_triggers_watches", "watches", sqlite_where=_WATCHES, postgresql_where=_WATCHES),
+    Index("ix_triggers_next", "next_at", sqlite_where=_POLLED),
+    Index("ix_triggers_start", "start_at", sqlite_where=_WAITING),
+    Index("ix_triggers_watches", "watches", sqlite_where=_WATCHES),
     Index("ix_triggers_owner", "owner", "created_at", "id"),
     Index("ix_triggers_service", "service_id"),
 )
@@ -171,7 +171,6 @@ trigger_events = Table(
         "trigger_id",
         "seq",
         sqlite_where=_PENDING,
-        postgresql_where=_PENDING,
     ),
 )
 
@@ -201,8 +200,6 @@ trigger_deployments = Table(
     Column("problem", Text, nullable=False),
     Column("sent_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
-    Index(
-        "uq_trigger_deployments_live", "trigger_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE
-    ),
-    Index("ix_trigger_deployments_due", "due_at", sqlite_where=_UNSETTLED, postgresql_where=_UNSETTLED),
+    Index("uq_trigger_deployments_live", "trigger_id", unique=True, sqlite_where=_LIVE),
+    Index("ix_trigger_deployments_due", "due_at", sqlite_where=_UNSETTLED),
 )

@@ -46,16 +46,15 @@ run_waits = Table(
     Column("closed_from", Text),
     Column("taken", Boolean, nullable=False),
     Index("uq_run_waits_key", "run_id", "key", unique=True),
-    Index("ix_run_waits_due", "due_at", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
+    Index("ix_run_waits_due", "due_at", sqlite_where=text(OPEN)),
     Index(
         "ix_run_waits_owner",
         "owner",
         "created_at",
         "id",
         sqlite_where=text(OPEN),
-        postgresql_where=text(OPEN),
     ),
-    Index("ix_run_waits_untaken", "run_id", sqlite_where=text(UNTAKEN), postgresql_where=text(UNTAKEN)),
+    Index("ix_run_waits_untaken", "run_id", sqlite_where=text(UNTAKEN)),
 )
 
 question_messages = Table(
