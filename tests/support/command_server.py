@@ -36,7 +36,8 @@ _COMMANDS = (
 _RUNTIME = (
     "codewords_mcp.cli.serve", "codewords_mcp.cli._lifecycle", "codewords_mcp.cli.mcp_app", "codewords_mcp.runtime.egress.dns",
     "codewords_mcp.runtime.sandboxes.namespaces.driver", "codewords_mcp.tools._drafts", "codewords_mcp.tools._schedules",
-    "cryptography.hazmat.backends.openssl.backend", "codewords_mcp.runtime.web.judged_transport", "dns.message", "packaging.requirements", "ruff", "uv",
+    "codewords_mcp.runtime.egress.intercept.authority", "codewords_mcp.runtime.web.judged_transport",
+    "cryptography.hazmat.primitives.ciphers.aead", "dns.message", "packaging.requirements", "ruff", "uv",
 )  # fmt: skip
 """The imports of a runtime until it has started, deployed and run a workflow."""
 _ENTRIES = {"codewords": "codewords_mcp.cli", "codewords-mcp": "codewords_mcp.__main__"}
