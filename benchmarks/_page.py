@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ THEMES: dict[str, tuple[str, ...]] = {
     "Starting sandboxes": ("sandbox_start", "sandbox_load", "sandbox_cpu", "environment_build", "environment_disk", "leftovers"),
     "Runs": ("http_door", "run_record", "background_runs", "cancel", "resume", "approvals", "run_logs"),
     "Large stores, many replicas": (
-        "stored_runs", "growth", "usage_sums", "triggers", "alerts", "audit", "metrics", "scale_simulation", "replicas",
+        "stored_runs", "growth", "usage_sums", "triggers", "alerts", "audit", "metrics", "core_simulation", "scale_simulation",
+        "replicas",
     ),
     "Models": ("gateway",),
     "The network of sandboxes": ("host_rules", "sandbox_calls", "authority", "people", "services"),
@@ -89,14 +91,14 @@ def first_sentence(name: str) -> str:
     return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
 
 
-def numbers_page(results: Path = HERE / "results") -> str:
-    """The generated part of the page of numbers."""
+def numbers_page(drawings: Mapping[str, Mapping[str, str]], results: Path = HERE / "results") -> str:
+    """The generated part of the page of numbers. `drawings`: of each benchmark that has some, titles by file in `docs/images`."""
     found = measured(results)
     parts = [_summary(found), *_worse(found), *_missed(found)]
     for theme, names in themes().items():
         if here := [found[name] for name in names if name in found]:
             parts.append(f"## {theme}\n")
-            parts += [_benchmark(one) for one in here]
+            parts += [_benchmark(one, drawings.get(one.name, {})) for one in here]
     parts += _published(found)
     parts += _not_measured(found)
     return "\n".join(parts)
@@ -171,7 +173,7 @@ def _missed(found: dict[str, Measured]) -> list[str]:
     ]
 
 
-def _benchmark(one: Measured) -> str:
+def _benchmark(one: Measured, drawings: Mapping[str, str]) -> str:
     rows = [
         [row["question"], _value(row, "ours"), _peer(row), _ratio(row), _target(row), _holds(row)]
         for row in one.rows
@@ -180,8 +182,9 @@ def _benchmark(one: Measured) -> str:
     busy = "busy, " if one.busy else ""
     load = f"{busy}load {kept['load']['before']:g} before and {kept['load']['after']:g} after"
     changed = ", with uncommitted changes" if kept["changed"] else ""
+    pictures = "".join(f"\n![{title}](../images/{name})\n" for name, title in drawings.items())
     return (
-        f"### `{one.name}`\n\n{one.question}\n\n"
+        f"### `{one.name}`\n\n{one.question}\n{pictures}\n"
         f"{_table(['question', 'ours', 'beside it', 'ratio', 'target', 'holds'], rows)}\n"
         f"{kept['date']} UTC at `{kept['commit']}`{changed}, {load}, in {kept['seconds']:g} s: `{kept['command']}`\n"
     )

@@ -430,9 +430,26 @@ def access() -> str:
 def numbers() -> str:
     """The numbers that benchmarks measured, from their results."""
     sys.path.insert(0, str(HERE.parents[1]))
+    from benchmarks._drawings import drawings
     from benchmarks._page import numbers_page
 
-    return numbers_page()
+    titles = {
+        benchmark: {file: drawing.title for file, drawing in drawn.items()}
+        for benchmark, drawn in drawings().items()
+    }
+    return numbers_page(titles)
+
+
+def pictures() -> dict[Path, str]:
+    """The drawings of the page of numbers by file."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from benchmarks._drawings import drawings
+
+    return {
+        HERE.parent / "images" / file: drawing.svg
+        for drawn in drawings().values()
+        for file, drawing in drawn.items()
+    }
 
 
 def modules() -> str:
@@ -617,7 +634,7 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([sys.executable, __file__], check=False).returncode
 
     pages = {HERE / f"{name}.md": page(name) for name in PAGES}
-    for path, text in schemas().items():
+    for path, text in (schemas() | pictures()).items():
         pages[path] = (path.read_text(encoding="utf-8") if path.is_file() else "", text)
     stale = {path: wanted for path, (current, wanted) in pages.items() if current != wanted}
     for path, wanted in stale.items():

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+from benchmarks._drawings import drawings
 from benchmarks._page import HERE, first_sentence, measured, numbers_page, themes
 from tests.docs.pages import ROOT
 
@@ -61,7 +63,7 @@ def test_the_page_tells_what_is_worse_missed_and_not_measured(tmp_path: Path) ->
         row("fewer a second", 5, 10, more_is_better=True), row("more a second", 20, 10, more_is_better=True),
         row("with a record", 12, 10, peer_name="the same run without a record"), row("alone", 7, None, at_most=9),
     )  # fmt: skip
-    page = numbers_page(tmp_path)
+    page = numbers_page({}, tmp_path)
 
     worse = section(page, "## What it is worse at")
     others, features = worse.split("### What a feature costs")
@@ -84,7 +86,7 @@ def test_a_measurement_beside_other_work_is_marked(tmp_path: Path) -> None:
     path = tmp_path / "cancel.json"
     kept = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(kept | {"load": {"before": 1, "after": 9}}), encoding="utf-8")
-    page = numbers_page(tmp_path)
+    page = numbers_page({}, tmp_path)
     assert "**1 of these benchmarks ran on a busy machine**" in page
     assert "[`cancel`](#cancel), busy" in page
 
@@ -105,6 +107,25 @@ def test_each_published_figure_has_a_date_a_boundary_and_a_source() -> None:
         assert all(one[key] for key in ("system", "question", "figure", "boundary", "date"))
         assert one["source"].startswith("https://")
         assert one["beside"] in NAMES
+
+
+def test_growth_is_drawn_a_line_for_each_question_and_a_picture_for_each_database(tmp_path: Path) -> None:
+    cells = [("a start", 0, 900), ("a start", 5_000_000, 1000), ("a page", 0, 1), ("a page", 5_000_000, 10)]
+    rows = [row(f"{name}, 10,000 workflows, {runs:,} runs, SQLite", ms, None) for name, runs, ms in cells]
+    keep(tmp_path, "growth", *rows, row("a start, 1 workflows, 0 runs, SQLite", 9, None))
+
+    found = drawings(tmp_path)["growth"]
+    assert list(found) == ["growth-sqlite.svg"]
+    svg = ET.fromstring(found["growth-sqlite.svg"].svg)
+    words = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"a start", "a page", "0", "5,000,000", "1", "1,000"} <= set(words)
+    lines = [one.get("points", "") for one in svg.iter("{http://www.w3.org/2000/svg}polyline")]
+    heights = [[float(point.partition(",")[2]) for point in line.split()] for line in lines]
+    assert heights[1][0] - heights[1][1] > 10 * (heights[0][0] - heights[0][1]) > 0  # up is smaller
+
+    titles = {"growth": {name: drawing.title for name, drawing in found.items()}}
+    page = section(numbers_page(titles, tmp_path), "### `growth`")
+    assert f"![{found['growth-sqlite.svg'].title}](../images/growth-sqlite.svg)" in page
 
 
 def test_a_failed_benchmark_is_told_the_next_one_runs_and_a_repeated_call_goes_on(tmp_path: Path) -> None:
