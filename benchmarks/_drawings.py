@@ -10,8 +10,8 @@ from math import ceil, floor, log10
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
-WIDTH, HEIGHT = 760, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 270, 36, 44
+WIDTH, HEIGHT = 800, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 310, 36, 44
 """Of the picture, and of what is around the lines in it."""
 COLOURS = ("#2f7ed8", "#e0662c", "#3a9d5d", "#b0489a", "#c09a1f", "#22a3a3", "#8a6fd1", "#d04a5a", "#7d8590")
 STYLE = (

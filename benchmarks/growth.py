@@ -2,7 +2,7 @@
 
 A start, a synchronous run, lists, the page of /metrics and retention, on SQLite and on PostgreSQL. Rows are made by the database.
 Each number is processor time, of the runtime and of the database's connections, since others may use the machine, and is bounded
-by the same of a store of 100 workflows and 1,000 runs. Last, retention removes runs from the largest store while others are
+by the same of a store of 100 workflows and 2,500 runs. Last, retention removes runs from the largest store while others are
 recorded.
 
     python benchmarks/growth.py [--quick] [--json]
@@ -45,7 +45,7 @@ from codewords_mcp.settings import Settings
 
 GROWS_AT_MOST = 2.0
 """Times the number of a small store: what is above is work that grows with the store."""
-SMALL = (1_000, 100)
+SMALL = (2_500, 100)
 """Runs and workflows of the store that the others are compared with: it has a page of each list."""
 RAN = 100
 """Workflows that the stored runs are of."""
