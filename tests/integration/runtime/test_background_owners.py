@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -293,7 +293,7 @@ async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_lo
     container = runtime._container  # pyright: ignore[reportPrivateUsage]
     take_out, stopped = queues.RunQueue.remove, 0
 
-    def stops(queue: queues.RunQueue, entries: list[str]) -> None:
+    def stops(queue: queues.RunQueue, entries: Collection[str]) -> None:
         nonlocal stopped
         take_out(queue, entries)
         stopped += 1

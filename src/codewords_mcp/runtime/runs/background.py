@@ -6,6 +6,7 @@ They are accepted by `background_submit.py`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 from sqlalchemy import Connection
@@ -42,7 +43,7 @@ class BackgroundRuns:
             execute=self.execute,
         )
         self._queued = QueuedRuns()
-        self.mode = BackgroundMode(context, served, self._queue, self._queued)
+        self.mode = BackgroundMode(context, served, self._queue, self._queued, self.open_queue)
         """By which background runs are submitted."""
         self.coming: set[str] = set()
         """Runs that this process holds and is about to carry out."""
@@ -150,7 +151,7 @@ class BackgroundRuns:
             return
         if not await database.read(recovery.waiting_anywhere):
             return
-        await self._queue.open()
+        await self.open_queue()
         await self.take_over({self._context.registry.executor})
 
     @property
@@ -160,28 +161,38 @@ class BackgroundRuns:
 
     async def open_queue(self) -> None:
         """Take part in the line from now on. Raises StorageFailed."""
+        if self._queue.is_open:
+            return
         await self._queue.open()
+        await self._take_over_alone()
+
+    async def _take_over_alone(self) -> None:
+        """Go on with what a failure or an earlier process of this home left claimed, where no replica looks for it.
+
+        It would count as being carried out for ever.
+        """
+        if not self._context.database.shared and self._context.registry.paused_at is None:
+            await self.take_over({self._context.registry.executor})
 
     async def take_over(self, alive: set[str]) -> None:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
         database, queue = self._context.database, self._queue
-        entries, failed = await asyncio.to_thread(queue.orphaned, alive), set(queue.failed)
-        await self._mark_not_queued(failed, entries)
-        # Only those that were marked: further ones may have failed during the write.
-        queue.failed -= failed
-        if entries:
+        failed = set(queue.failed)
+        if entries := {*await asyncio.to_thread(queue.orphaned, alive), *failed}:
+            await self._mark_not_queued(entries)
             await asyncio.to_thread(queue.remove, entries)
+            # Only those that were marked: further ones may have failed meanwhile.
+            queue.failed -= failed
         # A batch for each transaction, so that thousands of runs do not hold up other writes.
         while await database.write(self._deliver):
             pass
 
-    async def _mark_not_queued(self, run_ids: set[str], entries: list[str]) -> None:
-        """Mark runs as in no queue: these, and those of these entries, whose process does not execute them.
+    async def _mark_not_queued(self, entries: Collection[str]) -> None:
+        """Mark the runs of these entries as in no queue, since their process does not execute them.
 
         Recorded before the entries are removed: a process that stops in between leaves an extra entry, not a run without one.
         """
-        if run_ids := run_ids | {entry.rpartition("/")[0] for entry in entries}:
-            await self._context.database.write(recovery.stranded, run_ids)
+        await self._context.database.write(recovery.stranded, {entry.rpartition("/")[0] for entry in entries})
 
     def _deliver(self, connection: Connection) -> int:
         found = recovery.undelivered(connection)
@@ -200,6 +211,7 @@ class BackgroundRuns:
         """Settle the journals of runs that were killed, and remove what the queue keeps of runs that ended long ago."""
         await self._context.killed_attempts.settle_all()
         if self._queue.is_open:
+            await self._take_over_alone()
             await asyncio.to_thread(self._queue.purge)
 
     async def drain(self) -> None:
@@ -213,7 +225,7 @@ class BackgroundRuns:
 
         try:
             if claimed_entries := await self._queue.stop_consuming():
-                await self._mark_not_queued(set(), claimed_entries)
+                await self._mark_not_queued(claimed_entries)
                 await asyncio.to_thread(self._queue.remove, claimed_entries)
         except (
             StorageFailed,

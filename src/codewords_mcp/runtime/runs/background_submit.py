@@ -8,6 +8,7 @@ same transaction.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Connection
 
@@ -67,12 +68,18 @@ class BackgroundMode:
     limits_depth = True
 
     def __init__(
-        self, context: RunDependencies, services: ServiceRunner, queue: RunQueue, queued: QueuedRuns
+        self,
+        context: RunDependencies,
+        services: ServiceRunner,
+        queue: RunQueue,
+        queued: QueuedRuns,
+        open_queue: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
         self._services = services
         self._queue = queue
         self._queued = queued
+        self._open_queue = open_queue
 
     async def prepare(self, request: RunRequest) -> bytes:
         """See `RunMode`."""
@@ -97,7 +104,7 @@ class BackgroundMode:
         submission.row["priority"] = request.priority
         if not (claimed or context.registry.draining):
             # Not within the transaction, which cannot wait, and not before a run waits: it imports dbos.
-            await self._queue.open()
+            await self._open_queue()
 
         def decide(connection: Connection, row: RunColumns) -> RunColumns:
             nonlocal started, in_queue

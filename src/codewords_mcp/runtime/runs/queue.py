@@ -12,10 +12,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
 
@@ -27,14 +29,18 @@ QUEUE = "runs"
 WORKFLOW = "codewords.run.v1"
 VERSION = "1"
 """dbos hands work only to executors of the same application version; ours means the shape of `WORKFLOW`, not a release."""
+THREADS = 1
+"""Threads in which dbos hands runs over. It takes no time, and one thread keeps their order."""
 POLL = 0.1
 AHEAD = 32
 """Entries of one partition claimed beyond the limit, so that a slot that becomes free need not wait for the next poll."""
 ORPHANED_AFTER = 5.0
 """Seconds after which an entry that was given to this process has not come, and will not."""
 RETENTION = 86400.0
-"""Seconds that finished entries stay, for the diagnosis of a problem."""
+"""Seconds that entries stay that were taken back, for the diagnosis of a problem."""
 PAGE = 1000
+GATHER_INTERVAL, RETRY_INTERVAL = 0.02, 1.0
+"""Seconds over which finished entries are gathered before they are removed; between two attempts at that."""
 log = structlog.get_logger(__name__)
 
 
@@ -45,6 +51,15 @@ def log_as_we_do() -> None:
         logger.removeHandler(handler)
     logger.addHandler(logging.NullHandler())
     logger.propagate = True
+
+
+def _accept(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Accept arguments as they are. dbos would read the function's type hints anew for each run."""
+    return args, kwargs
+
+
+class _HandedOver(BaseException):
+    """Ends what dbos calls, of which dbos then records nothing."""
 
 
 class RunQueue:
@@ -65,9 +80,13 @@ class RunQueue:
         self._opening = asyncio.Lock()
         self._client: DBOSClient | None = None
         self._here: set[str] = set()
-        """Runs that are being carried out."""
+        """Entries of runs that are being carried out, or have ended and are still to be removed."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finished: list[str] = []
+        """Entries of runs that have ended, to be removed."""
+        self._removing: asyncio.Task[None] | None = None
         self.failed: set[str] = set()
-        """Runs that were given to this process and not carried out."""
+        """Entries that were given to this process and whose runs were not carried out."""
         self._orphaned_since: dict[str, float] = {}
         """Entries given to this process that it does not carry out: when that was first seen."""
 
@@ -116,31 +135,58 @@ class RunQueue:
                 "application_version": VERSION,
                 "serializer": serializer,
                 "log_level": "ERROR",
+                "max_executor_threads": THREADS,
             }
         )
         _taken = self
 
-        async def execute(run_id: str) -> None:
-            # dbos calls from a loop of its own; runs belong to the runtime's.
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._execute_entry(run_id), loop))
+        def hand_over(run_id: str) -> None:
+            # dbos calls in a thread of its own; runs belong to the runtime's loop.
+            loop.call_soon_threadsafe(self._begin, str(DBOS.workflow_id), run_id)
+            # No outcome: the entry stays claimed and counts for its partition until `_remove_finished`.
+            raise _HandedOver
 
         # How often a run is tried is decided by its row, not by dbos.
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(execute)
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None, validate_args=_accept)(hand_over)
         DBOS.launch()
         DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
 
         return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
 
-    async def _execute_entry(self, run_id: str) -> None:
-        self._here.add(run_id)
+    def _begin(self, entry: str, run_id: str) -> None:
+        self._here.add(entry)
+        task = asyncio.get_running_loop().create_task(
+            self._execute_entry(entry, run_id), name=f"entry {entry}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _execute_entry(self, entry: str, run_id: str) -> None:
         try:
             await self._execute(run_id)
         except Exception:
-            # the run's row says what became of it; the entry is done either way
+            # The entry stays claimed, so that the run is queued again whatever becomes of this process.
             log.exception("a queued run was not carried out", run_id=run_id)
-            self.failed.add(run_id)
-        finally:
-            self._here.discard(run_id)
+            self.failed.add(entry)
+            return
+
+        self._finished.append(entry)
+        if self._removing is None or self._removing.done():
+            self._removing = asyncio.get_running_loop().create_task(self._remove_finished())
+
+    async def _remove_finished(self) -> None:
+        """Remove the entries of runs that have ended, those of a moment in one transaction."""
+        while self._finished:
+            await asyncio.sleep(GATHER_INTERVAL)
+            entries, self._finished = self._finished[:PAGE], self._finished[PAGE:]
+            try:
+                await asyncio.to_thread(self._open_client.delete_workflows, entries)
+            except SQLAlchemyError as error:
+                log.warning("finished entries remain in the queue", entries=len(entries), reason=str(error))
+                self._finished[:0] = entries
+                await asyncio.sleep(RETRY_INTERVAL)
+            else:
+                self._here.difference_update(entries)
 
     def put(
         self,
@@ -187,19 +233,19 @@ class RunQueue:
         mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
         return [e.workflow_id for e in entries if e.executor_id not in alive] + self._orphaned_here(mine)
 
-    def remove(self, entries: list[str]) -> None:
+    def remove(self, entries: Collection[str]) -> None:
         """Remove entries, so that no executor claims them. Blocking."""
-        self._open_client.cancel_workflows(entries)
+        self._open_client.cancel_workflows(list(entries))
 
     def _orphaned_here(self, mine: Collection[str]) -> list[str]:
         """Return entries claimed by this process that it has not executed for `ORPHANED_AFTER` seconds."""
         at = time.monotonic()
-        idle = [entry for entry in mine if entry.rpartition("/")[0] not in self._here]
+        idle = [entry for entry in mine if entry not in self._here]
         self._orphaned_since = {entry: self._orphaned_since.get(entry, at) for entry in idle}
         return [entry for entry, since in self._orphaned_since.items() if at - since > ORPHANED_AFTER]
 
     def purge(self) -> int:
-        """Delete entries that were done long ago; how many. Blocking."""
+        """Delete entries that were taken back long ago; how many. Blocking."""
         before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - RETENTION))
         gone = 0
 
@@ -227,10 +273,8 @@ class RunQueue:
             return await asyncio.to_thread(self._stop_consuming)
 
     def _stop_consuming(self) -> list[str]:
-        from dbos import DBOS
-
-        # A second for what it is just claiming, whose loop would be gone else. The client is no part of it.
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=1)
+        # A second for what it is just claiming. The client is no part of it.
+        self._destroy(completion_timeout=1)
         return [entry.workflow_id for entry in self._claimed_entries() if entry.executor_id == self._executor]
 
     def _claimed_entries(self) -> list[WorkflowStatus]:
@@ -241,17 +285,28 @@ class RunQueue:
     async def close(self) -> None:
         """Take part no more; what waits goes on waiting."""
         async with self._opening:
-            if self._client is not None:
-                await asyncio.to_thread(self._leave)
-                self._client = None
+            if self._client is None:
+                return
 
-    def _leave(self) -> None:
+            await asyncio.to_thread(self._destroy)
+            tasks = [*self._tasks, *([self._removing] if self._removing else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._leave, self._client)
+            self._client = None
+
+    def _destroy(self, completion_timeout: int = 0) -> None:
         from dbos import DBOS
 
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=completion_timeout)
+
+    def _leave(self, client: DBOSClient) -> None:
         global _taken  # noqa: PLW0603
-        if self._client is not None:
-            self._client.destroy()
-        DBOS.destroy(destroy_registry=True)
+        # What cannot be removed now is removed by the next process that opens the queue.
+        with suppress(SQLAlchemyError):
+            client.delete_workflows(self._finished)
+        client.destroy()
         _taken = None
 
 
