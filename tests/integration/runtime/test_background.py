@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from tests.support.background_runs import WORK, cancel, fill, start, with_options
 from tests.support.runtime import (
     ADMIN,
@@ -20,12 +20,12 @@ from tests.support.runtime import (
 )
 from tests.support.waiting import until_async
 
-from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
+from codewords_mcp.errors import Conflict, NotFound, RunCancelled, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import cancellation as breaking
 from codewords_mcp.runtime.runs.lease import Lease
@@ -46,6 +46,32 @@ async def test_waiting_starting_and_running_are_told_apart_by_their_times(
     assert None not in times
     assert times == sorted(time for time in times if time)
     assert run.background
+
+
+@pytest.mark.requirement("runs:background")
+async def test_a_run_that_goes_on_here_is_read_once_by_whoever_waits_for_it_and_by_nobody_else(
+    runtime: Runtime, work: str
+) -> None:
+    reads = list[str]()
+
+    def count(_c: Connection, _cursor: object, statement: str, *_: object) -> None:
+        # the whole record
+        if statement.startswith("SELECT") and "response_content" in statement:
+            reads.append(statement)
+
+    run_id = await start(runtime, work, "x", seconds=3)
+    engine = runtime._container.database.engine  # pyright: ignore[reportPrivateUsage]
+    event.listen(engine, "before_cursor_execute", count)
+    run = await runtime.runs.get(ADMIN, run_id, wait=60)
+    event.remove(engine, "before_cursor_execute", count)
+    assert (run.status, len(reads)) == ("succeeded", 1)
+
+    longer = await start(runtime, work, "x", seconds=600)
+    assert (await runtime.runs.get(ADMIN, longer, wait=0.3)).status not in FINISHED
+    with pytest.raises(NotFound):
+        async with asyncio.timeout(30):
+            await runtime.runs.get(Caller("somebody else", "user", key_id="k"), longer, wait=600)
+    await cancel(runtime, longer)
 
 
 @pytest.mark.requirement("runs:line", "runs:once")

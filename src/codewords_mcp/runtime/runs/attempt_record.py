@@ -268,10 +268,12 @@ class AttemptRecord:
         asks = self._error_code == WriteUnknown.code
         over = self._setup.request.background and not self.retried and not asks
 
+        forget = requests.remove if self._setup.info.journal is None else requests.forget
+
         def write(connection: Connection) -> None:
             took = rows.change(connection, run_id, values, holder=self._executor)
             if took and over:  # a process that has taken the run over needs its request
-                requests.forget(connection, run_id)
+                forget(connection, run_id)
 
         written = self._db.write_with_retries(write)
         settle_if_refused(self._db, written, run_id, self._executor)

@@ -258,17 +258,26 @@ class RunDispatcher:
         """The record when it is final, or as it is after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
-            with self._context.events.subscribe(
-                run_id
-            ) as changed:  # before the look, so that nothing falls between the two
-                run = await self.get(caller, run_id)
+            # before the look, so that nothing falls between the two
+            with self._context.events.subscribe(run_id) as changed:
                 remaining = deadline - time.monotonic()
-                if run.status in FINISHED or remaining <= 0:
-                    return run
+                goes_on = remaining > 0 and self._goes_on_here(caller, run_id)
+                if not goes_on:
+                    run = await self.get(caller, run_id)
+                    if run.status in FINISHED or remaining <= 0:
+                        return run
 
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(remaining, POLL)):
+                    async with asyncio.timeout(remaining if goes_on else min(remaining, POLL)):
                         await changed.wait()
+
+    def _goes_on_here(self, caller: Caller, run_id: str) -> bool:
+        """Whether a run of the caller has no outcome yet, and will have it by this process, which tells of it."""
+        active, run_log = self._active.get(run_id), self._journal.live(run_id)
+        if active is None or run_log is None or run_log.is_settled:
+            return False
+        may_look = self._context.authorities.of(caller).run_id is None
+        return may_look and active.request.caller.owner == caller.owner
 
     async def cancel(self, caller: Caller, run_id: str) -> Run:
         """End a run; its sandbox is gone when this returns. Raises NotFound, Conflict."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.caller import CallerKind
@@ -14,6 +14,7 @@ from codewords_mcp.runtime.store import recording_journal as journal
 from codewords_mcp.runtime.store.tables import run_requests, runs
 
 _INSERT = insert(run_requests)
+_DELETE = delete(run_requests).where(run_requests.c.run_id == bindparam("ended"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,12 @@ def load(connection: Connection, run_id: str) -> RequestedRun | None:
 def forget(connection: Connection, run_id: str) -> None:
     """Delete the request of a run that has ended, and what its attempts have on record for the next one."""
     journal.remove(connection, run_id)
-    connection.execute(delete(run_requests).where(run_requests.c.run_id == run_id))
+    remove(connection, run_id)
+
+
+def remove(connection: Connection, run_id: str) -> None:
+    """Delete the request of a run that has ended and has no journal."""
+    connection.execute(_DELETE, {"ended": run_id})
 
 
 def forget_unless_resumable(connection: Connection, run_id: str) -> None:

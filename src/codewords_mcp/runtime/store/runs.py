@@ -41,6 +41,10 @@ from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to
 from codewords_mcp.runtime.store.run_chain import descends
 from codewords_mcp.runtime.store.tables import runs
 
+# Asked at the end of each background run: to build a statement of so many columns costs more than to execute it.
+_GET = select(runs).where(runs.c.id == bindparam("of_run"))
+_GET_OF_OWNER = _GET.where(runs.c.owner == bindparam("of_owner"))
+
 
 def to_run(row: RowMapping) -> Run:
     """A row as the model."""
@@ -198,10 +202,8 @@ def get(
     """By id; with `owner`, only if it is theirs; with `within`, only that run and its descendants."""
     if within is not None and not descends(connection, run_id, within):
         return None
-    query = select(runs).where(runs.c.id == run_id)
-    if owner is not None:
-        query = query.where(runs.c.owner == owner)
-    row = connection.execute(query).mappings().first()
+    query = _GET if owner is None else _GET_OF_OWNER
+    row = connection.execute(query, {"of_run": run_id, "of_owner": owner}).mappings().first()
     if row:
         return to_run(row)
     return None
