@@ -252,22 +252,3 @@ def test_memory_is_gathered_in_huge_pages_and_stays_what_it_was(environment: Env
     if said[0] == "False":
         pytest.skip("this kernel gathers no memory")
     assert said == ["True", "True", "True"]
-
-
-CROWDED = """
-import socket
-from inside import channel, zygote
-
-ours, theirs = channel.pair()
-for number in range(100):
-    channel.send(ours, {"name": f"{number:x}", "early": False, "exact_memory": True})
-    if number + 1 in (10, 100):
-        print(zygote._is_crowded(theirs, 0.25), zygote._is_crowded(theirs, 2.0), flush=True)
-"""
-
-
-@pytest.mark.requirement("sandbox:fork-memory")
-def test_a_server_for_which_many_wait_makes_forks_cheaper_first_if_that_is_quicker(
-    environment: EnvironmentRef,
-) -> None:
-    assert in_its_python(environment, CROWDED) == "False False\nTrue False\n"

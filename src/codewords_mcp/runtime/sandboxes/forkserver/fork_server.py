@@ -34,6 +34,8 @@ from codewords_mcp.runtime.sandboxes.namespaces.isolation import IsolationResour
 
 BOOT_SECONDS: Final = 30.0
 """For a server to import its packages; takes some 500 ms. A package that takes longer is imported by each program."""
+_FORKS_AT_ONCE: Final = 8
+"""Forks that a server is asked for at once. The others wait for a turn: one that is long in its queue would count as hung."""
 _SEND_PAUSE: Final = 0.005
 _SERVER_LIMITS: Final = Limits(memory=1 << 30, processes=1024)
 _OUTPUT_TAIL: Final = 4 << 10
@@ -85,6 +87,8 @@ class ForkServer:
         # namespace, until it has ended.
         self._requested: dict[str, ForkIsolation] = {}
         self._forked_isolations: dict[int, ForkIsolation] = {}
+        self._turns = asyncio.Semaphore(_FORKS_AT_ONCE)
+        self._waiting = 0
         # The server's process, as numbered in its own pid namespace.
         self._number = 0
         self.authority = authorities.shared()
@@ -173,14 +177,24 @@ class ForkServer:
         `program_ended` is called on the isolation in any case. Raises OSError as `prepare` does.
         """
         assert self._spawned is not None  # noqa: S101  # only asked once it is ready
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
         # Before the request: the answer may be there when `_send` returns.
         self._requested[message["name"]] = isolation
         try:
-            await self._send(self._spawned.channel, message, [entry])
+            await self._send(self._spawned.channel, message | {"waiting": self._waiting}, [entry])
         except OSError:
-            self._requested.pop(message["name"], None)
+            self._take_requested(message["name"])
             isolation.program_ended(None)
             raise
+
+    def _take_requested(self, name: str) -> ForkIsolation:
+        """The isolation whose fork was requested, and a turn for another."""
+        self._turns.release()
+        return self._requested.pop(name)
 
     async def _send(self, messages: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         for _ in range(round(1 / _SEND_PAUSE)):
@@ -255,9 +269,9 @@ class ForkServer:
         elif "ended" in message:
             self._program_ended(message)
         elif "born" in message:
-            self._forked_isolations[message["pid"]] = self._requested.pop(message["born"])
+            self._forked_isolations[message["pid"]] = self._take_requested(message["born"])
         elif "failed" in message:
-            self._requested.pop(message["failed"]).program_failed(message | {"step": "fork"})
+            self._take_requested(message["failed"]).program_failed(message | {"step": "fork"})
         elif "uncovered" in message:
             self.supervised.set()
         elif "ready" in message:
@@ -275,9 +289,7 @@ class ForkServer:
             self._channel.drain()
         self._program_ended(message)
         if message["ended"] == self._number:
-            for isolation in self._requested.values():
-                isolation.program_ended(None)
-            self._requested.clear()
+            self._lose_requested()
 
     def _program_ended(self, message: dict[str, Any]) -> None:
         isolation = self._forked_isolations.pop(message["ended"], None)
@@ -319,10 +331,15 @@ class ForkServer:
 
     def _all_ended(self) -> None:
         """Report every program as ended with an unknown status: no process is left to report it."""
-        for isolation in (*self._requested.values(), *self._forked_isolations.values()):
+        self._lose_requested()
+        for isolation in self._forked_isolations.values():
             isolation.program_ended(None)
-        self._requested.clear()
         self._forked_isolations.clear()
+
+    def _lose_requested(self) -> None:
+        """Report the programs that nobody forks any more as ended."""
+        for name in list(self._requested):
+            self._take_requested(name).program_ended(None)
 
     def _remove(self) -> None:
         if self._group is not None:

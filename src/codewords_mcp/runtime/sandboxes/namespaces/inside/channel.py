@@ -10,7 +10,8 @@ program → init       {"imported": true} · {"serving": port|null}
 With a fork server:
 runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a prepared isolation
 prepared isolation → runtime      as init, from {"forked": true} on · {"empty": true}
-runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + the socket with the prepared isolation's key
+runtime → server     {"name": folder, "early": bool, "exact_memory": bool, "waiting": number of others}
+                     + the socket with the prepared isolation's key
 server → runtime     {"uncovered": true} · {"ready": true, "modules": number, "seconds": number} · {"refused": text}
                      {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}

@@ -6,15 +6,12 @@ never waits for it, and reports its status when it has ended.
 
 from __future__ import annotations
 
-import array
 import contextlib
-import fcntl
 import os
 import select
 import signal
 import socket
 import sys
-import termios
 import time
 from collections.abc import Callable, Generator
 from functools import partial
@@ -44,8 +41,8 @@ _REHEARSALS = 3
 _QUIET_SECONDS = 0.25
 _SHORT_QUIET_SECONDS = 0.01
 _MANY = 16
-# Bytes of requests that wait, for each second that the imports took. The upkeep takes half of that, and saves some 3 ms a fork.
-_CROWD_BYTES = 160 * 48
+# Requests that wait, for each second that the imports took. The upkeep takes half of that, and saves some 3 ms a fork.
+_CROWD = 120
 
 
 def main() -> Program:
@@ -136,14 +133,6 @@ def _wait(control: socket.socket, forks: int, upkeep: Generator[None]) -> None:
                 return
 
 
-def _is_crowded(control: socket.socket, seconds: float) -> bool:
-    """Whether so many requests wait that it is quicker to make forks cheaper first. `seconds` that the imports took."""
-    # For packets too Linux tells the bytes of all of them.
-    waiting = array.array("i", [0])
-    fcntl.ioctl(control, termios.FIONREAD, waiting)
-    return waiting[0] >= _CROWD_BYTES * seconds
-
-
 def _serve(
     control: socket.socket,
     template: forked.ForkTemplate,
@@ -158,14 +147,15 @@ def _serve(
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forks = 0
     while True:
-        if _is_crowded(control, seconds):
-            for _ in upkeep:
-                pass
         _wait(control, forks, upkeep)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
         message, fds = received
+        # So many wait that it is quicker to make forks cheaper first.
+        if message["waiting"] > _CROWD * seconds:
+            for _ in upkeep:
+                pass
         inside = socket.socket(fileno=fds[0])
         entry: prepared.EntryDescriptors | None = None
 
