@@ -12,6 +12,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli._times import to_second
+from codewords_mcp.common.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +126,8 @@ def verify(
         if report["removed_through"]:
             _output.line(f"Retention removed the entries up to {report['removed_through']}.")
         _output.line(
-            f"{report['entries']} entries in {report['blocks']} blocks, {report['unsealed']} not sealed yet."
+            f"{counted(report['entries'], 'entry', 'entries')} in {counted(report['blocks'], 'block')}, "
+            f"{report['unsealed']:,} not sealed yet."
         )
         _output.line(f"Head: {report['head']}")
         if not problems:

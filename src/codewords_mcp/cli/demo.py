@@ -26,6 +26,7 @@ from codewords_mcp.cli._boundary import FAILED, INTERRUPTED, OK
 from codewords_mcp.cli._connect import endpoint, key_file
 from codewords_mcp.cli._steps import ShownStepFailed, Steps, check
 from codewords_mcp.common.bounded_json import JsonValue
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.stdio import lifecycle, runtime_choice
 from codewords_mcp.stdio.home import home_folder
@@ -214,7 +215,7 @@ class _Demo:
         self.facts["logs"] = lines
         self.steps.show(lines[:LOG_SHOWN])
 
-        return f"{len(lines)} lines"
+        return counted(len(lines), "line")
 
     async def _url(self, _say: Callable[[str], None]) -> str:
         self.facts["curl"] = line = _curl_line(str(self.facts["url"]))

@@ -11,6 +11,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._times import to_minute
+from codewords_mcp.common.counts import counted
 from codewords_mcp.runtime.auth.roles import ROLES
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ def remove(name: Name, as_json: AsJson = False) -> int:
         _output.print_json(removed)
     else:
         _output.line(
-            f"{removed['name']} is removed. Ended: {removed['keys']} keys, {removed['passkeys']} passkeys, "
-            f"{removed['sessions']} sessions, {removed['questions']} questions that waited for an agreement."
+            f"{removed['name']} is removed. Ended: {counted(removed['keys'], 'key')}, "
+            f"{counted(removed['passkeys'], 'passkey')}, {counted(removed['sessions'], 'session')}, "
+            f"{counted(removed['questions'], 'question')} about an agreement."
         )
     return OK
 

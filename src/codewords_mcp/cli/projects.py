@@ -13,6 +13,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, workflow_id
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, InvalidInput, ValidationFailed
 
 if TYPE_CHECKING:
@@ -181,9 +182,9 @@ def export(
             }
         )
         return OK
-    recorded = f" {len(archive.recordings)} recordings." if recordings else ""
+    recorded = f" {counted(len(archive.recordings), 'recording')}." if recordings else ""
     _output.line(
-        f"{file}: {archive.name} with {len(archive.versions)} versions, version {archive.live} live.{recorded}"
+        f"{file}: {archive.name} with {counted(len(archive.versions), 'version')}, version {archive.live} live.{recorded}"
     )
     return OK
 

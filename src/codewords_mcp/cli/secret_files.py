@@ -20,6 +20,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect, is_elsewhere, read_settings
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import Conflict, InvalidInput
 
 FORMAT = "codewords-secrets"
@@ -61,7 +62,9 @@ def export_secrets(
     if as_json:
         _output.print_json({"file": str(file), "secrets": len(found)})
     else:
-        _output.line(f"{file} has {len(found)} secrets. `codewords secrets import {file}` reads it.")
+        _output.line(
+            f"{file} has {counted(len(found), 'secret')}. `codewords secrets import {file}` reads it."
+        )
 
     return OK
 
@@ -97,7 +100,7 @@ def import_secrets(
     if as_json:
         _output.print_json({"stored": names, "kept": skipped})
     else:
-        _output.line(f"{len(names)} secrets are stored.")
+        _output.line(f"Stored: {counted(len(names), 'secret')}.")
         if skipped:
             _output.line(f"There already, and left as they are: {', '.join(skipped)}.")
 

@@ -16,6 +16,7 @@ from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._times import to_minute
 from codewords_mcp.cli.secret_files import export_secrets, import_secrets
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(
@@ -164,7 +165,9 @@ def rotate_key(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(done)
     else:
-        _output.line(f"{done['secrets']} secrets are encrypted with key {done['key_id']}; {done['old_key']}.")
+        _output.line(
+            f"Encrypted with key {done['key_id']}: {counted(done['secrets'], 'secret')}; {done['old_key']}."
+        )
     return OK
 
 

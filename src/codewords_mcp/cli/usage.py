@@ -13,6 +13,7 @@ from codewords_mcp.cli._client import Json, remote_error
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.costs import money
+from codewords_mcp.common.counts import counted
 
 
 class UsageGrouping(StrEnum):
@@ -63,7 +64,7 @@ def usage(
         "OUT",
         "COST",
     ]
-    _output.table(headers, [_row(item) for item in items], empty=f"No runs in {days} days.")
+    _output.table(headers, [_row(item) for item in items], empty=f"No runs in {counted(days, 'day')}.")
     return OK
 
 
@@ -81,5 +82,5 @@ def _row(one: Json) -> list[str]:
         cost = money(one["cost"])
 
     if one["unpriced"]:
-        cost += f" + {one['unpriced']:,} calls without a price"
+        cost += f" + {counted(one['unpriced'], 'call')} without a price"
     return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, *moved, cost]

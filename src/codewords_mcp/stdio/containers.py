@@ -22,6 +22,7 @@ import time
 from datetime import UTC, datetime
 
 from codewords_mcp import __version__
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import Conflict, RuntimeUnavailable
 from codewords_mcp.stdio import engines
 from codewords_mcp.stdio import home as homes
@@ -123,7 +124,7 @@ def stop(home: str, *, only_idle: bool) -> RuntimeInfo | None:
 
         if active := spawn.runs_active(info):
             raise Conflict(
-                f"The runtime in the container {name} has {active} runs active.",
+                f"The runtime in the container {name} has {counted(active, 'run')} active.",
                 hint="Wait for them, or end it with `codewords-mcp stop`.",
             )
 

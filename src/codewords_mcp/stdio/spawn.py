@@ -14,6 +14,7 @@ import sys
 import time
 from _thread import start_new_thread
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import Conflict, RuntimeUnavailable, StorageFailed
 from codewords_mcp.stdio import home as homes
 from codewords_mcp.stdio import locks
@@ -114,7 +115,7 @@ def _ask_to_stop(info: RuntimeInfo, *, only_idle: bool) -> bool:
     """Ask the runtime to stop. True if it accepted. Raises Conflict with `only_idle` while it has active runs."""
     if only_idle and (active := runs_active(info)):
         raise Conflict(
-            f"The runtime (pid {info.pid}) has {active} runs active.",
+            f"The runtime (pid {info.pid}) has {counted(active, 'run')} active.",
             hint="Wait for them, or end it with `codewords-mcp stop`.",
         )
     return _call(info, "POST", "/stop") is not None

@@ -7,6 +7,7 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.mcp_server.cards import USAGE_CARD
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
@@ -39,8 +40,11 @@ async def show_usage(
         cost_usd=sum(costs) if costs else None,
     )
     cost = "" if data.cost_usd is None else f", {data.cost_usd:.6g} USD"
-    lines = [f"{data.runs} runs in {days} days, {data.failed} failed{cost}."]
-    lines += [f"- {one.of or 'no workflow'}: {one.runs} runs, {one.failed} failed" for one in sums[:_SHOWN]]
+    lines = [f"{counted(data.runs, 'run')} in {counted(days, 'day')}, {data.failed} failed{cost}."]
+    lines += [
+        f"- {one.of or 'no workflow'}: {counted(one.runs, 'run')}, {one.failed} failed"
+        for one in sums[:_SHOWN]
+    ]
     return tool_result(data, "\n".join(lines))
 
 

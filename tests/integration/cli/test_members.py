@@ -33,7 +33,7 @@ def test_members_are_invited_changed_and_removed_and_their_sessions_ended(shell:
     assert "/join/" in shell("codewords", "members", "invite", "grace").out
     assert shell("codewords", "members", "add-service", "ci", "--role", "runner").code == 0
     assert shell("codewords", "keys", "create", "--member", "ci").out.startswith("cwk-")
-    assert "1 keys" in shell("codewords", "members", "remove", "ci").out
+    assert "1 key," in shell("codewords", "members", "remove", "ci").out
     assert shell("codewords", "members", "remove", "grace", "--json").json["name"] == "grace"
     assert shell("codewords", "members", "remove", "grace").code == 2
 

@@ -11,6 +11,7 @@ from codewords_mcp.cli.budgets import budget_name
 from codewords_mcp.cli.costs import money
 from codewords_mcp.cli.doctor.configured import configured_findings
 from codewords_mcp.cli.doctor.findings import Finding, part_findings, paused_findings, version_finding
+from codewords_mcp.common.counts import counted
 
 if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json
@@ -50,7 +51,7 @@ def _runs(found: Json) -> Finding:
     if runs.get("recorded") is not None:
         statement += f", {runs['recorded']:,} stored"
     if "workflows" in found:
-        statement += f"; {found['workflows']:,} workflows"
+        statement += f"; {counted(found['workflows'], 'workflow')}"
     return Finding("runs", "ok", statement)
 
 
@@ -97,10 +98,10 @@ def _storage(found: Json) -> list[Finding]:
         return []
     parts = [
         f"{store['kind']} {_output.size(store['bytes'])}",
-        f"{store['files']} files of {_output.size(store['file_bytes'])}",
+        f"{counted(store['files'], 'file')} of {_output.size(store['file_bytes'])}",
     ]
     if "environments" in found:
-        parts.append(f"{found['environments']} environments")
+        parts.append(counted(found["environments"], "environment"))
     parts.append(f"{_output.size(store['disk_free'])} free on the disk")
     findings = [Finding("storage", "ok", ", ".join(parts))]
     stored: Json = found.get("stored") or {}

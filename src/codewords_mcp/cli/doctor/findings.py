@@ -9,6 +9,7 @@ from codewords_mcp import __version__
 from codewords_mcp.cli._connect import is_elsewhere, read_settings
 from codewords_mcp.cli._output import size
 from codewords_mcp.cli._remedies import worded
+from codewords_mcp.common.counts import counted
 from codewords_mcp.stdio import home
 from codewords_mcp.stdio.settings_conflict import ignored_settings
 
@@ -81,7 +82,10 @@ def _runtime(status: Json) -> Finding:
         info = None
     runs: Json = status.get("runs") or {}
     pid = f", pid {info.pid}" if info else ""
-    counts = f"{status.get('workflows', 0)} workflows, {runs.get('active', 0)} runs active, {runs.get('queued', 0)} queued"
+    counts = (
+        f"{counted(status.get('workflows', 0), 'workflow')}, {counted(runs.get('active', 0), 'run')} active, "
+        f"{runs.get('queued', 0)} queued"
+    )
     return Finding("runtime", "ok", f"{status['base_url']}{pid}, {counts}")
 
 
@@ -157,8 +161,9 @@ def paused_findings(paused: Json | None) -> list[Finding]:
     if paused is None:
         return []
     statement = (
-        f"This home was restored at {paused['since']} and starts nothing by itself: {paused['schedules']} schedules,"
-        f" {paused['runs']} waiting runs and {paused['deliveries']} webhook deliveries wait."
+        f"This home was restored at {paused['since']} and starts nothing by itself. It holds "
+        f"{counted(paused['schedules'], 'schedule')}, {counted(paused['runs'], 'waiting run')} and "
+        f"{counted(paused['deliveries'], 'webhook delivery', 'webhook deliveries')}."
     )
     fix = "`codewords resume` goes on with them; `codewords resume --cancel-waiting` with the schedules only."
     return [Finding("paused", "warning", statement, fix)]

@@ -17,6 +17,7 @@ from codewords_mcp.cli.project.workflow_plan import (
     WorkflowPlan,
     shortened,
 )
+from codewords_mcp.common.counts import counted
 from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.modules import split_modules
 from codewords_mcp.runtime.model.project import ProjectWorkflow
@@ -57,7 +58,9 @@ def plan_workflow(
 
     if live is None:
         lines = len(split_modules(workflow.code)[0].splitlines())
-        plan.changes.append(PlannedChange("add", "code", f"{lines} lines", "version 1", after=workflow.code))
+        plan.changes.append(
+            PlannedChange("add", "code", counted(lines, "line"), "version 1", after=workflow.code)
+        )
         plan.changes += _module_changes("", workflow.code)
     else:
         _compare_code(client, plan, live, replaced=bool(replace & {declared.title, declared.file, live.id}))

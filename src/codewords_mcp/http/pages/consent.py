@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.middleware.people import person
@@ -95,7 +96,7 @@ def _difference(diff: str) -> str:
         unfolded = ""
 
     return (
-        f"<details{unfolded}><summary>The code's difference ({len(lines)} lines)</summary>"
+        f"<details{unfolded}><summary>The code's difference ({counted(len(lines), 'line')})</summary>"
         f'<pre class="diff">{marked}</pre></details>'
     )
 

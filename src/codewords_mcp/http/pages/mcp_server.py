@@ -6,6 +6,7 @@ from html import escape
 
 from starlette.responses import Response
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.http.pages import page, prose
 from codewords_mcp.http.pages.server_package import package_intro, package_manifest
 from codewords_mcp.runtime.api.connections import LinkPage
@@ -22,8 +23,8 @@ def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
     if found.connected:
         return page(
             f"{found.app} is connected",
-            f'<h1 class="good">{app} is connected</h1><p>{_count(len(review.tools))} of <code>{escape(server.url)}</code>.'
-            '</p><p class="last">You can close this page and go back to your conversation, or '
+            f'<h1 class="good">{app} is connected</h1><p>{counted(len(review.tools), "tool")} of '
+            f'<code>{escape(server.url)}</code>.</p><p class="last">You can close this page and go back to your conversation, or '
             f'<a href="/console/integrations/{app}">see what it can do</a>.</p>',
         )
 
@@ -92,8 +93,9 @@ def _agreement(review: ServerReview, nonce: str, manifest: str) -> str:
     believe = ""
     if reading:
         believe = (
-            f"<p>Of its {_count(total)}, {reading} only read, by the server's own word. Nobody has checked that: a server can "
-            "lie. If you believe it, these are called without a question. Workflows ask you at their deployment either way.</p>"
+            f"<p>Of its {counted(total, 'tool')}, {reading} only read, by the server's own word. Nobody has checked that: a "
+            "server can lie. If you believe it, these are called without a question. Workflows ask you at their deployment "
+            "either way.</p>"
         )
         if reading == 1:
             which = "that 1 tool only reads"
@@ -118,9 +120,3 @@ def _tool_row(tool: AgreedTool) -> str:
         f"<tr><th><code>{escape(now.name)}</code></th>"
         f"<td>{escape(one_line(now.description or now.title, 300))} <span class=dim>({how})</span></td></tr>"
     )
-
-
-def _count(tools: int) -> str:
-    if tools == 1:
-        return f"{tools} tool"
-    return f"{tools} tools"

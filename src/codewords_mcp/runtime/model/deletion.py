@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import computed_field
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.runtime.model.base import Model
 
 
@@ -21,13 +22,13 @@ class Deletion(Model):
     @property
     def removed(self) -> str:
         """The parts that are removed, as in "2 versions, the data of 1 database and 3 schedules"."""
-        parts = [_count(self.versions, "version")]
+        parts = [counted(self.versions, "version")]
         if self.databases:
-            parts.append("the data of " + _count(self.databases, "database"))
+            parts.append("the data of " + counted(self.databases, "database"))
         if self.schedules:
-            parts.append(_count(self.schedules, "schedule"))
+            parts.append(counted(self.schedules, "schedule"))
         if self.webhooks:
-            parts.append(_count(self.webhooks, "webhook"))
+            parts.append(counted(self.webhooks, "webhook"))
 
         if len(parts) == 1:
             return parts[0]
@@ -43,7 +44,7 @@ class Deletion(Model):
             verbs = "starts it or waits"
         else:
             verbs = "start it or wait"
-        return f"{_count(self.triggers, 'trigger')} that {verbs} for its runs"
+        return f"{counted(self.triggers, 'trigger')} that {verbs} for its runs"
 
     @computed_field
     @property
@@ -52,8 +53,4 @@ class Deletion(Model):
         if not self.waiting:
             return ""
         waits = "waits" if self.waiting == 1 else "wait"
-        return f"{_count(self.waiting, 'run')} that {waits} for an answer, a request or a time"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        return f"{counted(self.waiting, 'run')} that {waits} for an answer, a request or a time"

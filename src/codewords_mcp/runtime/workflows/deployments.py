@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from codewords_mcp.common.counts import counted
 from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.errors.remedies import DIAGNOSE, show_workflow
 from codewords_mcp.runtime.model.base import Page
@@ -257,12 +258,8 @@ class Deployments:
         # A run needs its version's row for its result, its retries and its replay.
         unfinished = await self._db.read(rows.count_unfinished_runs, workflow.id)
         if unfinished > but:
-            if unfinished - but == 1:
-                count = "1 run"
-            else:
-                count = f"{unfinished - but} runs"
             raise Conflict(
-                f"{workflow.name} has {count} that have not ended; nothing was deleted.",
+                f"{workflow.name} has {counted(unfinished - but, 'run')} that have not ended; nothing was deleted.",
                 hint="Wait for them or cancel them first.",
             )
 
