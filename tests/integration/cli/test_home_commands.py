@@ -180,8 +180,7 @@ def test_webhooks_are_made_and_what_came_is_shown_and_delivered_again(shell: She
     assert greeting in listed
     assert made["id"] in listed
     sent = httpx.post(made["url"], json={"name": "Ada"}, trust_env=False).json()["delivery"]
-    [came] = shell("codewords", "webhooks", "deliveries", "--json").json
-    assert came["id"] == sent
+    assert sent in {one["id"] for one in shell("codewords", "webhooks", "deliveries", "--json").json}
     assert "repeats   0" in shell("codewords", "webhooks", "show", sent).out
     assert '{"name":"Ada"}' in shell("codewords", "webhooks", "show", sent).out
     until(
