@@ -6,6 +6,8 @@ import pytest
 
 from codewords_mcp.common.counts import counted
 
+pytestmark = pytest.mark.requirement("cli:counts")
+
 
 @pytest.mark.parametrize(
     ("number", "words"), [(0, "0 entries"), (1, "1 entry"), (2, "2 entries"), (12_345, "12,345 entries")]
