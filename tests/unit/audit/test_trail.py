@@ -80,3 +80,22 @@ def test_text_of_strangers_is_cut_and_made_printable(database: Database) -> None
     assert entry.agent.isprintable()
     assert len(entry.agent) == 200
     assert entry.target == "t\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.requirement("audit:operations")
+def test_operations_in_a_row_are_one_write_and_a_change_between_them_is_known(database: Database) -> None:
+    first, second, changing, last = (AuditedOperation("http", f"PUT /{n}", writes=True) for n in range(4))
+
+    def change(_connection: object) -> None:
+        changing.recorded = True
+
+    def record() -> None:
+        trail = AuditTrail(database)
+        trail.record(first, "done")
+        database.write_soon(change)
+        # The list of the write before must not grow any more: it is written before the change.
+        for operation in (changing, second, last):
+            trail.record(operation, "done")
+
+    entries = recorded(database, record)
+    assert sorted(entry.operation for entry in entries) == ["PUT /0", "PUT /1", "PUT /3"]

@@ -177,6 +177,8 @@ def test_a_service_tier_has_its_own_price_and_an_unknown_model_none() -> None:
         {"prompt_tokens": 1, "completion_tokens": "2"},
         {"prompt_tokens": 1.5, "completion_tokens": 2},
         {"prompt_tokens": True, "completion_tokens": 2},
+        {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": False}},
+        {"prompt_tokens": 1, "completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 0.0}},
         {"prompt_tokens": 1, "completion_tokens": 1 << 60},
         {"total_tokens": 5},
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -75,9 +76,15 @@ class AuditedRequests:
 
 def _target(name: str, path: str) -> str:
     """The thing that a path names, by the template of its route."""
+    places = _named_places(name)
+    parts = path.split("/") if places else []
+    return "/".join(parts[place] for place in places if place < len(parts))
+
+
+@lru_cache(maxsize=1024)
+def _named_places(name: str) -> tuple[int, ...]:
+    """The parts of an operation's path that an entry names."""
     template = name.partition(" ")[2].split("/")
-    return "/".join(
-        value
-        for part, value in zip(template, path.split("/"), strict=False)
-        if part.startswith("{") and part.strip("{}") in _NAMED
+    return tuple(
+        place for place, part in enumerate(template) if part.startswith("{") and part.strip("{}") in _NAMED
     )

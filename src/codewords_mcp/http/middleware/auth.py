@@ -114,7 +114,7 @@ def is_page(path: str) -> bool:
 
 def has_key(headers: Headers) -> bool:
     """Whether a request sends a key, in whichever header."""
-    return any(name in _KEY_HEADERS for name, _ in headers)
+    return not _KEY_HEADERS.isdisjoint([name for name, _ in headers])
 
 
 def find_key(headers: Headers, path: str, query: bytes = b"") -> str:

@@ -154,6 +154,14 @@ class ClientConnection:
         """The answer is whole; a client that leaves now cancels nothing."""
         self._answered = True
 
+    def whole(self) -> bytes | None:
+        """Take the body, if all of it is here."""
+        if not self._complete or self._broken is not None:
+            return None
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return body
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body. Raises what ended it early: BodyTooLarge, RunCancelled when the client hung up."""
         while True:

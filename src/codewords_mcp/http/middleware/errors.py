@@ -25,6 +25,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.http.middleware.auth import PAGES
 from codewords_mcp.http.middleware.client_connection import ClientGoneError
+from codewords_mcp.http.middleware.headers import first
 from codewords_mcp.http.remedies import WORDS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID, WORKFLOW_LABEL
@@ -33,6 +34,7 @@ from codewords_mcp.runtime.model.disk_errors import full_disk
 log = structlog.get_logger(__name__)
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
+_HANDSHAKES = frozenset({"websocket.accept", "websocket.close"})
 _POLICY_VIOLATION, _INTERNAL = 1008, 1011
 """Codes with which a websocket is closed (RFC 6455, 7.4.1)."""
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
@@ -64,24 +66,28 @@ class ErrorBoundary:
             await self.app(scope, receive, send)
             return
 
-        scope[REQUEST_ID] = request_id = f"req_{_PROCESS}{next(_NUMBERS):08x}"
+        scope[REQUEST_ID] = f"req_{_PROCESS}{next(_NUMBERS):08x}"
 
-        async def sending(message: Message) -> None:
-            if message["type"] in _STARTS:
-                message = _with_request_id(message, request_id)
-            await send(message)
-
-        await serve_with_errors(self.app, scope, receive, sending)
+        await serve_with_errors(self.app, scope, receive, send, headed=True)
 
 
-async def serve_with_errors(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request that has its id; what the app raises is sent as an answer. Never raises but for cancellation."""
+async def serve_with_errors(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, headed: bool = False
+) -> None:
+    """Serve a request that has its id; what the app raises is sent as an answer. Never raises but for cancellation.
+
+    `headed`: the head of the response names the request's id.
+    """
     request_id: str = scope[REQUEST_ID]
     started = False
 
     async def sending(message: Message) -> None:
         nonlocal started
-        if message["type"] in _STARTS or message["type"] in {"websocket.accept", "websocket.close"}:
+        if message["type"] in _STARTS:
+            started = True
+            if headed:
+                message = _with_request_id(message, request_id)
+        elif message["type"] in _HANDSHAKES:
             started = True
         await send(message)
 
@@ -228,7 +234,7 @@ async def _cut_off(scope: Scope, send: Send, error: CodewordsError) -> None:
 
 
 def _with_request_id(message: Message, request_id: str) -> Message:
-    headers = list(message.get("headers", []))
-    if any(name == b"x-request-id" for name, _ in headers):
+    headers = message.get("headers", [])
+    if first(headers, b"x-request-id") is not None:
         return message
     return {**message, "headers": [*headers, (b"x-request-id", request_id.encode())]}

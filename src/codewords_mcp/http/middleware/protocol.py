@@ -107,7 +107,12 @@ class ResponseTransport(asyncio.Transport):
             if cycle.expected_content_length < 0:
                 raise RuntimeError("the response is longer than its head told")
             self.write(piece)
-        return not cycle.flow.write_paused
+        return self.has_room
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client reads as fast as it is sent to."""
+        return not self._cycle.flow.write_paused
 
     def is_closing(self) -> bool:
         """Whether the connection is closed, or about to be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import CodewordsError, MethodNotAllowed
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
-from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.middleware.headers import content_length, first
 from codewords_mcp.http.middleware.protocol import BODY_PIECES, ResponseTransport
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
 from codewords_mcp.http.operations import HttpOperation, items_of
@@ -84,6 +86,8 @@ _SIMPLE = [
 ]  # fmt: skip
 
 
+# Paths of SDKs are few, and each is looked at several times in a call.
+@lru_cache(maxsize=1024)
 def provider_of(path: str) -> tuple[Provider, bool, str] | None:
     """(provider, whether it is mounted under /run, what follows) of a pass-through path; None for every other."""
     _, first, rest = (*path.split("/", 2), "", "")[:3]
@@ -100,6 +104,7 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
     return first, run_mount, f"/{rest.lstrip('/')}"
 
 
+@lru_cache(maxsize=1024)
 def provider_rule(provider: Provider, run_mount: bool) -> Rule:
     """Find the access rule of a provider's mount."""
     if provider not in PROVIDERS:
@@ -143,7 +148,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     """A call that passes through. A client that hangs up half-way ends it at the provider too."""
     settings, headers = app_state(scope).settings, scope["headers"]
     request = _request(scope)
-    uploads = request.path.startswith(_UPLOADS) or any(f"{part}/" in request.path for part in _UPLOADS[:2])
+    uploads = request.path.startswith(_UPLOADS) or "/files/" in request.path or "/uploads/" in request.path
     limit, setting = (
         (settings.max_file, "CODEWORDS_MAX_FILE") if uploads else (settings.max_body, "CODEWORDS_MAX_BODY")
     )
@@ -151,7 +156,8 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     async with ClientConnection(
         receive, headers, limit=limit, setting=setting, body_first=True, hang_ups=hang_ups_of(scope)
     ) as connection:
-        request.body = connection.chunks()
+        request.content = connection.whole()
+        request.body = connection.chunks() if request.content is None else _pieces(request.content)
         reply = await runtime(scope).models.call(request)
         await pass_on(reply, connection, send, scope.get("state", {}).get(BODY_PIECES))
 
@@ -239,7 +245,10 @@ class _Sink:
     async def _write(self, *, more: bool) -> None:
         held, self._held = self._held, b""
         message = {"type": "http.response.body", "body": held, "more_body": more}
-        await self._connection.send(self._send, message, STALLED)
+        if self._pieces is not None and self._pieces.has_room:
+            await self._send(message)
+        else:
+            await self._connection.send(self._send, message, STALLED)
 
 
 def _request(scope: Scope) -> ProviderRequest:
@@ -262,20 +271,20 @@ def _request(scope: Scope) -> ProviderRequest:
         path=path,
         query=scope["query_string"],
         headers=headers,
-        body=_nothing(),
+        body=_pieces(),
         caller=caller(scope),
         run_mount=run_mount,
         here=own_url(scope) + mount if provider == "gemini" else "",
         length=content_length(headers),
         # An SDK that repeats by itself should get an overload at once and not wait here too.
-        may_wait=not any(name == _REPEATS for name, _ in headers),
+        may_wait=first(headers, _REPEATS) is None,
         named=provider not in PROVIDERS,
     )
 
 
-async def _nothing():  # noqa: ANN202  # replaced before it is read
-    for chunk in ():
-        yield chunk
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 OPERATIONS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ class AuditTrail:
         self._minute = clock()
         self._refusals = 0
         self._left_out = 0
+        self._entries: list[audit_capture.EndedOperation] = []
+        self._waiting: asyncio.Future[None] | None = None
+        """The write of `_entries`."""
 
     def record(self, operation: AuditedOperation, outcome: AuditOutcome, error: str = "") -> None:
         """Add an entry of an operation that is over, unless its own changes are in the trail.
@@ -41,12 +45,18 @@ class AuditTrail:
         elif operation.recorded or not (operation.writes or operation.action):
             return
 
-        action = operation.action or ("refuse" if outcome == "refused" else "call")
-        write = self._db.write_later
+        entry = audit_capture.EndedOperation(
+            operation, operation.action or ("refuse" if outcome == "refused" else "call"), outcome, error
+        )
         if outcome == "refused":
-            # Nothing else may be left of it. Calls that were made come by the thousand.
-            write = self._db.write_with_retries
-        write(audit_capture.add_unless_recorded, operation, action, outcome, error)
+            # Nothing else may be left of it.
+            self._db.write_with_retries(audit_capture.add_unless_recorded, [entry])
+            return
+        # Calls that were made come by the thousand: those between which nothing else is written are one write.
+        if self._waiting is None or not self._db.is_latest(self._waiting):
+            self._entries = []
+            self._waiting = self._db.write_later(audit_capture.add_unless_recorded, self._entries)
+        self._entries.append(entry)
 
     def _count_refusal(self) -> int | None:
         """Count a refused operation: how many were left out before it, None if it is left out too.

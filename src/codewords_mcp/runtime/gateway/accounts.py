@@ -8,7 +8,7 @@ is read from the ledger when an account is first needed, and kept up to date her
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -131,11 +131,12 @@ class LocalAccounts:
 
     async def _read_open(self, keys: Collection[AccountKey]) -> dict[AccountKey, BudgetAccount]:
         """Return open accounts."""
-        # One may be dropped and reopened while the next is read, so repeat until all agree.
         while True:
             found = {key: account for key in keys if (account := self._accounts.get(key))}
-            if self._loading or len(found) < len(keys):
-                found = {key: await self.read(key) for key in keys}
+            if not self._loading and len(found) == len(keys):
+                return found
+            # One may be dropped and reopened while the next is read, so repeat until all agree.
+            found = {key: await self.read(key) for key in keys}
             if all(self._accounts.get(key) is account for key, account in found.items()):
                 return found
 
@@ -148,7 +149,11 @@ class LocalAccounts:
 
         # Accounts that nobody has asked for read their costs from the ledger when they are opened.
         if cost and self._accounts:
-            for key in _keys_of(origin):
+            service_id = origin.services[0] if origin.services else ""
+            keys = keys_in(today(), origin.owner, service_id, origin.key_id)
+            if origin.runs:
+                keys += tuple(AccountKey("run", run_id, "") for run_id in origin.runs)
+            for key in keys:
                 if account := self._accounts.get(key):
                     account.spent += cost
 
@@ -205,16 +210,6 @@ def since(period: BudgetPeriod, day: str = "") -> str:
     if period == "day":
         return day
     return f"{day[:7]}-01"
-
-
-def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
-    if origin.services:
-        service = origin.services[0]
-    else:
-        service = ""
-    for run_id in origin.runs:
-        yield AccountKey("run", run_id, "")
-    yield from keys_in(today(), origin.owner, service, origin.key_id)
 
 
 # Asked for every call, and the same all day.

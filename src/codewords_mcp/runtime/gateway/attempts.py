@@ -57,8 +57,10 @@ class Attempts:
         retry = 0
         while True:
             last = await self._try_models(call, keys, send, last_round=not may_wait or retry >= self._retries)
+            if not last.verdict.retryable or not may_wait or retry >= self._retries:
+                break
             pause = _pause(last.verdict.retry_after, retry)
-            if not last.verdict.retryable or not may_wait or retry >= self._retries or pause > MAX_WAIT:
+            if pause > MAX_WAIT:
                 break
 
             _discard(call, last)

@@ -88,8 +88,10 @@ async def locate(request: ProviderRequest, named: NamedProviders) -> ProviderReq
     if route.kind != "metered":
         return request
 
-    request.content = content = b"".join([chunk async for chunk in request.body])
-    request.body = once(content)
+    content = request.content
+    if content is None:
+        request.content = content = b"".join([chunk async for chunk in request.body])
+        request.body = once(content)
     # Parsed once: to search a long body for the name of a field costs as much.
     facts = read_request(route, content)
     request.parsed = facts.parsed

@@ -208,9 +208,10 @@ class Prices:
             self._day = day
 
     def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
-        self._forget_yesterday()
         key = (provider, model, tier)
-        if key not in self._known:
+        # Asked several times in a call.
+        if key not in self._known or time.time() // _DAY != self._day:
+            self._forget_yesterday()
             self._known[key] = self._load(provider, model, tier)
         return self._known[key]
 

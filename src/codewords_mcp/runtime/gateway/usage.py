@@ -20,17 +20,29 @@ AUDIO_MS: Final = "audio_ms"
 TEXT_MESSAGES: Final = "input_text_messages"
 # No call uses more of anything; a greater number is a mistake.
 _MAX_COUNT = 1 << 40
+_ALWAYS: Final = frozenset({"input_tokens", "output_tokens"})
+_OPENAI_READ: Final = {
+    "cached_tokens": "cache_read_tokens", "cache_write_tokens": "cache_write_tokens",
+    "audio_tokens": "input_audio_tokens", "image_tokens": "input_image_tokens",
+}  # fmt: skip
+_OPENAI_WRITTEN: Final = {
+    "reasoning_tokens": "output_reasoning_tokens", "audio_tokens": "output_audio_tokens",
+    "image_tokens": "output_image_tokens",
+}  # fmt: skip
 
 
 def read_usage(flavor: Flavor, usage: Json) -> Tokens | None:
     """The tokens of a usage object; None if its counts are invalid: negative, fractional, absent."""
-    read = _READERS.get(flavor, _openai)
-    tokens = read(usage)
-    if tokens is None or any(not 0 <= count <= _MAX_COUNT for count in tokens.values()):
+    tokens = _READERS.get(flavor, _openai)(usage)
+    if tokens is None:
         return None
-    return {
-        name: count for name, count in tokens.items() if count or name in {"input_tokens", "output_tokens"}
-    }
+    found: Tokens = {}
+    for name, count in tokens.items():
+        if not 0 <= count <= _MAX_COUNT:
+            return None
+        if count or name in _ALWAYS:
+            found[name] = count
+    return found
 
 
 def _number(value: Any) -> int:
@@ -43,8 +55,8 @@ def _number(value: Any) -> int:
     return -1
 
 
-def _part(value: Any, name: str) -> Json:
-    return object_of(object_of(value).get(name))
+def _part(value: Json, name: str) -> Json:
+    return object_of(value.get(name))
 
 
 def _openai(usage: Json) -> Tokens | None:
@@ -63,18 +75,18 @@ def _openai(usage: Json) -> Tokens | None:
         or _part(usage, "output_tokens_details")
         or _part(usage, "output_token_details")
     )
-    return {
+    tokens = {
         "input_tokens": _number(prompt),
         "output_tokens": _number(usage.get("completion_tokens", usage.get("output_tokens"))),
-        "cache_read_tokens": _number(read.get("cached_tokens")),
-        "cache_write_tokens": _number(read.get("cache_write_tokens")),
-        "input_audio_tokens": _number(read.get("audio_tokens")),
-        "input_image_tokens": _number(read.get("image_tokens")),
-        "cache_audio_read_tokens": _number(_part(read, "cached_tokens_details").get("audio_tokens")),
-        "output_reasoning_tokens": _number(written.get("reasoning_tokens")),
-        "output_audio_tokens": _number(written.get("audio_tokens")),
-        "output_image_tokens": _number(written.get("image_tokens")),
     }
+    for details, names in ((read, _OPENAI_READ), (written, _OPENAI_WRITTEN)):
+        for name, count in details.items():
+            # Most of them are 0.
+            if name in names and (count or type(count) is not int):
+                tokens[names[name]] = _number(count)
+    if "cached_tokens_details" in read:
+        tokens["cache_audio_read_tokens"] = _number(_part(read, "cached_tokens_details").get("audio_tokens"))
+    return tokens
 
 
 def _realtime(usage: Json) -> Tokens | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Delete, Engine, Insert, Update, and_, event, insert, select
 from sqlalchemy.engine import CursorResult
@@ -62,15 +62,23 @@ def act_as(connection: Connection, caller: Caller) -> None:
         operation.caller = caller
 
 
-def add_unless_recorded(
-    connection: Connection, operation: AuditedOperation, action: str, outcome: AuditOutcome, error: str
-) -> None:
-    """Add an entry of the operation itself, unless changes of its own are recorded."""
-    # Asked here, in the order of writes: changes that the operation left to be written are known by now.
-    if operation.recorded and outcome != "refused":
-        return
-    detail = {"error": error} if error else {}
-    _collect(connection, operation, action, "", operation.target, detail, outcome=outcome)
+class EndedOperation(NamedTuple):
+    """An operation that is over. `error` is the code of its failure, "" without one."""
+
+    operation: AuditedOperation
+    action: str
+    outcome: AuditOutcome
+    error: str
+
+
+def add_unless_recorded(connection: Connection, ended: Sequence[EndedOperation]) -> None:
+    """Add entries of operations themselves, unless changes of their own are recorded."""
+    for operation, action, outcome, error in ended:
+        # Asked here, in the order of writes: changes that the operation left to be written are known by now.
+        if operation.recorded and outcome != "refused":
+            continue
+        detail = {"error": error} if error else {}
+        _collect(connection, operation, action, "", operation.target, detail, outcome=outcome)
 
 
 def _before(
@@ -210,16 +218,15 @@ def _collect(
         "detail": _document(detail),
     }  # fmt: skip
     if caller is not None:
-        row |= {
-            "actor": caller.actor, "actor_kind": caller.kind,
-            "key_id": (caller.key_id or "")[:64], "run_id": (caller.run_id or "")[:_MAX_ID],
-        }  # fmt: skip
+        row["actor"], row["actor_kind"] = caller.actor, caller.kind
+        row["key_id"], row["run_id"] = (caller.key_id or "")[:64], (caller.run_id or "")[:_MAX_ID]
     if operation is not None:
-        row |= {
-            "front_door": operation.front_door, "operation": clean(operation.name, _MAX_NAME),
-            "address": clean(operation.address, _MAX_ADDRESS), "agent": clean(operation.agent, _MAX_AGENT),
-            "request_id": operation.request_id[:_MAX_ID],
-        }  # fmt: skip
+        row["front_door"], row["operation"] = operation.front_door, clean(operation.name, _MAX_NAME)
+        row["address"], row["agent"] = (
+            clean(operation.address, _MAX_ADDRESS),
+            clean(operation.agent, _MAX_AGENT),
+        )
+        row["request_id"] = operation.request_id[:_MAX_ID]
 
     collected: list[Row] | None = connection.info.get(_COLLECTED)
     if collected is None:
