@@ -344,3 +344,32 @@ async def test_a_setting_of_the_header_that_means_nothing_fails_with_its_line(
     assert failed.id == "header"
     assert wrong.split(" ", maxsplit=1)[0] in failed.message
     assert failed.line == 7
+
+
+@pytest.mark.requirement("sandbox:snapshots")
+async def test_runs_go_on_from_a_snapshot_with_keys_and_files_of_their_own(runtime: Runtime) -> None:
+    body = """
+import os
+FORKS = []
+os.register_at_fork(after_in_child=lambda: FORKS.append(os.getpid()))
+WORKED = sum(number * number for number in range(1_000_000))
+
+@app.get("/")
+async def who():
+    left = os.path.exists("/tmp/left"); open("/tmp/left", "w").close()
+    return {"forks": FORKS, "left": left, "key": os.environ["CODEWORDS_API_KEY"], "level": os.environ["LOGLEVEL"]}
+"""
+    code = workflow(body, title="Heavy").replace(
+        "# ///\nfrom fastapi", "# [tool.codewords]\n# snapshot = true\n# ///\nfrom fastapi", 1
+    )
+    service = await deploy(runtime, code)
+    answers: list[dict[str, Any]] = []
+
+    async def restored() -> bool:
+        answers.append(await ask(runtime, service))
+        return sum(answer["forks"] == [2] for answer in answers) > 3
+
+    await until_async(restored, "runs from a snapshot", 120)
+    assert len({answer["key"] for answer in answers}) == len(answers)
+    assert not any(answer["left"] for answer in answers)
+    assert {answer["level"] for answer in answers} == {"INFO"}

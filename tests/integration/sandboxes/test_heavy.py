@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.sandboxes.helpers import Opened
 from tests.integration.workflows.helpers import open_environments
 from tests.support.runtime import warm_folder
-from tests.support.sandbox_programs import fork_server, report, specification
+from tests.support.sandbox_programs import fork_server, report, running, specification
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
@@ -64,3 +67,57 @@ async def test_a_variable_that_such_a_package_reads_at_import_is_read(
     spec = specification(large, _LOOKS, env={"OPENBLAS_NUM_THREADS": "1"})
     there, _, total, *_ = await report(driver, spec)
     assert (there, total) == ([], 700.0**3)
+
+
+_SERVES = """
+worked = 0
+for number in range(4_000_000):
+    worked += number % 7
+
+import os
+import numpy
+from fastapi import FastAPI
+
+app = FastAPI()
+forks = []
+os.register_at_fork(after_in_child=lambda: forks.append(1))
+DOES
+
+@app.get("/")
+async def index():
+    return [forks, numpy.random.random()]
+
+import uvicorn
+uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
+"""
+
+
+@pytest.mark.requirement("sandbox:snapshots")
+async def test_a_snapshot_has_no_random_numbers_of_numpy(driver: LocalDriver, large: EnvironmentRef) -> None:
+    own = "numpy.random.default_rng", "numpy.random.RandomState"
+    shared = (
+        "numpy.random.random",
+        "numpy.random.rand",
+        "import pandas; pandas.DataFrame({'a': [1, 2]}).sample",
+    )
+    cases = {f"{call}()": "takes random numbers at import" for call in own}
+    cases |= {
+        f"{call}()": "takes or seeds numbers of numpy.random"
+        for call in (*shared, "numpy.random.seed(7) or int")
+    }
+    for does, why in cases.items():
+        spec = specification(large, _SERVES.replace("DOES", does), network=False)
+        reasons = await driver.judge_snapshot(replace(spec, snapshot=frozenset({"PORT"})))
+        assert reasons, does
+        assert why in "; ".join(reasons)
+
+    spec = replace(
+        specification(large, _SERVES.replace("DOES", ""), network=False), snapshot=frozenset({"PORT"})
+    )
+    assert await driver.judge_snapshot(spec) == ()
+    answers: list[list[Any]] = []
+    for number in range(3):
+        async with running(driver, replace(spec, id=f"numpy-{number}")) as program:
+            answers.append(json.loads((await program.ask("GET"))[1]))
+    assert [forks for forks, _ in answers] == [[1]] * 3
+    assert len({drawn for _, drawn in answers}) == 3

@@ -376,3 +376,20 @@ async def test_what_a_program_raises_while_it_starts_is_told_not_what_its_server
     starts = of(await run(HEADER + code + MAIN), "starts")
     assert (starts.status, starts.line) == ("failed", line)
     assert told in starts.message
+
+
+@pytest.mark.requirement("sandbox:snapshots")
+async def test_a_script_that_asks_for_snapshots_is_told_whether_its_runs_start_from_one(run: Run) -> None:
+    header = HEADER.replace("# ///\nimport", "# [tool.codewords]\n# snapshot = true\n# ///\nimport")
+    work = "worked = sum(number * number for number in range(1_000_000))\n"
+    fit = of(await run(header + APP + work + ROUTE + MAIN), "snapshot")
+    assert (fit.status, fit.message) == ("passed", "Its runs start from a snapshot of its imports.")
+    unfit = of(
+        await run(header + 'token = os.environ.get("TOKEN_OF_MINE")\n' + APP + work + ROUTE + MAIN),
+        "snapshot",
+    )
+    assert unfit.status == "note"
+    assert "it reads TOKEN_OF_MINE at import" in unfit.message
+    assert "__after_restore__" in (unfit.fix or "")
+    plain = await run(HEADER + APP + ROUTE + MAIN)
+    assert "snapshot" not in {check.id for check in plain.report.checks}

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "hosts": (['["api.github.com", "*.example.com", "*"]', "[]"], ['"api.github.com"', '["a b"]', "[1]"]),
     "services": (['["openai", "github: readme"]'], ['"openai"', "[1]"]),
     "inspect": (["true"], ["1", '"true"']),
+    "snapshot": (["true"], ["1", '"true"']),
     "egress": (['["api.github.com"]', "[]"], ['["*"]', '"none"', "[1]"]),
 }
 """Key → values that are taken, values that are refused; as TOML."""

@@ -224,6 +224,15 @@ class HeaderOptions(HeaderPart):
             "`false`: only hosts of its secrets' rules", guide="secrets.md#with-a-host-rule"
         ),
     )
+    snapshot: StrictBool | None = Field(
+        default=None,
+        description="`true`: runs start from a snapshot of the program's memory after its imports, where the script "
+        "is fit for it.",
+        examples=[True],
+        json_schema_extra=_without(
+            "`false`: each run imports anew", guide="develop.md#start-after-the-imports"
+        ),
+    )
     egress: list[Host] | None = Field(
         default=None,
         description="A closed list: the only hosts that it may reach, whatever the code names; `[]` for none. "

@@ -77,6 +77,11 @@ class Servable:
         """Whether its header asks that what goes to any host by TLS is looked at for placeholders."""
         return self.script.tool.get("inspect") is True
 
+    @property
+    def snapshots(self) -> bool:
+        """Whether its header asks that runs start from a snapshot of its imports."""
+        return self.script.tool.get("snapshot") is True
+
     def recording_policy(self, default: RecordingPolicy) -> RecordingPolicy:
         """The runs that are recorded: as its header says, else the default."""
         policy = self.script.tool.get("record")

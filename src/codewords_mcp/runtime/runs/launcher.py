@@ -34,6 +34,13 @@ _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]+((?:/[^/?#\s
 PORT = 8000
 RUNTIME_URI = "http://127.0.0.1:8765"
 """Address of the runtime inside a workflow's network; without a path, since clients drop one."""
+COMMON_VARIABLES: Final = frozenset(
+    {
+        "LOGLEVEL", "PORT", "CODEWORDS_RUNTIME_URI", "RUNTIME_URI", "SERVICE_ID", "CODEWORDS_SERVICE_ROOT",
+        "PYTHONHASHSEED",
+    }
+)  # fmt: skip
+"""Variables that are equal in all runs of a version, beside the defaults and the configuration that it declares."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -163,6 +170,7 @@ class Launcher:
             if variable.default is not None
         }
         env |= config.config
+        common = {*env, *COMMON_VARIABLES}
         declared = {variable.name: variable.default for variable in servable.script.env}
         routed = provider_variables(declared, key=key.text, runtime=RUNTIME_URI)
         credentials = [
@@ -208,6 +216,7 @@ class Launcher:
             limits=limits_for(limits_of(self._settings), servable.script.tool),
             port=PORT,
             authority=interception.authority.pem if interception and trusted else "",
+            snapshot=frozenset(common - {*config.secrets, *routed}) if servable.snapshots else None,
         )
 
         return spec, key, interception

@@ -108,6 +108,10 @@ class SandboxSpec:
     """A certificate authority (PEM) that the program is to trust beside the machine's: a driver writes the bundle of
     `sandboxes.authorities` where the program can read it, and sets its variables.
     """
+    snapshot: frozenset[str] | None = None
+    """Where it may go on from a snapshot of its imports, the names of the variables that are equal in all its runs; a driver may
+    start it plainly.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,17 @@ class Sandbox(Protocol):
 
     async def usage(self) -> Usage:
         """Usage so far, or final after the end."""
+        ...
+
+
+@runtime_checkable
+class SnapshotDriver(Protocol):
+    """A driver whose programs can go on from snapshots."""
+
+    async def judge_snapshot(self, spec: SandboxSpec) -> tuple[str, ...] | None:
+        """The reasons why this program starts without one, in clauses about it; none if there is no reason, None where nothing
+        could be found out.
+        """
         ...
 
 

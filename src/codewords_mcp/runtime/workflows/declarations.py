@@ -173,6 +173,12 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             f"{', '.join(TYPES)}.",
             line=header.line_of("expect"),
         )
+    if not isinstance(table.get("snapshot", False), bool):
+        raise _invalid(
+            "`snapshot` in [tool.codewords] is neither true nor false.",
+            hint="Write `# snapshot = true` to have runs start from a snapshot that was taken after the imports.",
+            line=header.line_of("snapshot"),
+        )
     if not isinstance(table.get("inspect", False), bool):
         raise _invalid(
             "`inspect` in [tool.codewords] is neither true nor false.",

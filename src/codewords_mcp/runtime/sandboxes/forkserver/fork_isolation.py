@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import socket
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
@@ -21,6 +22,14 @@ FORK_SECONDS: Final = 10.0
 """For a fork to stand; takes some 5 ms, more when a hundred start at once. Then the server counts as hung."""
 
 
+@dataclass(frozen=True, slots=True)
+class SnapshotFile:
+    """A file for a program's memory: `restores` says what it has to know of it, and is None where it is to be written."""
+
+    fd: int
+    restores: dict[str, Any] | None = None
+
+
 class ProgramForker(Protocol):
     """The fork server of an isolation (`fork_server.ForkServer`)."""
 
@@ -28,6 +37,20 @@ class ProgramForker(Protocol):
     """The one that its programs trust without a file of their own; "" if there is none."""
     compiled: CompiledScripts
     """The code of scripts that it has run."""
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its cgroup."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can fork."""
+        ...
+
+    def new_isolation(self, *, network: bool, high_pids: bool = False) -> ForkIsolation:
+        """Reserve what a sandbox needs that isn't made yet. `high_pids`: see `inside.rootfs.skip_pids`."""
+        ...
 
     async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
         """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""
@@ -47,13 +70,22 @@ class ForkIsolation(Isolation):
     setup_seconds = FORK_SECONDS
 
     def __init__(
-        self, resources: IsolationResources, server: ProgramForker, inner: int | None, *, network: bool
+        self,
+        resources: IsolationResources,
+        server: ProgramForker,
+        inner: int | None,
+        *,
+        network: bool,
+        high_pids: bool = False,
     ) -> None:
         super().__init__(resources)
         loop = asyncio.get_running_loop()
         self.server = server
         self._inner = inner
         self._network = network
+        self._high_pids = high_pids
+        self.snapshot: SnapshotFile | None = None
+        """To go on from, or to take. Set before `run`."""
         self._limits = Limits()
         # Holds the entry of the prepared isolation (`inside.prepared`) until a fork takes it.
         self._entry: socket.socket | None = None
@@ -110,6 +142,7 @@ class ForkIsolation(Isolation):
                 "uid": self._inner,
                 "network": self._network,
                 "exact_memory": resources.exact_memory,
+                "high_pids": self._high_pids,
             }
             files = [theirs, listener, *outputs, inside, *groups]
             fds = [file if isinstance(file, int) else file.fileno() for file in files]
@@ -137,7 +170,10 @@ class ForkIsolation(Isolation):
         # The group was made before the program's limits were known.
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
-        compiled = self.server.compiled.get(spec.code)
+        restores = self.snapshot.restores if self.snapshot is not None else None
+        images = [self.snapshot.fd] if self.snapshot is not None else []
+        # What goes on from a snapshot is compiled.
+        compiled = self.server.compiled.get(spec.code) if restores is None else b""
         if compiled is None:
             self._uncompiled = spec.code
         claim = {
@@ -145,16 +181,17 @@ class ForkIsolation(Isolation):
             "variables": spawn.variables(spec, own_bundle=own_bundle),
             "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
             "authority": spec.authority if own_bundle else "",
+            "restores": restores,
             "send_code": compiled is None,
         }
         data = json.dumps(claim).encode() + b"\n" + (compiled or b"")
         if len(data) <= channel.MAX_MESSAGE // 2:
-            self.channel.send_data(data, [])
+            self.channel.send_data(data, images)
         else:
             # In a file: a message between the processes is bounded, and variables may be large.
             memory = spawn.memory_file(data)
             try:
-                self.channel.send_data(b"{}", [memory])
+                self.channel.send_data(channel.IN_FILE, [memory, *images])
             finally:
                 os.close(memory)
 

@@ -146,8 +146,8 @@ class ForkServer:
         if self.refusal is not None:
             self._kill(insist=True)
 
-    def new_isolation(self, *, network: bool) -> ForkIsolation:
-        """Reserve ids and folders for a sandbox that isn't made yet."""
+    def new_isolation(self, *, network: bool, high_pids: bool = False) -> ForkIsolation:
+        """Reserve ids and folders for a sandbox that isn't made yet. `high_pids`: see `inside.rootfs.skip_pids`."""
         self.forks += 1
         ids, inner, uid = self._ids, None, None
         folders = self._resources.instance.next_folders(self._sandboxes)
@@ -165,7 +165,7 @@ class ForkServer:
             release=release,
             executor=self._resources.executor,
         )
-        return ForkIsolation(resources, self, inner, network=network)
+        return ForkIsolation(resources, self, inner, network=network, high_pids=high_pids)
 
     async def prepare(self, message: dict[str, Any], fds: list[int]) -> None:
         """Request a prepared isolation. Raises OSError if the server is gone or its queue stays full."""

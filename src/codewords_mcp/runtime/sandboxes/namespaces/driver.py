@@ -19,8 +19,10 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Tier,
 )
+from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources
 from codewords_mcp.runtime.sandboxes.forkserver.pool import ForkServerPool
+from codewords_mcp.runtime.sandboxes.forkserver.snapshots import Refusal, Snapshots
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths, processors
 from codewords_mcp.runtime.sandboxes.host.host_users import HostUsers
 from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog
@@ -66,6 +68,7 @@ class LocalDriver:
             ),
             max_warm,
         )
+        self.snapshots = Snapshots(self._start_in)
         self._watchdog = Watchdog(asyncio.get_running_loop())
         self._closed = False
         self._forking = forking
@@ -154,6 +157,7 @@ class LocalDriver:
         self._closed = True
         # Sandboxes first: the fork servers that their programs were forked from must outlive them.
         await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
+        await self.snapshots.close()
         await self.forks.close()
         if self._testing is not None:
             # Not awaited by `await`: an error of the test would keep the folders from being
@@ -196,8 +200,12 @@ class LocalDriver:
             isolation = None
 
         if isolation is not None:
+            restored = self._restore(isolation, spec)
             try:
-                return await self._start_in(isolation, spec)
+                sandbox = await self._start_in(isolation, spec)
+                if restored:
+                    sandbox.on_end(functools.partial(self._after_restore, sandbox, isolation))
+                return sandbox
             except SandboxFailed as error:
                 # A program that has begun may have acted already. Started again, it would act
                 # twice.
@@ -207,6 +215,33 @@ class LocalDriver:
                 self.forks.suspect(isolation)
 
         return await self._start_by_exec(spec)
+
+    async def judge_snapshot(self, spec: SandboxSpec) -> tuple[str, ...] | None:
+        """The reasons why this program starts without a snapshot, in clauses about it; None if nothing is known of it."""
+        isolation = await self.forks.take(spec) if self._forking and not self._closed else None
+        if isolation is None:
+            return None
+        # Not held meanwhile: a driver that closes would wait for it.
+        await asyncio.shield(isolation.discard())
+        found = await self.snapshots.judge(isolation.server, spec)
+        return found.reasons if isinstance(found, Refusal) else ()
+
+    def _restore(self, isolation: ForkIsolation, spec: SandboxSpec) -> bool:
+        """Have the program go on from a snapshot, if it asks for that and there is one."""
+        # One with authorities of its own has them in the memory of what its packages made at import; proxies are variables
+        # that the snapshot has not seen.
+        has_own = spec.authority not in {"", isolation.server.authority}
+        has_proxies = spec.network and Capability.TRANSPARENT_EGRESS not in self.capabilities
+        if spec.snapshot is None or has_own or has_proxies:
+            return False
+        found = self.snapshots.find(isolation.server, spec)
+        if found is not None:
+            isolation.snapshot = found.file
+        return found is not None
+
+    def _after_restore(self, sandbox: LocalSandbox, isolation: ForkIsolation) -> None:
+        if sandbox.failed_at_start:
+            self.snapshots.failed(isolation.server, sandbox.spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
         return await self._start_in(ExecIsolation(self._make_resources(), spec), spec)

@@ -42,6 +42,11 @@ class LocalSandbox(ManagedSandbox):
         """Whether it was ended on purpose."""
         return self._reason is not None
 
+    @property
+    def failed_at_start(self) -> bool:
+        """Whether its program ended by itself before it served."""
+        return not self._served and not self.condemned and self._status not in (None, 0)
+
     def output(self) -> AsyncIterator[OutputChunk]:
         """See `Sandbox`."""
         return self.isolation.output.chunks()

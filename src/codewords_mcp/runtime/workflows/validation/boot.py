@@ -128,7 +128,7 @@ async def boot(
         id=f"validate-{uuid.uuid4().hex[:12]}",
         environment=environment,
         code=watched_code(script, STACK_INTERVAL),
-        env=_env(script, config),
+        env=stand_ins(script, config),
         limits=limits,
         port=PORT,
         # Validation must have no effect outside: the code is not deployed, and nobody
@@ -225,7 +225,8 @@ def _looping(output: str) -> int | None:
     return None
 
 
-def _env(script: Script, config: Mapping[str, str]) -> dict[str, str]:
+def stand_ins(script: Script, config: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a program that is only tried, by name."""
     declared = {
         variable.name: config.get(variable.name, STAND_IN if variable.default is None else variable.default)
         for variable in script.env

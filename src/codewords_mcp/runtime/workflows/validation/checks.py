@@ -34,6 +34,7 @@ from codewords_mcp.runtime.workflows.validation.packages import check_packages
 from codewords_mcp.runtime.workflows.validation.proposed_test import propose_test
 from codewords_mcp.runtime.workflows.validation.report import make_report
 from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke
+from codewords_mcp.runtime.workflows.validation.snapshots import check_snapshot
 from codewords_mcp.runtime.workflows.validation.variables import (
     ConnectionFacts,
     check_connections,
@@ -185,6 +186,11 @@ class _Work:
             result = await boot(script, environment.ref, self._driver, limits, smoke, self.config)
 
         self.checks += result.checks
+        if script.tool.get("snapshot") is True and not self._failed():
+            with self.timed("snapshot"):
+                self.checks.append(
+                    await check_snapshot(script, environment.ref, self._driver, limits, self.config)
+                )
         self.example = result.example
         self.openapi = result.openapi
         self.test = propose_test(script, result)

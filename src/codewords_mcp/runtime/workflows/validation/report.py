@@ -20,8 +20,8 @@ IDS = (
     "port",
     "openapi",
 )
-"""Ids of checks, in order of cost. Checks with the ids `dialect`, `hash`, `packages`, `reach` and
-`smoke` come in addition.
+"""Ids of checks, in order of cost. Checks with the ids `dialect`, `hash`, `packages`, `reach`, `smoke`
+and `snapshot` come in addition.
 """
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."

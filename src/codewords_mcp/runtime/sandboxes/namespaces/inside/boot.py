@@ -13,7 +13,7 @@ import sys
 # As in typing, without importing it: this file runs before the program and its imports count.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
     from typing import Any
@@ -56,14 +56,18 @@ class UvicornHook:
         self.listener = self.channel = -1
         self.port = 0
         self.requested_port: int | None = None
-        self.reported = False
+        self.reported = self.restored = False
         self.known: ModuleType | None = None
+        # Called once, where the script's server would begin (`snapshot`).
+        self.starting: Callable[[], None] | None = None
 
     def serve(self, listener: int, channel: int, port: int) -> None:
         """Descriptors of the listening socket and of the channel to process 1, and PORT."""
         self.listener = listener
         self.channel = channel
         self.port = port
+        # A rehearsal has made servers before.
+        self.restored = False
 
     def forget(self) -> None:
         """Let the next import of uvicorn be seen."""
@@ -112,6 +116,7 @@ class UvicornHook:
 
         @functools.wraps(original)
         def init(instance: Any, *args: Any, **kwargs: Any) -> None:
+            self._start()
             bound = signature.bind(instance, *args, **kwargs)
             requested_port = bound.arguments.get("port", 8000)
             # The program's host and port are replaced by the socket that the runtime connects to. A
@@ -124,6 +129,17 @@ class UvicornHook:
             self.requested_port = requested_port
 
         config.__init__ = init
+
+    def _start(self) -> None:
+        starting, self.starting = self.starting, None
+        if starting is not None:
+            starting()
+        if not self.restored:
+            self.restored = True
+            # Whether the run went on from a snapshot or not: a script has one place for what belongs to a run.
+            after = getattr(sys.modules["__main__"], "__after_restore__", None)
+            if callable(after):
+                after()
 
     def _patch_server(self, server: Any) -> None:
         import functools

@@ -8,7 +8,8 @@ runtime → init       {"go": true} · {"signal": number}
 program → init       {"imported": true} · {"serving": port|null}
 
 With a fork server:
-runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a prepared isolation
+runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exact_memory": bool, "high_pids": bool}
+                         + files of a prepared isolation
 prepared isolation → runtime      as init, from {"forked": true} on · {"empty": true}
 runtime → server     {"name": folder, "early": bool, "exact_memory": bool, "waiting": number of others}
                      + the socket with the prepared isolation's key
@@ -17,7 +18,8 @@ server → runtime     {"uncovered": true} · {"ready": true, "modules": number,
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
 program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
                      {"compiled": bool} + file, if the claim had no compiled code
-runtime → program    the claim, a line of JSON, and the compiled code after it; or an empty object + file with both
+runtime → program    the claim, a line of JSON, and the compiled code after it; or an empty object + file with both;
+                     + a snapshot's file where there is one
 program → prepared isolation      {"claimed": port, "pid": number}
 """
 
@@ -30,6 +32,8 @@ import sys
 from typing import Any, cast
 
 MAX_MESSAGE = 64 << 10
+IN_FILE = b"{}"
+"""Says that a claim is in the file that comes along."""
 MAX_FDS = 24
 """The most that come along: a prepared isolation's namespaces, control groups and files."""
 

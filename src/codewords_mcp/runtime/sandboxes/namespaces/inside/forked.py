@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
-from . import boot, channel, identity, init, prepared, program_code, rootfs, warm
+from . import boot, channel, identity, image, init, mapped, prepared, program_code, rootfs, snapshot, warm
 
 MAIN: Final = "/app/main.py"
 _RUNTIME_FD: Final = init.BOOT_FD + 1
@@ -31,7 +31,7 @@ _PROGRAM_SIGNALS: Final = {
 class ForkTemplate(NamedTuple):
     """State that the server made once for all forks. `filters`: by whether a cgroup holds their memory; `contexts`: of TLS, which
     packages made at import; `hooked`: the environment has code for Python's start (.pth files); `modules`: names of this
-    package's.
+    package's; `server`: the server's memory, which all forks have at the same addresses.
     """
 
     hook: boot.UvicornHook
@@ -40,11 +40,13 @@ class ForkTemplate(NamedTuple):
     contexts: list[ssl.SSLContext]
     hooked: bool
     modules: tuple[str, ...]
+    server: list[mapped.MappedArea]
 
 
 class Claim(NamedTuple):
     """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or "";
-    `compiled`: its code (`program_code`), or b""; `send_code`: the runtime wants to have it.
+    `compiled`: its code (`program_code`), or b""; `send_code`: the runtime wants to have it; `image`: the descriptor of a file
+    for a snapshot, or None; `restores`: what is in it, None where it is to be taken.
     """
 
     port: int
@@ -53,6 +55,15 @@ class Claim(NamedTuple):
     authority: str
     compiled: bytes
     send_code: bool
+    image: int | None
+    restores: Restored | None
+
+
+class Restored(NamedTuple):
+    """A snapshot to go on from: `files` that are mapped in it, and what its script `wrote` at import, by descriptor."""
+
+    files: list[str]
+    wrote: list[tuple[int, str]]
 
 
 def start(
@@ -114,9 +125,43 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
             code = program_code.compile_script(MAIN)
             program_code.send(runtime, code)
 
+    if claim.image is not None and claim.restores is not None:
+        _restore(claim, claim.image, claim.restores)
     template.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
     _set_variables(template, claim)
+    if claim.image is not None and claim.restores is None:
+        template.hook.starting = snapshot.Taking(claim.image, template.server, _resume)
     boot.run(MAIN, template.hook, code)
+
+
+def _restore(claim: Claim, fd: int, restored: Restored) -> None:
+    """Go on from a snapshot. Returns only where that could not begin; the script then starts as without."""
+    # As `boot` does: a process that the program starts could keep them open.
+    for number in (init.LISTENER_FD, init.BOOT_FD):
+        os.set_inheritable(number, False)
+    # Process 1 then polls the port rarely: uvicorn reports by itself when it serves.
+    os.write(init.BOOT_FD, b'{"imported": true}')
+    for number, text in restored.wrote:
+        os.write(number, text.encode(errors="surrogateescape"))
+    with contextlib.suppress(OSError):
+        image.enter(fd, restored.files, json.dumps({"variables": claim.variables}).encode())
+    os.closerange(image.IMAGE_FD, 1 << 16)
+
+
+def _resume(variables: dict[str, str]) -> None:
+    """Give a run that goes on from a snapshot random numbers and variables of its own."""
+    _reseed()
+    _replace_variables(variables)
+
+
+def _replace_variables(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+    if "TZ" in variables:
+        import time
+
+        time.tzset()
 
 
 def _move_fds(fds: list[int]) -> None:
@@ -130,13 +175,14 @@ def _move_fds(fds: list[int]) -> None:
 
 def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
     """Wait until the runtime says what to run; ends the process where it hangs up instead."""
-    data, files, _, _ = socket.recv_fds(runtime, channel.MAX_MESSAGE, 1)
-    for file in files:
-        data = os.pread(file, os.fstat(file).st_size, 0)
-        os.close(file)
+    data, files, _, _ = socket.recv_fds(runtime, channel.MAX_MESSAGE, 2)
     # No claim: the runtime has ended or discarded this sandbox.
     if not data:
         os._exit(0)
+    if data == channel.IN_FILE:
+        file = files.pop(0)
+        data = os.pread(file, os.fstat(file).st_size, 0)
+        os.close(file)
     description, _, compiled = data.partition(b"\n")
     claim: dict[str, Any] = json.loads(description)
     # Process 1 before the runtime: it must watch the program before any of its code runs.
@@ -148,7 +194,20 @@ def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
-    return Claim(claim["port"], variables, claim["limits"], claim["authority"], compiled, claim["send_code"])
+    restores = claim["restores"]
+    # These variables only this sandbox has: its snapshot has not seen them.
+    if proxies and restores:
+        os.close(files.pop())
+    return Claim(
+        claim["port"],
+        variables,
+        claim["limits"],
+        claim["authority"],
+        compiled,
+        claim["send_code"],
+        files[0] if files else None,
+        Restored(restores["files"], restores["wrote"]) if restores else None,
+    )
 
 
 def own_modules() -> tuple[str, ...]:
@@ -168,13 +227,7 @@ def _reset_modules(template: ForkTemplate) -> list[object]:
 
 def _set_variables(template: ForkTemplate, claim: Claim) -> None:
     """Set the program's variables, and do what Python does by them when it starts."""
-    os.environ.clear()
-    os.environ.update(claim.variables)
-
-    if "TZ" in claim.variables:
-        import time
-
-        time.tzset()
+    _replace_variables(claim.variables)
 
     if claim.authority:
         # They read the server's list of authorities when they were made, not the one that the variables name.
@@ -194,7 +247,7 @@ def _set_variables(template: ForkTemplate, claim: Claim) -> None:
 
 def _reseed() -> None:
     """Replace random numbers that the fork would share with its server."""
-    # `random` reseeds itself after a fork. OpenSSL does by the process number (`server._skip_pids`)
+    # `random` reseeds itself after a fork. OpenSSL does by the process number (`rootfs.skip_pids`)
     # when it is first asked for a number; to make it do so here would cost 1.5 ms.
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None:

@@ -79,7 +79,7 @@ def _isolate(
     # Before the namespaces: the cgroup namespace below starts at the group that this process is in.
     linux.enter_groups(groups)
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
-    counters = rootfs.enter_prepared(message["name"])
+    counters = rootfs.enter_prepared(message["name"], high_pids=message["high_pids"])
     names = init.open_network(runtime, network=message["network"])
     identity.become(message["uid"], counters)
     own = ["pid", *_NAMESPACES]

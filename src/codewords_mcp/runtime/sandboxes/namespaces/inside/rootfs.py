@@ -17,6 +17,7 @@ AUTHORITIES: Final = "/.codewords/authorities.pem"
 """The bundle of `sandboxes.authorities`, in a root that has one."""
 SERVER_ROOT: Final = "/root"
 SERVER_SANDBOXES: Final = "/sandboxes"
+_PIDS_BELOW_MAX: Final = 512
 _SERVER_SELF: Final = "/self"
 _SERVER_SIZE: Final = "size=64k,nr_inodes=16,mode=755"
 
@@ -170,13 +171,15 @@ def enter_server(covered: list[str]) -> None:
         linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
 
 
-def enter_prepared(name: str) -> int:
+def enter_prepared(name: str, *, high_pids: bool) -> int:
     """In a fork of the supervisor: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
 
-    Returns what `enter` returns.
+    `high_pids`: see `skip_pids`. Returns what `enter` returns.
     """
     own = f"{SERVER_SANDBOXES}/{name}"
     _mount_proc(SERVER_ROOT)
+    if high_pids:
+        skip_pids()
     counters = _open_counters(SERVER_ROOT)
     restrict_proc(SERVER_ROOT)
     bind_own(SERVER_ROOT, own + "/app", own + "/tmp")
@@ -184,6 +187,19 @@ def enter_prepared(name: str) -> int:
     _pivot_to(SERVER_ROOT)
 
     return counters
+
+
+def skip_pids() -> None:
+    """Let the next process of this pid namespace have a number that no program will have in its own.
+
+    OpenSSL 3 and others reseed their random numbers after a fork only where getpid() gives another number than before.
+    Takes the server's root, with a /proc that is not restricted yet.
+    """
+    settings = SERVER_ROOT + "/proc/sys/kernel"
+    with open(f"{settings}/pid_max", encoding="utf-8") as file:
+        highest = int(file.read())
+    with open(f"{settings}/ns_last_pid", "w", encoding="utf-8") as file:
+        file.write(str(highest - _PIDS_BELOW_MAX))
 
 
 def _pivot_to(root: str) -> None:

@@ -18,7 +18,6 @@ from . import channel, identity, init, linux, rootfs, seccomp, supervisor
 
 CONTROL_FD: Final = 3
 ENTRY: Final = "/.codewords/zygote.py"
-_PIDS_BELOW_MAX: Final = 512
 # In its own user namespace: what entering a sandbox takes.
 _CAPABILITIES: Final = (linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN)
 
@@ -76,7 +75,7 @@ def _keep(
     covered = ["/.codewords"] + ([packages] if packages else [])
     rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
     _write_files(files)
-    _skip_pids()
+    rootfs.skip_pids()
     # After the last write to /proc/sys.
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
     pid = os.fork()
@@ -115,18 +114,6 @@ def _reporting(runtime: socket.socket, work: Callable[[], None]) -> NoReturn:
             channel.send(runtime, {"error": str(error), "step": "fork server"})
     finally:
         os._exit(1)
-
-
-def _skip_pids() -> None:
-    """Give the server a number that no program will have in its own pid namespace.
-
-    OpenSSL 3 and others reseed their random numbers after a fork only where getpid() gives another number than before.
-    """
-    settings = rootfs.SERVER_ROOT + "/proc/sys/kernel"
-    with open(f"{settings}/pid_max", encoding="utf-8") as file:
-        highest = int(file.read())
-    with open(f"{settings}/ns_last_pid", "w", encoding="utf-8") as file:
-        file.write(str(highest - _PIDS_BELOW_MAX))
 
 
 def _own_files() -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from . import (
     huge_pages,
     immortal,
     linux,
+    mapped,
     preload,
     prepared,
     seccomp,
@@ -76,7 +77,7 @@ def main() -> Program:
 
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
     template = forked.ForkTemplate(
-        hook, packages, filters, contexts, _is_hooked(packages), forked.own_modules()
+        hook, packages, filters, contexts, _is_hooked(packages), forked.own_modules(), mapped.areas()
     )
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
