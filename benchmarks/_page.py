@@ -14,7 +14,9 @@ Row = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
 THEMES: dict[str, tuple[str, ...]] = {
-    "Starting sandboxes": ("sandbox_start", "sandbox_load", "sandbox_cpu", "environment_build", "environment_disk", "leftovers"),
+    "Starting sandboxes": (
+        "sandbox_start", "sandbox_load", "sandbox_cpu", "snapshots", "environment_build", "environment_disk", "leftovers",
+    ),
     "Runs": ("http_door", "run_record", "background_runs", "cancel", "resume", "approvals", "run_logs"),
     "Large stores, many replicas": (
         "stored_runs", "growth", "usage_sums", "triggers", "alerts", "audit", "metrics", "core_simulation", "scale_simulation",
