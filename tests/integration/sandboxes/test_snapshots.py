@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.integration.sandboxes.helpers import Opened
 from tests.support.sandbox_programs import build_environment_of, fork_server, running, specification
 from tests.support.waiting import PATIENT_TIMEOUT, until_async
 
-from codewords_mcp.errors import ProgramFailed
+from codewords_mcp.errors import ProgramFailed, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, Sandbox, SandboxSpec
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.forkserver.snapshots import MemorySnapshot
@@ -103,10 +104,9 @@ async def driver(
 
 async def fit(driver: LocalDriver, spec: SandboxSpec) -> MemorySnapshot:
     """Return when there is a snapshot of the program."""
-    isolation = await driver.forks.take(spec)
-    assert isolation is not None
-    found = await driver.snapshots.judge(isolation.server, spec)
-    await isolation.discard()
+    server = await driver.forks.server(spec)
+    assert server is not None
+    found = await driver.snapshots.judge(server, spec)
     assert isinstance(found, MemorySnapshot), found
     return found
 
@@ -426,3 +426,44 @@ async def test_a_server_that_is_killed_takes_its_snapshots_along_and_the_next_ta
         await fork_server(driver, environment)
         await fit(driver, spec)
         assert (await ask(driver, again(spec)))[0] == [2]
+
+
+@pytest.mark.parametrize("when", ["taken", "judged", "restored"])
+async def test_a_driver_that_closes_meanwhile_ends_at_once_and_leaves_nothing(
+    opened: Opened, environment: EnvironmentRef, tmp_path: Path, when: str
+) -> None:
+    """Also of a start that comes while it closes: what was ready for it has processes."""
+    spec = replace(program(environment, '@app.get("/")\ndef index():\n    return forks\n'), network=True)
+    async with opened(tmp_path / "run", True) as driver:
+        await driver.start(specification(environment, "import time; time.sleep(600)"))
+        if when == "restored":
+            await fit(driver, spec)
+
+        async def ready() -> bool:
+            return driver.forks.describe()[0]["prepared"] >= 3
+
+        await until_async(ready, "prepared isolations", PATIENT_TIMEOUT)
+        live = driver.__dict__["_live"]
+
+        async def begun() -> bool:
+            return when == "restored" or any(name.startswith("snapshot-") for name in live)
+
+        with capture_logs() as logs:
+            work = driver.judge_snapshot(spec) if when == "judged" else driver.start(spec)
+            working = asyncio.ensure_future(work)
+            await until_async(begun, "a snapshot that is taken", PATIENT_TIMEOUT)
+            closing = asyncio.ensure_future(driver.close())
+            await asyncio.sleep(0)
+            late = asyncio.ensure_future(driver.start(again(spec)))
+            _, closed, refused = await asyncio.gather(working, closing, late, return_exceptions=True)
+        assert closed is None
+        assert isinstance(refused, SandboxFailed)
+        assert not [entry for entry in logs if "not ended in time" in entry["event"]]
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["tier.json"]
+        assert not [name for name in fds() if "memfd:snapshot" in name]
+
+
+def fds() -> list[str]:
+    """What this process has open."""
+    paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return [os.readlink(path) for path in paths if os.path.islink(path)]

@@ -214,13 +214,6 @@ class ForkIsolation(Isolation):
             self._script = None
         super().close()
 
-    async def discard(self) -> None:
-        """End it without having used it."""
-        self.kill()
-        await self.gone()
-        self.close()
-        await self.in_thread(self.remove)
-
     def program_ended(self, how: dict[str, Any] | None) -> None:
         """Handle the end of the program. `how`: its status and usage; None if they are unknown."""
         if how is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
-from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkServer
 from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import IDLE, ForkWarmPool
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
@@ -58,13 +58,13 @@ class ForkServerPool:
 
     async def take(self, spec: SandboxSpec) -> ForkIsolation | None:
         """An isolation for a program; None where it has to be started by exec."""
-        if not unsuited(spec):
-            pool = self._pool_of(spec.environment)
-        else:
-            pool = None
-        if pool is not None:
-            return await pool.take(network=spec.network, ahead=spec.ahead)
-        return None
+        pool = self._pool_for(spec)
+        return await pool.take(network=spec.network, ahead=spec.ahead) if pool is not None else None
+
+    async def server(self, spec: SandboxSpec) -> ForkServer | None:
+        """The server that a program would be forked from, without an isolation for it."""
+        pool = self._pool_for(spec)
+        return await pool.server(network=False) if pool is not None else None
 
     def prepare(self, environment: EnvironmentRef) -> None:
         """Start an environment's fork server in the background."""
@@ -95,6 +95,9 @@ class ForkServerPool:
         self._pools.clear()
         # Pools end together: each waits for its server's processes.
         await asyncio.gather(*(pool.close() for pool in pools), *self._ending)
+
+    def _pool_for(self, spec: SandboxSpec) -> ForkWarmPool | None:
+        return None if unsuited(spec) else self._pool_of(spec.environment)
 
     def _pool_of(self, environment: EnvironmentRef) -> ForkWarmPool | None:
         """The environment's pool, made if need be."""

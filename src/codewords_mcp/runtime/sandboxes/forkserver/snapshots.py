@@ -87,7 +87,8 @@ class Snapshots:
         self._forget_ended()
         key = _key(server, spec)
         if key not in self._known:
-            self._take(server, spec)
+            if not self._closed:
+                self._take(server, spec)
             return None
         # Put last: the order of use is the order of the dictionary.
         self._known[key] = entry = self._known.pop(key)

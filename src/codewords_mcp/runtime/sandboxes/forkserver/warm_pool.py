@@ -111,11 +111,23 @@ class ForkWarmPool:
         None without a server; then `why_not` is set.
         """
         self._ahead = ahead
-        now = time.monotonic()
-        self.last_used = now
-        self._starts.append(now)
-        server = self._server
+        self._starts.append(time.monotonic())
+        server = await self.server(network=network)
+        if server is None:
+            return None
 
+        # What this start takes is replaced for the next.
+        self._plan()
+        # Both kinds that are ready have a network; a program without one gets an isolation made for
+        # it.
+        return (
+            network and (self._pop_usable(self._warm) or self._pop_usable(self._prepared))
+        ) or server.new_isolation(network=network)
+
+    async def server(self, *, network: bool) -> ForkServer | None:
+        """The server, waited for as by `take`."""
+        self.last_used = now = time.monotonic()
+        server = self._server
         if server is None or not server.ready:
             if not self.prepare() or not await self._await_server(now, network=network):
                 self._execs += 1
@@ -126,14 +138,7 @@ class ForkWarmPool:
         elif _is_due(server):
             # It serves on until its successor is ready.
             self.prepare()
-
-        # What this start takes is replaced for the next.
-        self._plan()
-        # Both kinds that are ready have a network; a program without one gets an isolation made for
-        # it.
-        return (
-            network and (self._pop_usable(self._warm) or self._pop_usable(self._prepared))
-        ) or server.new_isolation(network=network)
+        return server
 
     def _pop_usable(self, ready: deque[ForkIsolation]) -> ForkIsolation | None:
         """The first isolation that is still alive."""

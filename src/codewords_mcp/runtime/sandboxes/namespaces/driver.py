@@ -61,6 +61,7 @@ class LocalDriver:
         self._host_users = HostUsers.for_this_user()
         self._live: dict[str, LocalSandbox] = {}
         self._starting: set[str] = set()
+        self._discarding: list[asyncio.Task[None]] = []
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self.forks = ForkServerPool(
             DriverResources(
@@ -134,6 +135,7 @@ class LocalDriver:
         tier = await self.self_test()
         if tier.id == "D":
             raise SandboxUnavailable(" ".join(tier.facts) or "No isolation here.", hint=tier.fix)
+        self._refuse_if_closed()
         # The id is taken before the first await, so two calls with one id cannot both pass the
         # check.
         if spec.id in self._starting or spec.id in self._live:
@@ -155,14 +157,16 @@ class LocalDriver:
         if self._closed:
             return
         self._closed = True
+        # Those that take snapshots, too.
+        await self.snapshots.close()
         # Sandboxes first: the fork servers that their programs were forked from must outlive them.
         await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
-        await self.snapshots.close()
         await self.forks.close()
         if self._testing is not None:
             # Not awaited by `await`: an error of the test would keep the folders from being
             # removed.
             await asyncio.wait({self._testing})
+        await asyncio.gather(*self._discarding)
         await asyncio.to_thread(self._close)
 
     async def _test(self) -> None:
@@ -218,12 +222,10 @@ class LocalDriver:
 
     async def judge_snapshot(self, spec: SandboxSpec) -> tuple[str, ...] | None:
         """The reasons why this program starts without a snapshot, in clauses about it; None if nothing is known of it."""
-        isolation = await self.forks.take(spec) if self._forking and not self._closed else None
-        if isolation is None:
+        server = await self.forks.server(spec) if self._forking else None
+        if server is None:
             return None
-        # Not held meanwhile: a driver that closes would wait for it.
-        await asyncio.shield(isolation.discard())
-        found = await self.snapshots.judge(isolation.server, spec)
+        found = await self.snapshots.judge(server, spec)
         return found.reasons if isinstance(found, Refusal) else ()
 
     def _restore(self, isolation: ForkIsolation, spec: SandboxSpec) -> bool:
@@ -244,11 +246,14 @@ class LocalDriver:
             self.snapshots.failed(isolation.server, sandbox.spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
+        self._refuse_if_closed()
         return await self._start_in(ExecIsolation(self._make_resources(), spec), spec)
 
     async def _start_in(self, isolation: Isolation, spec: SandboxSpec) -> LocalSandbox:
         if self._closed:
-            raise SandboxFailed("The sandbox driver is closed.")
+            # Its start was under way. It may have processes already, for whose end the fork servers wait.
+            self._discarding.append(asyncio.create_task(isolation.discard()))
+        self._refuse_if_closed()
 
         sandbox = LocalSandbox(spec, isolation, self._network if spec.network else None)
         self._live[spec.id] = sandbox
@@ -263,6 +268,10 @@ class LocalDriver:
             raise
 
         return sandbox
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SandboxFailed("The sandbox driver is closed.")
 
     def _make_resources(self) -> IsolationResources:
         folders = self._instance.next_folders()

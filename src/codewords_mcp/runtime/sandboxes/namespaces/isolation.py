@@ -141,6 +141,13 @@ class Isolation:
             logger.warning("sandbox folder not removed", folder=name, error=str(error))
         self.resources.release()
 
+    async def discard(self) -> None:
+        """End it without having used it, in whatever state it is."""
+        self.kill()
+        await self.gone()
+        self.close()
+        await self.in_thread(self.remove)
+
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.resources.executor, work)
