@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import signal
 import socket
 from typing import Any, NoReturn
@@ -35,11 +36,13 @@ def serve(requests: socket.socket) -> NoReturn:
         if not reap(requests):
             os._exit(0)
 
+    wakeup = Wakeup()
     signal.signal(signal.SIGCHLD, on_child)
     # Children that ended before the handler was set sent a signal that nobody saw.
     on_child(0, None)
 
     while True:
+        wakeup.wait(requests)
         received = channel.receive(requests)
         if received is None:
             # The runtime is gone, or retires this server.
@@ -56,6 +59,7 @@ def serve(requests: socket.socket) -> NoReturn:
             if pid == 0:
                 # A fork must not reap or report as the supervisor does.
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                wakeup.leave()
                 requests.close()
                 os.close(own_pids)
                 prepared.run(message, fds, filters)
@@ -63,6 +67,35 @@ def serve(requests: socket.socket) -> NoReturn:
         # Left open, these would keep the sockets and groups of ended sandboxes.
         for fd in fds:
             os.close(fd)
+
+
+class Wakeup:
+    """Wakes a wait for messages by signals, also by one that comes just before it begins.
+
+    Python runs a handler between two instructions. A signal after the last of them would not end a wait in recvmsg(2), and
+    its handler would run after the next message; with the last child's, that never comes.
+    """
+
+    def __init__(self) -> None:
+        self._wake, self._signals = socket.socketpair()
+        for end in (self._wake, self._signals):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+
+    def fileno(self) -> int:
+        """Readable after a signal."""
+        return self._wake.fileno()
+
+    def wait(self, messages: socket.socket) -> None:
+        """Return when there is a message. Handlers of signals run meanwhile."""
+        while messages not in select.select([messages, self], [], [])[0]:
+            self._wake.recv(4096)
+
+    def leave(self) -> None:
+        """In a fork: have no part in it."""
+        signal.set_wakeup_fd(-1)
+        self._wake.close()
+        self._signals.close()
 
 
 def reap(runtime: socket.socket) -> bool:

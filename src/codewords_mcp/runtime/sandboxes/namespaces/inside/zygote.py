@@ -144,11 +144,13 @@ def _serve(
     def on_child(_number: int, _frame: object) -> None:
         supervisor.reap(control)
 
+    wakeup = supervisor.Wakeup()
     signal.signal(signal.SIGCHLD, on_child)
     own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     forks = 0
     while True:
         _wait(control, forks, upkeep)
+        wakeup.wait(control)
         received = channel.receive(control)
         if received is None:
             os._exit(0)
@@ -173,6 +175,7 @@ def _serve(
             if pid == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
+                wakeup.leave()
                 os.close(own_pids)
                 control.close()
                 return forked.start(template, message, entry, inside)
