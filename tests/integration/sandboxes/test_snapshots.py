@@ -15,33 +15,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from tests.integration.sandboxes.helpers import Opened
-from tests.support.sandbox_programs import build_environment_of, fork_server, running, specification
+from tests.support.sandbox_programs import Program, build_environment_of, fork_server, running, specification
+from tests.support.snapshots import BEGIN, END, again, ask, fit, program
 from tests.support.waiting import PATIENT_TIMEOUT, until_async
 
 from codewords_mcp.errors import ProgramFailed, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, Sandbox, SandboxSpec
-from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
-from codewords_mcp.runtime.sandboxes.forkserver.snapshots import MemorySnapshot
+from codewords_mcp.runtime.sandboxes.forkserver.snapshots import MemorySnapshot, Snapshots
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:snapshots")]
 
-BEGIN = """
-import os
-import random
-from fastapi import FastAPI
-
-app = FastAPI()
-forks = []
-os.register_at_fork(after_in_child=lambda: forks.append(os.getpid()))
-worked = sum(number * number for number in range(1_000_000))
-print("imported", flush=True)
-"""
-END = """
-if __name__ == "__main__":
-    import uvicorn
-    uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
-"""
 OWN = """
 import secrets, socket, ssl, sys, threading, time, uuid
 
@@ -88,41 +73,12 @@ def own():
 """
 
 
-def program(environment: EnvironmentRef, body: str, **env: str) -> SandboxSpec:
-    """One that asks for a snapshot; COMMON is equal in all its runs, and nothing else of `env`."""
-    spec = specification(environment, BEGIN + body + END, env=env, network=False)
-    return replace(spec, snapshot=frozenset({"COMMON", "PORT"}))
-
-
 @pytest.fixture(scope="module")
 async def driver(
     opened: Opened, environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LocalDriver]:
     async with opened(tmp_path_factory.mktemp("snapshots") / "run", True) as driver:
         yield driver
-
-
-async def fit(driver: LocalDriver, spec: SandboxSpec) -> MemorySnapshot:
-    """Return when there is a snapshot of the program."""
-    server = await driver.forks.server(spec)
-    assert server is not None
-    found = await driver.snapshots.judge(server, spec)
-    assert isinstance(found, MemorySnapshot), found
-    return found
-
-
-async def ask(driver: LocalDriver, spec: SandboxSpec) -> tuple[Any, str]:
-    """One run's answer, and what it printed."""
-    async with running(driver, spec) as started:
-        status, body = await started.ask("GET")
-        await started.until_printed("imported")
-        assert status == 200, (body, started.stderr)
-    return json.loads(body), started.stdout
-
-
-def again(spec: SandboxSpec) -> SandboxSpec:
-    """Another run of the program."""
-    return replace(spec, id=os.urandom(6).hex())
 
 
 @pytest.fixture(params=["", "3.13"], ids=["own", "3.13"])
@@ -255,22 +211,25 @@ async def test_a_script_that_is_unfit_is_told_why_and_starts_without(
 
 
 async def test_what_failed_by_the_machine_is_tried_again(
-    driver: LocalDriver, environment: EnvironmentRef, monkeypatch: pytest.MonkeyPatch
+    driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
     start_in = driver.snapshots.__dict__["_start_in"]
     killed: list[str] = []
 
-    async def started(isolation: ForkIsolation, spec: SandboxSpec) -> Sandbox:
+    async def started(isolation: Isolation, spec: SandboxSpec) -> Sandbox:
         sandbox: Sandbox = await start_in(isolation, spec)
         if len(killed) < 2:
             killed.append(sandbox.id)
             await sandbox.kill()
         return sandbox
 
-    monkeypatch.setattr(driver.snapshots, "_start_in", started)
     spec = program(environment, '@app.get("/")\ndef index():\n    return [forks, "killed"]\n')
-    assert await driver.judge_snapshot(spec) == ()
-    assert (await ask(driver, again(spec)))[0] == [[2], "killed"]
+    server = await driver.forks.server(spec)
+    assert server is not None
+    snapshots = Snapshots(started)
+    found = await snapshots.judge(server, spec)
+    await snapshots.close()
+    assert isinstance(found, MemorySnapshot), found
     assert len(killed) == 2
 
 
@@ -306,87 +265,6 @@ async def test_another_version_or_configuration_has_a_snapshot_of_its_own(
     assert (await ask(driver, strange))[0] == [[2], "b", 2]
 
 
-FORGED = """
-import json, struct
-
-def forge():
-    # The file for the snapshot is open in the process that takes it.
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if "memfd" not in os.readlink(f"/proc/self/fd/{{name}}"):
-                continue
-        except OSError:
-            continue
-        fd = int(name)
-        said = json.dumps({said}).encode()
-        os.pwrite(fd, struct.pack("<q", len(said)) + said, 0)
-        calls = b"".join(struct.pack("<8q", *call, *[0] * (8 - len(call))) for call in {calls})
-        os.pwrite(fd, struct.pack("<q", len(calls)) + calls, (1 << 16) + 4096)
-        os.ftruncate(fd, 4 << 20)
-        os._exit(0)
-
-if "REAL" not in os.environ:
-    forge()
-
-@app.get("/")
-def index():
-    return "plain"
-"""
-SAID: dict[str, Any] = {"files": [], "read": {}, "seconds": 9.0}
-CALLS = {
-    "nothing": [],
-    "nonsense": [(9, 0, 1 << 46, 7, 0x32, -1, 0)],
-    "mount": [(165, 0, 0, 0, 0, 0)],
-    "namespace": [(272, 0x10000000)],
-    "enter": [(308, 3, 0x20000000)],
-    "trace": [(101, 16, 1, 0, 0)],
-    "rights": [(126, 0, 0)],
-    "kill-all": [(62, -1, 9)],
-}
-"""Calls of a snapshot that a program forged, by x86-64's numbers."""
-
-
-@pytest.mark.parametrize("calls", CALLS.values(), ids=CALLS)
-async def test_a_forged_snapshot_ends_its_own_run_and_is_used_no_more(
-    driver: LocalDriver, environment: EnvironmentRef, calls: list[tuple[int, ...]]
-) -> None:
-    spec = program(environment, FORGED.format(said=SAID, calls=[*calls, (-1,)]), REAL="1")
-    assert await driver.judge_snapshot(spec) == ()
-    async with running(driver, again(spec)) as forged:
-        assert (await forged.ended()).reason in {"exited", "signaled"}
-
-    async def answers() -> bool:
-        return (await ask(driver, again(spec)))[0] == "plain"
-
-    assert await answers()
-    assert (await ask(driver, program(environment, OWN)))[0]["seen"][-1] == "after"
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        [], {}, "x" * 100, {"files": "x", "read": {}, "seconds": 1}, {"files": [], "read": [], "seconds": 1},
-        {"files": [], "read": {}, "seconds": "1"}, {"files": ["/x"] * 300, "read": {}, "seconds": 1},
-        {"reasons": [{"a": 1}] * 1000},
-    ],
-)  # fmt: skip
-async def test_what_a_snapshot_says_of_itself_is_refused_unless_it_has_its_form(
-    driver: LocalDriver, environment: EnvironmentRef, said: Any
-) -> None:
-    spec = program(environment, FORGED.format(said=said, calls=[(-1,)]), REAL="1")
-    assert await driver.judge_snapshot(spec)
-
-
-async def test_a_file_that_is_not_there_any_more_is_a_plain_start(
-    driver: LocalDriver, environment: EnvironmentRef
-) -> None:
-    spec = program(
-        environment, FORGED.format(said=SAID | {"files": ["/env/gone.so"]}, calls=[(-1,)]), REAL="1"
-    )
-    assert await driver.judge_snapshot(spec) == ()
-    assert (await ask(driver, again(spec)))[0] == "plain"
-
-
 async def test_memory_is_held_in_a_run_that_goes_on_from_a_snapshot(
     driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
@@ -405,6 +283,47 @@ async def test_memory_is_held_in_a_run_that_goes_on_from_a_snapshot(
         with pytest.raises(ProgramFailed):
             await started.ask("GET")
         assert (await started.ended()).reason == "out_of_memory"
+
+
+OWN_ERRORS = {
+    "raises": "int(os.environ['SECRET'])",
+    "exits": "os.environ['SECRET'] == '1' or os._exit(3)",
+    "hangs": "os.environ['SECRET'] == '1' or __import__('time').sleep(600)",
+}
+
+
+@pytest.mark.parametrize("does", OWN_ERRORS.values(), ids=OWN_ERRORS)
+async def test_an_error_of_the_programs_own_does_not_end_its_snapshots(
+    driver: LocalDriver, environment: EnvironmentRef, does: str
+) -> None:
+    body = f'def __after_restore__():\n    {does}\n@app.get("/")\ndef index():\n    return forks\n'
+    spec = program(environment, body, SECRET="none")
+    await fit(driver, replace(spec, env={"SECRET": "1"}))
+    failing = replace(again(spec), limits=replace(spec.limits, start_timeout=2))
+    async with running(driver, failing) as started:
+        with pytest.raises(ProgramFailed):
+            await started.sandbox.wait_ready()
+    assert (await ask(driver, replace(again(spec), env={"SECRET": "1"})))[0] == [2]
+
+
+async def test_a_snapshot_that_is_dropped_before_a_start_has_it_is_still_gone_on_from(
+    driver: LocalDriver, environment: EnvironmentRef
+) -> None:
+    spec = program(environment, '@app.get("/")\ndef index():\n    return [forks, "dropped"]\n')
+    found = await fit(driver, spec)
+    isolation = await driver.forks.take(spec)
+    assert isolation is not None
+    isolation.use_snapshot(found.file)
+    driver.snapshots.failed(isolation.server, spec)
+    # The number is another file's at once, which the program must not get.
+    other = os.open("/etc/hosts", os.O_RDONLY)
+    started = Program(await driver.snapshots.__dict__["_start_in"](isolation, spec))
+    try:
+        assert other == found.file.fd
+        assert json.loads((await started.ask("GET"))[1]) == [[2], "dropped"]
+    finally:
+        os.close(other)
+        await started.sandbox.kill()
 
 
 async def test_a_server_that_is_killed_takes_its_snapshots_along_and_the_next_takes_new_ones(
@@ -448,6 +367,7 @@ async def test_a_driver_that_closes_meanwhile_ends_at_once_and_leaves_nothing(
         async def begun() -> bool:
             return when == "restored" or any(name.startswith("snapshot-") for name in live)
 
+        before = fds().count(SNAPSHOT_FILE)
         with capture_logs() as logs:
             work = driver.judge_snapshot(spec) if when == "judged" else driver.start(spec)
             working = asyncio.ensure_future(work)
@@ -460,7 +380,11 @@ async def test_a_driver_that_closes_meanwhile_ends_at_once_and_leaves_nothing(
         assert isinstance(refused, SandboxFailed)
         assert not [entry for entry in logs if "not ended in time" in entry["event"]]
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["tier.json"]
-        assert not [name for name in fds() if "memfd:snapshot" in name]
+        # Those of what was restored go with it.
+        assert fds().count(SNAPSHOT_FILE) == before - (when == "restored")
+
+
+SNAPSHOT_FILE = "/memfd:snapshot (deleted)"
 
 
 def fds() -> list[str]:

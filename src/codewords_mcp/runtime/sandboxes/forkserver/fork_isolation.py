@@ -8,7 +8,7 @@ import functools
 import json
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
@@ -84,8 +84,7 @@ class ForkIsolation(Isolation):
         self._inner = inner
         self._network = network
         self._high_pids = high_pids
-        self.snapshot: SnapshotFile | None = None
-        """To go on from, or to take. Set before `run`."""
+        self._snapshot: SnapshotFile | None = None
         self._limits = Limits()
         # Holds the entry of the prepared isolation (`inside.prepared`) until a fork takes it.
         self._entry: socket.socket | None = None
@@ -160,6 +159,13 @@ class ForkIsolation(Isolation):
         await self._fork(early=True)
         await self._expect(self._warm)
 
+    def use_snapshot(self, file: SnapshotFile) -> None:
+        """Have the program go on from a snapshot, or take it. Before `run`; once.
+
+        The descriptor is duplicated: the snapshot may be dropped before the program has it, and its number be another file's.
+        """
+        self._snapshot = replace(file, fd=os.dup(file.fd))
+
     async def run(self, spec: SandboxSpec) -> None:
         """See `Isolation`."""
         assert self.channel is not None  # noqa: S101  # it stands
@@ -170,8 +176,8 @@ class ForkIsolation(Isolation):
         # The group was made before the program's limits were known.
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
-        restores = self.snapshot.restores if self.snapshot is not None else None
-        images = [self.snapshot.fd] if self.snapshot is not None else []
+        restores = self._snapshot.restores if self._snapshot is not None else None
+        images = [self._snapshot.fd] if self._snapshot is not None else []
         # What goes on from a snapshot is compiled.
         compiled = self.server.compiled.get(spec.code) if restores is None else b""
         if compiled is None:
@@ -194,6 +200,7 @@ class ForkIsolation(Isolation):
                 self.channel.send_data(channel.IN_FILE, [memory, *images])
             finally:
                 os.close(memory)
+        self._close_snapshot()
 
         await self._expect(self._running)
 
@@ -212,6 +219,7 @@ class ForkIsolation(Isolation):
         if self._script is not None:
             os.close(self._script)
             self._script = None
+        self._close_snapshot()
         super().close()
 
     def program_ended(self, how: dict[str, Any] | None) -> None:
@@ -224,6 +232,11 @@ class ForkIsolation(Isolation):
         """Handle a fork that failed."""
         self._on_error(message)
         self._has_ended()
+
+    def _close_snapshot(self) -> None:
+        if self._snapshot is not None:
+            os.close(self._snapshot.fd)
+            self._snapshot = None
 
     def _write_script(self, spec: SandboxSpec) -> None:
         assert self._script is not None  # noqa: S101  # runs once

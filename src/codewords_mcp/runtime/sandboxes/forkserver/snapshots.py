@@ -41,7 +41,7 @@ _MAX_NAMES: Final = 256
 _MAX_REASONS: Final = 8
 _MAX_TRIES: Final = 3
 _AT_ONCE: Final = 2
-_PATIENCE: Final = 3
+_TIME_FACTOR: Final = 3
 """How much longer than a start a snapshot may take: the import is watched, and its memory is written."""
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -110,10 +110,10 @@ class Snapshots:
         return self._known[key][1] if key in self._known else found
 
     def failed(self, server: ProgramForker, spec: SandboxSpec) -> None:
-        """Use a program's snapshot no more: a start from it came to nothing."""
+        """Use a program's snapshot no more: its memory could not be restored."""
         key = _key(server, spec)
         self._drop(key)
-        self._known[key] = (server, Refusal(("a start from its snapshot failed",)))
+        self._known[key] = (server, Refusal(("its snapshot could not be restored",)))
 
     async def close(self) -> None:
         """End what is being taken, and let go of all."""
@@ -159,7 +159,7 @@ class Snapshots:
             spec,
             id=f"snapshot-{uuid.uuid4().hex[:12]}",
             env={name: value for name, value in spec.env.items() if name in names},
-            limits=replace(spec.limits, start_timeout=_PATIENCE * spec.limits.start_timeout),
+            limits=replace(spec.limits, start_timeout=_TIME_FACTOR * spec.limits.start_timeout),
             network=False,
             snapshot=None,
             authority="",
@@ -167,7 +167,7 @@ class Snapshots:
         fd = os.memfd_create("snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             isolation = server.new_isolation(network=False, high_pids=True)
-            isolation.snapshot = SnapshotFile(fd)
+            isolation.use_snapshot(SnapshotFile(fd))
             sandbox = await self._start_in(isolation, own)
             reading = asyncio.create_task(_output(sandbox))
             try:

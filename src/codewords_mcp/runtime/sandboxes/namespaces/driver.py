@@ -238,11 +238,11 @@ class LocalDriver:
             return False
         found = self.snapshots.find(isolation.server, spec)
         if found is not None:
-            isolation.snapshot = found.file
+            isolation.use_snapshot(found.file)
         return found is not None
 
     def _after_restore(self, sandbox: LocalSandbox, isolation: ForkIsolation) -> None:
-        if sandbox.failed_at_start:
+        if sandbox.failed_to_restore:
             self.snapshots.failed(isolation.server, sandbox.spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:

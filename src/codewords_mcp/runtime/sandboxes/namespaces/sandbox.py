@@ -5,13 +5,27 @@ from __future__ import annotations
 import functools
 import signal
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
+from codewords_mcp.runtime.sandboxes.namespaces.inside import image
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources
+
+_BROKEN_MEMORY: Final = frozenset(
+    {
+        image.BROKEN,
+        -signal.SIGSEGV,
+        -signal.SIGBUS,
+        -signal.SIGILL,
+        -signal.SIGFPE,
+        -signal.SIGTRAP,
+        -signal.SIGABRT,
+    }
+)
+"""Statuses of a process that could not restore a snapshot's memory, or was ended by what it found in it."""
 
 
 class LocalSandbox(ManagedSandbox):
@@ -43,9 +57,12 @@ class LocalSandbox(ManagedSandbox):
         return self._reason is not None
 
     @property
-    def failed_at_start(self) -> bool:
-        """Whether its program ended by itself before it served."""
-        return not self._served and not self.condemned and self._status not in (None, 0)
+    def failed_to_restore(self) -> bool:
+        """Whether its program, which was to go on from a snapshot, ended as by memory that is not what it was.
+
+        An error of its own ends it otherwise, unless a package makes the same fault.
+        """
+        return not self._served and not self.condemned and self._status in _BROKEN_MEMORY
 
     def output(self) -> AsyncIterator[OutputChunk]:
         """See `Sandbox`."""
