@@ -11,6 +11,7 @@ import array
 import contextlib
 import os
 import select
+import signal
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -94,6 +95,9 @@ def _written(work: Callable[[], object]) -> array.array[int]:
     pid = os.fork()
 
     if pid == 0:
+        # Its signals are not the server's (`supervisor.Wakeup`), and without a reader it ends.
+        signal.set_wakeup_fd(-1)
+        os.close(ours)
         with contextlib.suppress(BaseException):
             before = _exclusive(False)
             work()
