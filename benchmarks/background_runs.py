@@ -157,7 +157,7 @@ def throughput(runtime: ServedRuntime, service: str, chosen: Options) -> Questio
         return total / (time.perf_counter() - began)
 
     question = Question(
-        "background runs a second, a sandbox each", "the same runs, waited for", "/s", None, at_least=40
+        "background runs a second, a sandbox each", "the same runs, waited for", "/s", None, at_least=75
     )
     interleave(question, lambda: sliced("background"), lambda: sliced("waited_for"), 2)
     return question
@@ -199,7 +199,7 @@ def through_the_line(folder: Path, bare: subprocess.Popen[str], chosen: Options)
         "the same through a bare dbos queue",
         "/s",
         None,
-        at_least=120,
+        at_least=1_000,
     )
     question.ours = asyncio.run(measure())
     question.peer = [total / told(bare, f"queue {total}") * 1000 for _ in range(3)]

@@ -172,11 +172,11 @@ def rates(
 ) -> list[Question]:
     """Calls per second, by turns of all of them."""
     asked = "calls/s, 32 connections"
-    found = [(Question(asked, PIPE, "req/s", 0.7, at_least=3500, more_is_better=True), pipe)]
+    found = [(Question(asked, PIPE, "req/s", 0.7, at_least=5500, more_is_better=True), pipe)]
     with ExitStack() as running:
         if not chosen.quick:
             for name, least, opened in (
-                (LITELLM, 30, litellm(folder, upstream)), (PORTKEY, 3.5, portkey(upstream)),
+                (LITELLM, 35, litellm(folder, upstream)), (PORTKEY, 3.5, portkey(upstream)),
             ):  # fmt: skip
                 peer = running.enter_context(opened)
                 if peer is not None and ready(peer):
@@ -222,7 +222,7 @@ def loads(folder: Path, chosen: Options) -> list[Question]:
         ours, theirs, plain = asks(CHAT)
         long_ours, long_theirs, _ = asks(LONG)
         paced_ours, paced_theirs, paced_plain = asks(PACED)
-        cpu = Question("CPU a call", PIPE, "us", None, at_most=250)
+        cpu = Question("CPU a call", PIPE, "us", None, at_most=180)
         interleave(
             cpu,
             lambda: measured(served.pid, port, ours, seconds),
