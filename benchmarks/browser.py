@@ -35,9 +35,9 @@ _MIB = 1 << 20
 
 def questions() -> list[Question]:
     return [
-        Question("first steps of a cold browser: open, go to a page, read it", PEER, "s", 3.0),
-        Question("the same steps in a later call of the run", PEER, "ms", 3.0),
-        Question("memory of a browser with one page (PSS)", PEER, "MiB", 1.3),
+        Question("first steps of a cold browser: open, go to a page, read it", PEER, "s", 1.05),
+        Question("the same steps in a later call of the run", PEER, "ms", 1.05),
+        Question("memory of a browser with one page (PSS)", PEER, "MiB", 1.05),
     ]
 
 
