@@ -24,7 +24,7 @@ Lines = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a benchmark's questions is drawn: `line`, `at` and maybe `group`, each group a drawing of its own."""
+    """The part of a benchmark's questions that is drawn: `line`, `at` and maybe `group`, each group a drawing of its own."""
 
     pattern: re.Pattern[str]
     file: str

@@ -223,7 +223,7 @@ def vacuumed(database: Database) -> dict[str, float]:
 
 
 def is_connection(pid: int) -> bool:
-    """Whether a process of PostgreSQL serves a client. Those that ended meanwhile don't."""
+    """True if a process of PostgreSQL serves a client. Those that ended meanwhile don't."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return b"postgres: codewords " in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False

@@ -20,7 +20,7 @@ class Latch:
             self._closed.release()
 
     def is_set(self) -> bool:
-        """Whether the event has come."""
+        """True if the event has come."""
         return self._setting.locked()
 
     def wait(self, timeout: float) -> bool:

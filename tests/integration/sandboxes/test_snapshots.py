@@ -191,7 +191,7 @@ UNFIT = {
     "slow": ("'SECRET' in os.environ or __import__('time').sleep(600)", "takes longer than 3 seconds"),
     "large": ("kept = bytearray(os.urandom(1)) * 300_000_000", ""),
 }  # fmt: skip
-"""What a script does at import, and what is said of it."""
+"""Things that a script does at import, with what is said of them."""
 
 
 @pytest.mark.parametrize(("does", "why"), UNFIT.values(), ids=UNFIT)
@@ -388,6 +388,6 @@ SNAPSHOT_FILE = "/memfd:snapshot (deleted)"
 
 
 def fds() -> list[str]:
-    """What this process has open."""
+    """Files and connections that this process has open."""
     paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
     return [os.readlink(path) for path in paths if os.path.islink(path)]

@@ -111,7 +111,7 @@ class ResponseTransport(asyncio.Transport):
 
     @property
     def has_room(self) -> bool:
-        """Whether the client reads as fast as it is sent to."""
+        """True if the client reads as fast as it is sent to."""
         return not self._cycle.flow.write_paused
 
     def is_closing(self) -> bool:

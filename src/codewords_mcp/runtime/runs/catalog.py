@@ -79,7 +79,7 @@ class Servable:
 
     @property
     def snapshots(self) -> bool:
-        """Whether its header asks that runs start from a snapshot of its imports."""
+        """True if its header asks that runs start from a snapshot of its imports."""
         return self.script.tool.get("snapshot") is True
 
     def recording_policy(self, default: RecordingPolicy) -> RecordingPolicy:

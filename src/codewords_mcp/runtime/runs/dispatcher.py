@@ -272,7 +272,7 @@ class RunDispatcher:
                         await changed.wait()
 
     def _goes_on_here(self, caller: Caller, run_id: str) -> bool:
-        """Whether a run of the caller has no outcome yet, and will have it by this process, which tells of it."""
+        """True if a run of the caller has no outcome yet, and will have it by this process, which tells of it."""
         active, run_log = self._active.get(run_id), self._journal.live(run_id)
         if active is None or run_log is None or run_log.is_settled:
             return False

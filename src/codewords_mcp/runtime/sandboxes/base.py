@@ -109,7 +109,7 @@ class SandboxSpec:
     `sandboxes.authorities` where the program can read it, and sets its variables.
     """
     snapshot: frozenset[str] | None = None
-    """Where it may go on from a snapshot of its imports, the names of the variables that are equal in all its runs; a driver may
+    """Names, where it may go on from a snapshot of its imports, of the variables that are equal in all its runs; a driver may
     start it plainly.
     """
 

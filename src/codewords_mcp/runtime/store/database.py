@@ -296,7 +296,7 @@ class Database:
         return self._add_soon(_bind(function, *args, **kwargs), LATER_INTERVAL, keep=True)
 
     def is_latest(self, write: asyncio.Future[None]) -> bool:
-        """Whether a gathered write has not begun and no other came after it, so that its arguments may still grow."""
+        """True if a gathered write has not begun and no other came after it, so that its arguments may still grow."""
         return bool(self._soon) and self._soon[-1].done is write
 
     def _add_soon(

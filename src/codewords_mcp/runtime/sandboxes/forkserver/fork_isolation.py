@@ -45,7 +45,7 @@ class ProgramForker(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it can fork."""
+        """True if it can fork."""
         ...
 
     def new_isolation(self, *, network: bool, high_pids: bool = False) -> ForkIsolation:

@@ -42,7 +42,7 @@ _MAX_REASONS: Final = 8
 _MAX_TRIES: Final = 3
 _AT_ONCE: Final = 2
 _TIME_FACTOR: Final = 3
-"""How much longer than a start a snapshot may take: the import is watched, and its memory is written."""
+"""Times that taking a snapshot may take longer than a start: the import is watched, and its memory is written."""
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 logger = structlog.get_logger(__name__)

@@ -58,7 +58,7 @@ class LocalSandbox(ManagedSandbox):
 
     @property
     def failed_to_restore(self) -> bool:
-        """Whether its program, which was to go on from a snapshot, ended as by memory that is not what it was.
+        """True if its program, which was to go on from a snapshot, ended as by memory that is not what it was.
 
         An error of its own ends it otherwise, unless a package makes the same fault.
         """

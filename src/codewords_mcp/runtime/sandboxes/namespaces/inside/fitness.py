@@ -179,13 +179,13 @@ def _draws(called: BuiltinFunctionType, frame: FrameType) -> bool:
 
 
 def _seeds(called: BuiltinFunctionType) -> bool:
-    """Whether it seeds the shared generator of `random`, which is seeded anew in each run."""
+    """True if it seeds the shared generator of `random`, which is seeded anew in each run."""
     shared: object = getattr(random.random, "__self__", None)
     return called.__name__ == "seed" and getattr(called, "__self__", None) is shared
 
 
 def _uses_numpy_random() -> bool:
-    """Whether the shared generator of numpy, whose calls no profiler sees, is not as it is made."""
+    """True if the shared generator of numpy, whose calls no profiler sees, is not as it is made."""
     module = sys.modules.get("numpy.random")
     if module is None:
         return False
@@ -244,7 +244,7 @@ def _timers() -> bool:
 
 
 def _caught_elsewhere() -> bool:
-    """Whether a signal is handled that Python knows no handler for."""
+    """True if a signal is handled that Python knows no handler for."""
     with open("/proc/self/status", encoding="utf-8") as file:
         lines = dict(line.split(":", 1) for line in file if ":" in line)
     caught = int(lines["SigCgt"], 16)

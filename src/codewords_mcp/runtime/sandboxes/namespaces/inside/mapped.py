@@ -92,7 +92,7 @@ class Listing:
         return parse(self._lines[: self._offsets[-1]])
 
     def is_equal(self, other: Listing) -> bool:
-        """Whether both have the same lines."""
+        """True if both have the same lines."""
         # With one byte more: zero where the lines end.
         end = max(self._offsets[-1], other._offsets[-1]) + 1
         return self._view[:end] == other._view[:end]
