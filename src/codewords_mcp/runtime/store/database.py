@@ -14,43 +14,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, make_url
-from sqlalchemy.exc import (
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-)
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.audit import CURRENT
-from codewords_mcp.runtime.model.measures import EndedRun, Measures
-from codewords_mcp.runtime.store import audit_capture, local_file, run_ends
+from codewords_mcp.runtime.model.measures import Measures
+from codewords_mcp.runtime.store import audit_capture, local_file
 from codewords_mcp.runtime.store.database_address import database_url
-from codewords_mcp.runtime.store.database_errors import (
-    is_locked,
-    is_retryable,
-    is_transient,
-    nul_error,
-    storage_error,
-)
-from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, limit_lock_wait, open_engine
+from codewords_mcp.runtime.store.database_errors import is_locked, is_retryable
+from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, open_engine
 from codewords_mcp.runtime.store.local_file import OpenFile
-from codewords_mcp.runtime.store.transaction_marks import TransactionMarks
+from codewords_mcp.runtime.store.transactions import Transactions
 
 P = ParamSpec("P")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 log = structlog.get_logger(__name__)
 READERS = 4
-WRITE_TIMEOUT, RETRY_INTERVAL = 30.0, 0.2
-"""Seconds that a database server may be away, as in a restart, before a call fails; between
-retries.
-"""
+WRITE_TIMEOUT = 30.0
+"""Seconds that a database server may be away, as in a restart, before a call fails."""
 GATHER_INTERVAL = 0.004
 """Seconds over which `write_soon` gathers.
 
@@ -73,10 +57,6 @@ class _Soon:
     fn: Callable[[Connection], object]
     done: asyncio.Future[None]
     keep: bool
-
-
-class _Attempt(Protocol[T_co]):
-    def __call__(self, *, repeated: bool) -> T_co: ...
 
 
 class Database:
@@ -103,13 +83,7 @@ class Database:
         self.measures = measures or Measures()
         """Counts transactions, and the runs that they end."""
         self._engine = engine
-        self._direct = engine
-        if self.shared:
-            # The driver then sends nothing of its own before a statement: a read is one round trip.
-            self._direct = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._write_timeout = write_timeout
-        self._home = home
-        self._file = file
+        self._transactions = Transactions(engine, home, file, write_timeout, self.measures)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._soon: list[_Soon] = []
@@ -125,9 +99,6 @@ class Database:
         """The monotonic times at which unwritten batches were passed to the writer thread."""
         self._holds = False
         self._retry: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._marks = TransactionMarks()
-        self._audited = 0
 
     @classmethod
     def open(
@@ -159,12 +130,12 @@ class Database:
     @property
     def shared(self) -> bool:
         """Whether other processes use it too: PostgreSQL."""
-        return self._engine.dialect.name != "sqlite"
+        return self._transactions.shared
 
     @property
     def audited(self) -> int:
         """The number of entries that this process has added to the audit trail."""
-        return self._audited
+        return self._transactions.audited
 
     @property
     def behind(self) -> float:
@@ -185,77 +156,7 @@ class Database:
 
     def require_file(self) -> None:
         """Raises StorageFailed where the SQLite file was deleted or replaced under this runtime."""
-        if self._file is not None:
-            self._file.require()
-
-    def _transact(self, fn: Callable[[Connection], T], requested_at: float | None = None) -> T:
-        """Run `fn` in one transaction. `requested_at`: when the caller began to wait, by the monotonic clock."""
-        deadline = (time.monotonic() if requested_at is None else requested_at) + self._write_timeout
-        mark = self._marks.next()
-        outcome: list[T] = []
-        ended: list[EndedRun] = []
-
-        def attempt(*, repeated: bool) -> T:
-            self.require_file()
-            with self._direct.begin() as connection:
-                # SQLite waits for a lock by itself, and not longer than this call has left.
-                if not self.shared:
-                    limit_lock_wait(connection, min(self._write_timeout, deadline - time.monotonic()))
-                elif not mark.begin(connection, repeated=repeated):
-                    return outcome[0]  # the transaction was committed, and only the reply was lost
-
-                audit_capture.begin(connection)
-                run_ends.begin(connection)
-                outcome[:] = [fn(connection)]
-                self._audited += audit_capture.flush(connection)
-                ended[:] = run_ends.take(connection)
-
-            return outcome[0]
-
-        result = self._measured("write", attempt, deadline)
-        for run in ended:
-            self.measures.count_run(run)
-        return result
-
-    def _look(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn`, which only reads. On a server each statement is by itself, as it would be in a transaction."""
-
-        def attempt(*, repeated: bool) -> T:  # noqa: ARG001  # a read may be repeated
-            with self._direct.begin() as connection:
-                return fn(connection)
-
-        return self._measured("read", attempt, time.monotonic() + self._write_timeout)
-
-    def _measured(self, kind: str, attempt: _Attempt[T], deadline: float) -> T:
-        """Count a transaction, its time and its failure."""
-        began = time.monotonic()
-        try:
-            return self._repeat(attempt, deadline)
-        except StorageFailed:
-            self.measures.transaction_failures.add()
-            raise
-        finally:
-            self.measures.transactions.observe(time.monotonic() - began, kind)
-
-    def _repeat(self, attempt: _Attempt[T], deadline: float) -> T:
-        """Make attempts while the server is away, until the deadline. Raises as the class says."""
-        repeated = False
-        while True:
-            try:
-                return attempt(repeated=repeated)
-            except (OperationalError, DatabaseError, InterfaceError) as error:
-                if isinstance(error, DataError) and "NUL" in str(error.orig):
-                    raise nul_error() from error
-                # A violated constraint is an answer to the caller (a name is taken), not a fault of the
-                # store.
-                if isinstance(error, IntegrityError):
-                    raise
-                if not (self.shared and is_transient(error)) or time.monotonic() > deadline or self._closed:
-                    self.require_file()
-                    raise storage_error(error, self._home) from error
-
-            repeated = True
-            time.sleep(RETRY_INTERVAL)
+        self._transactions.require_file()
 
     async def write(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
@@ -265,7 +166,7 @@ class Database:
         self.hurry()
         call = _bind(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(
-            self._writer, self._transact, call, time.monotonic()
+            self._writer, self._transactions.write, call, time.monotonic()
         )
 
     def write_soon(
@@ -322,7 +223,7 @@ class Database:
         """Start writing the calls that are gathered."""
         self._stop_gathering()
         batch, self._soon = self._soon, []
-        if batch and self._closed:
+        if batch and self._transactions.closed:
             _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
         elif batch or self._retained:
             loop = asyncio.get_running_loop()
@@ -337,7 +238,7 @@ class Database:
         if bool(self._retained) is not self._holds:
             self._holds = bool(self._retained)
             log.warning(WRITES_RETAINED if self._holds else "retained writes accepted")
-        if self._retained and self._retry is None and not self._closed:
+        if self._retained and self._retry is None and not self._transactions.closed:
             self._retry = asyncio.get_running_loop().call_later(RETAINED_INTERVAL, self._retry_retained)
 
     def _retry_retained(self) -> None:
@@ -352,7 +253,12 @@ class Database:
         batch, self._retained = self._retained + batch, []
         outcomes: list[_Outcome] = []
         for soon, error in zip(batch, self._try([soon.fn for soon in batch], requested_at), strict=True):
-            if soon.keep and is_retryable(error) and len(self._retained) < MAX_RETAINED and not self._closed:
+            if (
+                soon.keep
+                and is_retryable(error)
+                and len(self._retained) < MAX_RETAINED
+                and not self._transactions.closed
+            ):
                 self._retained.append(soon)
             else:
                 outcomes.append((soon.done, error))
@@ -366,7 +272,7 @@ class Database:
                 fn(connection)
 
         try:
-            self._transact(every, requested_at)
+            self._transactions.write(every, requested_at)
         except Exception as error:  # noqa: BLE001  # every error goes to the caller of the write
             shared_cause = is_retryable(error) and (self.shared or is_locked(error.__cause__))
             if len(fns) == 1 or shared_cause:  # a lock or an absent server fails each function alike
@@ -400,14 +306,14 @@ class Database:
         """
         await self._written_before(write_timeout)
         call = _bind(function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._look, call)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transactions.read, call)
 
     async def aside(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run the function in a transaction of its own, beside the writer; for a shared database only."""
         call = _bind(function, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, call)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transactions.write, call)
 
     async def _written_before(self, write_timeout: float) -> None:
         if self._soon:
@@ -429,7 +335,7 @@ class Database:
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """`write` for the time before and after the event loop."""
-        return self._transact(_bind(function, *args, **kwargs))
+        return self._transactions.write(_bind(function, *args, **kwargs))
 
     def close(self) -> None:
         """Finish queued writes and close. Blocking.
@@ -437,7 +343,7 @@ class Database:
         Calls that `write_soon` still gathers are lost: await `drained` first.
         """
         # First, since it ends the retries of calls that the shutdown waits for.
-        self._closed = True
+        self._transactions.closed = True
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self._engine.dispose()
