@@ -110,15 +110,7 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     _unloaded = _reset_modules(template)
     with socket.socket(fileno=_RUNTIME_FD) as runtime:
         claim = _claim(runtime, proxies=proxies)
-        limits = claim.limits
-        identity.limit(
-            files=limits["files"],
-            disk=limits["disk"],
-            # One more, since process 1 has the same user and counts.
-            processes=limits["processes"] + 1,
-            memory=limits["memory"],
-            address_space=limits["address_space"],
-        )
+        identity.limit(claim.limits)
         code = program_code.load(claim.compiled)
         # Before code of the environment's own runs (.pth files), and under the program's limits.
         if claim.send_code:

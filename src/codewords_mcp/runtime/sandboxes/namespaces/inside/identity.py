@@ -6,7 +6,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Any, Final
 
 from . import linux
 
@@ -131,16 +131,19 @@ def lock_down(program: bytes) -> None:
     linux.load_seccomp(program)
 
 
-def limit(*, files: int, disk: int, processes: int, memory: int | None, address_space: bool = True) -> None:
-    """Resource limits. Call after `become`: the process limit counts per user namespace then, not per host user.
+def limit(bounds: dict[str, Any]) -> None:
+    """Set resource limits: `files`, `disk`, `processes`, `memory`, `address_space` of a claim (`spawn.describe_limits`).
 
-    `memory` is None where a cgroup holds it. `address_space=False` leaves RLIMIT_AS out.
+    Call after `become`: the process limit counts per user namespace then, not per host user. `memory` is None where a
+    cgroup holds it. A false `address_space` leaves RLIMIT_AS out.
     """
-    limits = {
+    memory: int | None = bounds["memory"]
+    limits: dict[int, int] = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: files,
-        resource.RLIMIT_FSIZE: disk,
-        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_NOFILE: bounds["files"],
+        resource.RLIMIT_FSIZE: bounds["disk"],
+        # One more, since process 1 has the same user and counts.
+        resource.RLIMIT_NPROC: bounds["processes"] + 1,
         resource.RLIMIT_MEMLOCK: 64 << 10,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_SIGPENDING: _SIGNALS,
@@ -149,7 +152,7 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None, address_
         # RLIMIT_DATA stops heaps. RLIMIT_AS also stops shared anonymous maps, with room for address
         # space that is reserved but never used, as threads' stacks are.
         limits[resource.RLIMIT_DATA] = memory
-        if address_space:
+        if bounds["address_space"]:
             limits[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
 
     for which, value in limits.items():

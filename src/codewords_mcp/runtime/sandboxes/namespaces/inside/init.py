@@ -40,13 +40,7 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket, g
     # setuid cleared it
     linux.die_with_parent()
     limits = spec["limits"]
-    identity.limit(
-        files=limits["files"],
-        disk=limits["disk"],
-        processes=limits["processes"] + 1,
-        memory=limits["memory"],
-        address_space=limits["address_space"],
-    )
+    identity.limit(limits)
     ports = ListeningPorts()
     # After all that takes rights: from here on no mount, namespace or netlink socket can be made.
     identity.lock_down(seccomp.assemble(exact_memory=limits["memory"] is None))
