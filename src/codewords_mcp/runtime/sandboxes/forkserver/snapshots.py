@@ -164,8 +164,9 @@ class Snapshots:
             snapshot=None,
             authority="",
         )
-        fd = os.memfd_create("snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
+        with contextlib.ExitStack() as refused:
+            fd = os.memfd_create("snapshot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            refused.callback(os.close, fd)
             isolation = server.new_isolation(network=False, high_pids=True)
             isolation.use_snapshot(SnapshotFile(fd))
             sandbox = await self._start_in(isolation, own)
@@ -176,11 +177,8 @@ class Snapshots:
                 await asyncio.shield(sandbox.kill())
                 wrote = await reading
             found = refusal or _judged(fd, wrote, spec)
-        except BaseException:
-            os.close(fd)
-            raise
-        if isinstance(found, Refusal):
-            os.close(fd)
+            if isinstance(found, MemorySnapshot):
+                refused.pop_all()
         return found
 
     def _forget_ended(self) -> None:
