@@ -165,6 +165,13 @@ async def crowded(
     await driver.close()
 
 
+def _prepared(driver: LocalDriver) -> list[int]:
+    """The isolations that wait for each server, which must not fork yet."""
+    states = driver.forks.describe()  # none before the first start is under way
+    assert "forks" not in [state["starts"] for state in states]
+    return [state["prepared"] for state in states]
+
+
 @pytest.mark.requirement("sandbox:prepared-early")
 @pytest.mark.parametrize("spoilt", [SLOW], ids=["slow"], indirect=True)
 async def test_isolations_of_programs_that_wait_are_made_while_their_server_still_imports(
@@ -173,12 +180,7 @@ async def test_isolations_of_programs_that_wait_are_made_while_their_server_stil
     specs = [replace(specification(spoilt, IMPORTS_ANOTHER), id=f"run-early-{number}") for number in range(6)]
     starting = [asyncio.create_task(crowded.start(spec)) for spec in specs]
 
-    def made() -> bool:
-        states = crowded.forks.describe()  # none before the first start is under way
-        assert "forks" not in [state["starts"] for state in states]
-        return [state["prepared"] for state in states] == [len(specs)]
-
-    await until_async(made, "prepared isolations", PATIENT_TIMEOUT)
+    await until_async(lambda: _prepared(crowded) == [len(specs)], "prepared isolations", PATIENT_TIMEOUT)
     for sandbox in await asyncio.gather(*starting):
         output = b"".join([chunk.data async for chunk in sandbox.output()])
         assert (output, await sandbox.wait()) == (b"imported\n", Exit("exited", code=0))
@@ -205,7 +207,7 @@ async def test_a_start_that_is_cancelled_while_its_server_imports_leaves_nothing
     crowded: LocalDriver, spoilt: EnvironmentRef, tmp_path: Path, others: set[int]
 ) -> None:
     starting = asyncio.create_task(crowded.start(specification(spoilt, HELLO)))
-    await asyncio.sleep(0.5)
+    await until_async(lambda: _prepared(crowded) == [1], "a prepared isolation", PATIENT_TIMEOUT)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

@@ -39,14 +39,16 @@ def test_the_machine_code_is_what_its_comments_say(tmp_path: Path) -> None:
     assert (tmp_path / "image.bin").read_bytes() == image.LEAVE + image.ENTER
 
 
-PROGRAM = """
-import json, os, sys
+BEGIN = """
+import json, mmap, os, sys
 sys.path.insert(0, {folder!r})
-from inside import image, mapped
+from inside import image, mapped, syscalls
 
 if why := image.possible():
     print(json.dumps(why))
     sys.exit()
+"""
+PROGRAM = """
 before = mapped.areas()
 fd = os.memfd_create("image")
 pid = os.fork()
@@ -60,7 +62,7 @@ assert os.waitpid(pid, 0)[1] == 0
 for number in range(2):
     pid = os.fork()
     if pid == 0:
-        image.enter(fd, [], json.dumps({{"number": number, "pid": os.getpid()}}).encode())
+        image.enter(fd, [], json.dumps({"number": number, "pid": os.getpid()}).encode())
     assert os.waitpid(pid, 0)[1] >> 8 == 5
 """
 
@@ -71,13 +73,6 @@ def test_forks_go_on_as_another_did() -> None:
 
 
 LATE = """
-import json, mmap, os, sys
-sys.path.insert(0, {folder!r})
-from inside import image, mapped
-
-if why := image.possible():
-    print(json.dumps(why))
-    sys.exit()
 kept, plans = [], []
 settled = mapped.Listing.is_equal
 
@@ -100,7 +95,7 @@ if pid == 0:
 taken = os.waitpid(pid, 0)[1]
 pid = os.fork()
 if pid == 0:
-    image.enter(fd, [], b"{{}}")
+    image.enter(fd, [], b"{}")
 print(json.dumps([taken, os.waitpid(pid, 0)[1] >> 8]))
 """
 
@@ -113,13 +108,6 @@ def test_memory_that_is_mapped_after_the_plan_was_compared_is_in_the_image() -> 
 
 
 CALLS = """
-import json, os, sys
-sys.path.insert(0, {folder!r})
-from inside import image, syscalls
-
-if why := image.possible():
-    print(json.dumps(why))
-    sys.exit()
 number = syscalls.numbers()
 fd = os.memfd_create("short")
 os.ftruncate(fd, 100)
@@ -153,7 +141,10 @@ def test_a_call_that_does_another_thing_than_it_should_ends_the_process() -> Non
 def _said(program: str) -> list[Any]:
     folder = str(Path(image.__file__).parent.parent)
     done = subprocess.run(
-        [sys.executable, "-c", program.format(folder=folder)], capture_output=True, check=True, timeout=60
+        [sys.executable, "-c", BEGIN.format(folder=folder) + program],
+        capture_output=True,
+        check=True,
+        timeout=60,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     if isinstance(lines[0], str):

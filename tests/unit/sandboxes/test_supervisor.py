@@ -18,7 +18,7 @@ def ignore(_number: int, _frame: object) -> None:
 
 
 def test_a_signal_that_comes_before_the_wait_is_not_lost_to_it() -> None:
-    """Where Python has not run its handler yet, the wait alone would not end: by it the supervisor learns of its last child."""
+    """The supervisor learns of its last child by a signal that comes before the wait, which alone would not end."""
     ours, theirs = socket.socketpair()
     before = signal.signal(signal.SIGCHLD, ignore)
     wakeup = supervisor.Wakeup()

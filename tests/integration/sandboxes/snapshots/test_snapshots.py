@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,6 @@ def own():
         "times": [*app.state.restored, time.time(), time.monotonic()], "hash": hash("text"), "set": list({*"abcdefgh"}),
     }
 """
-
-
-@pytest.fixture(scope="module")
-async def driver(
-    opened: Opened, environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[LocalDriver]:
-    async with opened(tmp_path_factory.mktemp("snapshots") / "run", True) as driver:
-        yield driver
 
 
 @pytest.fixture(params=["", "3.13"], ids=["own", "3.13"])

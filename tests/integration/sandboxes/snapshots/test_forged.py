@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.sandboxes.helpers import Opened
 from tests.support.sandbox_programs import running
 from tests.support.snapshots import again, ask, program
 
@@ -14,14 +12,6 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:snapshots")]
-
-
-@pytest.fixture(scope="module")
-async def driver(
-    opened: Opened, environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[LocalDriver]:
-    async with opened(tmp_path_factory.mktemp("snapshots") / "run", True) as driver:
-        yield driver
 
 
 FORGED = """
