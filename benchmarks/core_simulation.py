@@ -1,4 +1,4 @@
-"""How many executions a second would 1 to 64 cores carry?
+"""Executions a second that 1 to 64 cores would carry.
 
 A simulation with the service times that `sandbox_cpu.py` measured, for machines of more cores than there is one to measure on:
 callers ask again when they are answered, eight for each core; a runtime, its fork server and its supervisor do one thing at a

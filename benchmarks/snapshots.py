@@ -1,4 +1,4 @@
-"""What does a start from a snapshot spare a script with heavy imports, and one that computes for a second at import?
+"""Starts from a snapshot of a script with heavy imports, and of one that computes for a second at import, beside plain ones.
 
 Each start is one of a fresh sandbox that is asked once and destroyed: plainly, as without `snapshot = true`, and going on from
 the snapshot, in turns. The packages of the first script are none that fork servers import. Processor time is that of all

@@ -1,4 +1,4 @@
-"""What does it cost to sum up what a million runs of a day used?
+"""Costs of summing up what a million runs of a day used.
 
 The peer is the plain sum, that reads each of the runs, on the same database, by processor time of ours and of the server.
 PostgreSQL is asked twice: right after the runs are added up, when its statistics are still those of before, and after what
