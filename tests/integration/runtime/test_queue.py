@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.support.runtime import deploy, finished, make_home, open_runtime
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.runtime.runs.queue import AHEAD, RunQueue
+from codewords_mcp.runtime.runs.queue import AHEAD, QUEUE, RunQueue
 from codewords_mcp.runtime.store.database import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
@@ -92,6 +93,28 @@ async def test_runs_that_ended_leave_nothing_and_no_more_than_the_limit_are_hand
 
         await until_async(empty)
         assert sorted(begun) == sorted(run_ids + others)
+
+
+@pytest.mark.requirement("runs:line")
+async def test_the_queue_of_a_new_home_is_served_at_once(tmp_path: Path) -> None:
+    """dbos starts a thread for each queue that it finds, and looks for new ones after a second."""
+    database = Database.open(tmp_path)
+
+    async def execute(_run_id: str) -> None:
+        return
+
+    async with opened_queue(database, execute):
+
+        async def looked() -> bool:  # it has a queue of its own, whose thread it starts last
+            return any(name.startswith("queue-worker-_") for name in worker_names())
+
+        await until_async(looked)
+        assert f"queue-worker-{QUEUE}" in worker_names()
+    database.close()
+
+
+def worker_names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.requirement("runs:line")

@@ -148,10 +148,19 @@ class RunQueue:
 
         # How often a run is tried is decided by its row, not by dbos.
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None, validate_args=_accept)(hand_over)
-        DBOS.launch()
-        DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
+        # dbos serves the queues that it finds when it starts, and looks for others a second later. So the queue is there
+        # first, but in a database of a server: its tables are made by the start.
+        is_local = self._engine.dialect.name == "sqlite"
+        if is_local:
+            DBOS.migrate(self._engine.url.render_as_string(hide_password=False))
+        else:
+            DBOS.launch()
+        client = DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
+        client.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
+        if is_local:
+            DBOS.launch()
 
-        return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
+        return client
 
     def _begin(self, entry: str, run_id: str) -> None:
         self._here.add(entry)
