@@ -8,11 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from _bench import Options, Question, clean_environment, options, report
@@ -29,7 +27,6 @@ from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
 PEER = "Playwright 1.65.2 and the same Chromium, unconfined"
-PAGE = b"<!doctype html><title>Page</title>" + b"<p>A line of text.</p>" * 200
 _MIB = 1 << 20
 
 
@@ -42,32 +39,19 @@ def questions() -> list[Question]:
 
 
 @contextmanager
-def site() -> Generator[str]:
-    """A page on loopback."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(PAGE)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def site() -> Generator[tuple[str, int]]:
+    """A page on loopback: its URL and process, since in the runtime's it would wait for the runtime's turn."""
+    script = Path(__file__).with_name("_site.py")
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            process.terminate()
 
 
-def memory_below(pid: int) -> float:
-    """MiB of all processes that a process has started, each page by its share."""
+def memory_below(pid: int, but: int = 0) -> float:
+    """MiB of all processes that a process has started, `but` one, each page by its share."""
     parents: dict[int, list[int]] = {}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -76,7 +60,7 @@ def memory_below(pid: int) -> float:
             except OSError:
                 continue
             parents.setdefault(parent, []).append(int(path.name))
-    below, found = list(parents.get(pid, [])), 0
+    below, found = [one for one in parents.get(pid, []) if one != but], 0
     while below:
         one = below.pop()
         below += parents.get(one, [])
@@ -88,7 +72,7 @@ def memory_below(pid: int) -> float:
     return found / _MIB
 
 
-async def ours(container: Container, run: str, url: str) -> tuple[float, float, float]:
+async def ours(container: Container, run: str, url: str, server: int) -> tuple[float, float, float]:
     """(seconds, milliseconds, MiB) of one browser, as a service's calls get it."""
     user = BrowserUser(Caller("local", "run", run_id=run), run)
     steps: list[Action] = [Navigate(type="navigate", url=url), Extract(type="extract")]
@@ -101,9 +85,9 @@ async def ours(container: Container, run: str, url: str) -> tuple[float, float, 
         return time.perf_counter() - began
 
     cold, second = await call(), await call()
-    memory = memory_below(os.getpid())
+    memory = memory_below(os.getpid(), server)
     container.browsers.run_ended(run)
-    while memory_below(os.getpid()) > memory / 2:
+    while memory_below(os.getpid(), server) > memory / 2:
         await asyncio.sleep(0.05)
     return cold, second * 1000, memory
 
@@ -134,7 +118,7 @@ async def measure(chosen: Options) -> list[Question]:
     found = chromium.find(None)
     if found is None:
         raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
-    with site() as url, tempfile.TemporaryDirectory() as folder:
+    with site() as (url, server), tempfile.TemporaryDirectory() as folder:
         allowed = url.removeprefix("http://").rstrip("/")
         container = await open_container(
             Settings(home=Path(folder), port=0, egress_allow_private=[allowed]), Hosting()
@@ -143,7 +127,7 @@ async def measure(chosen: Options) -> list[Question]:
             script = parse_script(PROGRAM.read_text(encoding="utf-8"))
             packages = (await container.environments.ensure(script)).site_packages
             for number in range(chosen.runs + 1):  # the first pair warms up and is dropped
-                mine = await ours(container, f"run-{number}", url)
+                mine = await ours(container, f"run-{number}", url, server)
                 theirs = await asyncio.to_thread(peer, packages, found.program, url)
                 if number:
                     for question, one, other in zip(asked, mine, theirs, strict=True):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
-import os
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.integration.browser.helpers import browsers
 from tests.integration.browser.site import Site
 from tests.integration.cli.terminal import Shell
 from tests.support.http_runtime import ADMIN_KEY, Door
@@ -68,29 +67,6 @@ def tour(door: Door) -> str:
         return answer.json()["service_id"]
 
 
-def browsers() -> list[str]:
-    """Command lines of every Chromium in a sandbox of this process: others have theirs."""
-    found: list[str] = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if "chromium" in line and "127.0.0.1:3128" in line and _descends(process):
-                    found.append(line)
-            except OSError:  # it has ended
-                continue
-    return found
-
-
-def _descends(process: Path) -> bool:
-    """Whether this process is among its ancestors. Raises OSError."""
-    while (parent := int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])) > 1:
-        if parent == os.getpid():
-            return True
-        process = process.with_name(str(parent))
-    return False
-
-
 def test_calls_of_one_run_share_a_browser_and_calls_at_once_have_a_tab_each(
     http: httpx.Client, site: Site, tour: str
 ) -> None:
@@ -108,6 +84,28 @@ def test_a_cancelled_run_takes_its_browser_along(http: httpx.Client, site: Site,
     run = http.post(f"/run_async/{tour}/long", json={"site": site.url}).json()["request_id"]
     until(lambda: "/form" in site.asked)
     assert browsers()
+    http.post(f"/runs/{run}/cancel").raise_for_status()
+    until(lambda: not browsers())
+
+
+@pytest.mark.requirement("services:browser-start")
+def test_a_browser_reads_no_fonts_again_and_opens_no_page_that_nobody_sees(
+    http: httpx.Client, site: Site, tour: str
+) -> None:
+    site.asked.clear()
+    run = http.post(f"/run_async/{tour}/long", json={"site": site.url}).json()["request_id"]
+    until(lambda: "/form" in site.asked)
+    processes = browsers()
+    assert not any("--top-chrome-webui" in line for line in processes.values())
+    [(main, line)] = [(path, line) for path, line in processes.items() if "--type=" not in line]
+    *of_playwright, last = [
+        set(word.partition("=")[2].split(","))
+        for word in line.split()
+        if word.startswith("--disable-features=")
+    ]
+    assert of_playwright[0] < last, "Chromium heeds only the last list"
+    # Fonts that the machine's cache lacks are read anew, and noted here.
+    assert not (main / "root/tmp/fonts").exists()
     http.post(f"/runs/{run}/cancel").raise_for_status()
     until(lambda: not browsers())
 

@@ -103,6 +103,7 @@ class HeadlessBrowser:
             code=code,
             env={
                 "CHROMIUM": str(found.program),
+                "CHROMIUM_SWITCHES": " ".join(chromium.SWITCHES),
                 "BROWSER_PROXY": f"http://127.0.0.1:{CONNECT_PORT}",
             },
             limits=Limits(

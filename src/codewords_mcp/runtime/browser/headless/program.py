@@ -48,16 +48,8 @@ MAX_PAGES = 10
 """Pages that one tab may have opened at a time; further ones are closed at once."""
 MAX_ITEMS = 1000
 _FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
-<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"""
-_SWITCHES = (
-    # The sandbox around all of this is the confinement.
-    "--no-sandbox",
-    "--disable-gpu",
-    # Loopback too is the egress policy's to judge.
-    "--proxy-bypass-list=<-loopback>",
-    # WebRTC would send UDP past the proxy.
-    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-)
+<fontconfig><dir>/usr/share/fonts</dir>
+<cachedir>/var/cache/fontconfig</cachedir><cachedir>/tmp/fonts</cachedir></fontconfig>"""
 _HTML = "(e, most) => { const h = e.outerHTML; return h.length > most ? null : h }"
 _TEXT = """(all, [most, name, limit]) => { const found = all.slice(0, most).map(e => name ? e.getAttribute(name) : e.innerText)
     .map(t => t == null ? '' : String(t)); const fit = found.reduce((n, t) => n + t.length, 0) <= limit;
@@ -328,7 +320,7 @@ class BrowserProgram:
                 playwright = await async_playwright().start()
                 browser = await playwright.chromium.launch(
                     executable_path=os.environ["CHROMIUM"],
-                    args=list(_SWITCHES),
+                    args=os.environ["CHROMIUM_SWITCHES"].split(),
                     proxy={"server": os.environ["BROWSER_PROXY"]},
                     env=dict(os.environ) | {"FONTCONFIG_FILE": "/tmp/fonts.conf"},  # noqa: S108
                 )

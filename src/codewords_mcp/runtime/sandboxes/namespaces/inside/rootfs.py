@@ -1,7 +1,7 @@
 """A sandbox's own root: a small read-only tmpfs with what a Python program needs, at neutral paths.
 
-/usr and its links, the Python installation at /python, the environment at /env, certificates and the linker's cache are
-read-only binds; /app and /tmp are the run's own folders on disk; /dev, /proc and the files of /etc are made anew.
+/usr and its links, the Python installation at /python, the environment at /env, certificates and the caches of the linker and
+of fonts are read-only binds; /app and /tmp are the run's own folders on disk; /dev, /proc and the files of /etc are made anew.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ _ETC_FILES: Final = {
     "resolv.conf": "nameserver 127.0.0.1\noptions timeout:5 attempts:3\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
+_FONT_CACHE: Final = "/var/cache/fontconfig"
 _PROC_READONLY: Final = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _PROC_MASKED: Final = (
     "kcore",
@@ -111,6 +112,10 @@ def build(sources: Sources) -> None:
     _make_dev(root)
     for name in ("proc", "app", "tmp", "run", "var", "var/tmp", ".codewords"):
         os.mkdir(f"{root}/{name}")
+    # Without it a program that draws text reads every font of /usr first: 0.2 s where there are forty.
+    if os.path.isdir(_FONT_CACHE):
+        os.mkdir(root + os.path.dirname(_FONT_CACHE))
+        _bind_folder(_FONT_CACHE, root + _FONT_CACHE)
     _copy(sources.boot, root + BOOT)
     if sources.authorities is not None:
         _cover_bundles(root, sources.authorities)
