@@ -252,3 +252,40 @@ def test_memory_is_gathered_in_huge_pages_and_stays_what_it_was(environment: Env
     if said[0] == "False":
         pytest.skip("this kernel gathers no memory")
     assert said == ["True", "True", "True"]
+
+
+CODE = """
+from inside import ahead, code_pages
+
+apart, functions = [], []
+for number in range(400):
+    names = {}
+    exec(f"def outer(one):\\n def inner(two):\\n  return one + two\\n return inner(one) + {number}", names)
+    functions.append(names["outer"])
+    apart.extend(functions[-1].__code__.replace() for _ in range(20))
+
+def kept():
+    return "not run"
+
+def work():
+    return [function(index) for index, function in enumerate(functions)]
+
+def pages():
+    return len({id(function.__code__) // 4096 for function in functions})
+
+def copied():
+    return sum(length for _, length in ahead.learn(work))
+
+for _ in range(3):
+    work()
+untouched, before, pages_before, copied_before = kept.__code__, work(), pages(), copied()
+for _ in code_pages.gather(work):
+    assert work() == before
+print(work() == before, kept.__code__ is untouched, kept(), flush=True)
+print(pages() < pages_before / 2, copied() < copied_before, flush=True)
+"""
+
+
+@pytest.mark.requirement("sandbox:fork-memory")
+def test_code_that_runs_is_gathered_and_runs_as_before(environment: EnvironmentRef) -> None:
+    assert in_its_python(environment, CODE) == "True True not run\nTrue True\n"

@@ -20,6 +20,7 @@ from . import (
     ahead,
     boot,
     channel,
+    code_pages,
     forked,
     huge_pages,
     immortal,
@@ -112,6 +113,7 @@ def _is_hooked(packages: str) -> bool:
 
 def _upkeep(helper: ahead.Helper, hook: boot.UvicornHook) -> Generator[None]:
     """Make forks cheaper, a piece at a time, once it has turned out that there are any."""
+    yield from code_pages.gather(partial(warm.serving, hook, loop="asyncio"))
     yield from immortal.make_immortal()
     # Which wrote to most of the memory.
     yield from huge_pages.gather()
