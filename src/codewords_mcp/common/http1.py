@@ -46,6 +46,9 @@ class ResponseConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._patience: float | None = None
+        """Seconds of silence that end the present wait."""
         self._heard_at = 0.0
         """The time of the last news, by the loop's clock."""
         self._take: Callable[[bytes], bool] | None = None
@@ -129,6 +132,9 @@ class ResponseConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         # Without a length, the end of the connection is the end of the body (RFC 9112, 6.3).
         if self._until_eof and self._has_head and exc is None:
             self._finish()
@@ -188,7 +194,7 @@ class ResponseConnection(asyncio.Protocol):
     async def push(self, take: Callable[[bytes], bool], seconds: float) -> None:
         """Hand the body to `take` as it comes, until that returns False or the end is here.
 
-        What came with the end is left to `next`. `seconds` is how long the peer may be silent. Raises as `head` does.
+        What came with the end is left to `next` and `rest`. `seconds` is how long the peer may be silent. Raises as `head` does.
         """
         while not self.complete:
             if self._chunks:
@@ -215,6 +221,10 @@ class ResponseConnection(asyncio.Protocol):
             await self._wait(seconds)
 
         return self._pieces()
+
+    def rest(self) -> bytes:
+        """Take what is left of a complete body."""
+        return self._pieces() if self._chunks else b""
 
     def _pieces(self) -> bytes:
         """Take what is there of the body, at least one chunk."""
@@ -259,28 +269,39 @@ class ResponseConnection(asyncio.Protocol):
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the next event. Raises TimeoutError."""
         waiter = self._waiter = self._loop.create_future()
+        self._patience = seconds
         if seconds is not None:
             self._heard_at = self._loop.time()
-            self._expire(waiter, seconds)
-
+            self._watch(self._deadline(seconds))
         try:
             await waiter
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
             self._waiter = None
 
-    def _expire(self, waiter: asyncio.Future[None], seconds: float) -> None:
-        """End a wait if nothing was heard for so long, else look again later: one timer for all pieces of a stream."""
-        if waiter.done():
-            return
+    def _deadline(self, seconds: float) -> float:
         deadline = self._heard_at + seconds
-        if self._until is not None:
-            deadline = min(deadline, self._until)
-        left = deadline - self._loop.time()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._expire, waiter, seconds)
+        if self._until is not None and self._until < deadline:
+            return self._until
+        return deadline
+
+    def _watch(self, deadline: float) -> None:
+        """Look at a wait by this time. The timer stays for the waits that follow: one for each costs more than a look in vain."""
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        """End a wait if nothing was heard for so long, else look again later."""
+        self._timer = None
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._patience is None:
+            return
+        deadline = self._deadline(self._patience)
+        if deadline > self._loop.time():
+            self._watch(deadline)
         else:
             waiter.set_exception(TimeoutError())
 

@@ -13,7 +13,8 @@ import uvicorn
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
-from codewords_mcp.http.middleware.protocol import BODY_PIECES, BoundedProtocol
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.middleware.response_transport import RESPONSE
 from codewords_mcp.http.routes.gateway import pass_on
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
@@ -125,10 +126,10 @@ async def test_a_body_is_pushed_whole_in_order_and_only_where_there_is_room(
     async with called(slowly(*said)) as call:
         found, settled = await call()
         sink = Sink(room)
-        await found.relay().push(sink)
+        last = await found.relay().push(sink)
         await found.close()
 
-    assert b"".join(sink.pieces) == b"onetwothree"
+    assert b"".join(sink.pieces) + last == b"onetwothree"
     assert settled.failures == [""]
     assert bool(sink.drained) == (room <= len(sink.pieces))
 
@@ -248,7 +249,7 @@ async def front(
             found, _ = await call()
             reply = GatewayResponse(found.status, [], found.relay(), found.close, lambda: None)
             try:
-                await pass_on(reply, connection, send, scope["state"][BODY_PIECES])
+                await pass_on(reply, connection, send, scope["state"][RESPONSE])
             except CodewordsError as error:
                 errors.append(error)
 

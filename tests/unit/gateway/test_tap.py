@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -204,3 +205,37 @@ def test_of_two_null_fields_in_one_event_only_the_first_goes() -> None:
     assert passed == (
         kept + b'data: {"choices":[{"x":1}],"usage":null}\n\n' + kept + b'data: { "choices": [{}]}\n\n'
     )
+
+
+_PIECE = b'{"choices":[{"delta":{"content":"a"}}]'
+_EVENTS = [
+    _PIECE + b',"usage":null}',
+    _PIECE + b',"usage":null,"obfuscation":"x"}',
+    _PIECE + b', "usage" : null }',
+    _PIECE + b"}",
+    b'{"choices":[{"x":1,"usage":null}],"usage":null}',
+    b'{"choices":[{"x":{"y":1,"usage":null}}]}',
+    _PIECE + b',"usage":{"prompt_tokens":1,"completion_tokens":1}}',
+    b'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}',
+    b"[DONE]",
+]
+
+
+@given(
+    st.lists(st.sampled_from(_EVENTS), min_size=1, max_size=12),
+    st.sampled_from([b"\n\n", b"\r\n\r\n"]),
+    st.lists(st.integers(0, 1200), max_size=4),
+)
+def test_events_that_are_edited_at_once_are_edited_as_one_by_one(
+    events: list[bytes], separator: bytes, cuts: list[int]
+) -> None:
+    whole = b"".join(b"data: " + event + separator for event in events)
+    places = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
+    passed, reading = played("chat", [whole[a:b] for a, b in itertools.pairwise(places)], strip=True)
+
+    kept = [event for event in events if not event.startswith(b'{"choices":[],')]
+    null = re.compile(rb',\s*"usage"\s*:\s*null')
+    assert passed == b"".join(b"data: " + null.sub(b"", event, count=1) + separator for event in kept)
+    reports = [event for event in events if b'"usage":{' in event]
+    last = json.loads(reports[-1])["usage"]["prompt_tokens"] if reports else None
+    assert (reading.tokens or {}).get("input_tokens") == last

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from codewords_mcp.http.middleware.response_transport import RESPONSE, ResponseTransport
 
 SOCKET_ENDS = "codewords.socket_ends"
 """In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
 HANG_UPS = "codewords.hang_ups"
 """In the state of a scope: a set of callables without arguments, which are called when the connection is lost."""
-BODY_PIECES = "codewords.body_pieces"
-"""In the state of a scope: the ResponseTransport of its response."""
 MAX_HEAD = 64 << 10
 """Bytes of a head, of what is between two pieces of a body, and of what follows its last one."""
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -59,69 +61,8 @@ WEBSOCKET = cast("type[asyncio.Protocol]", _websocket)
 """Makes a `WebSocketProtocol`, which is loaded for the first one: uvicorn takes it for the class."""
 
 
-class ResponseTransport(asyncio.Transport):
-    """The transport of one response. Its head waits for the first piece of the body: one system call sends both.
-
-    A body that comes later does not hold the head back, which goes out in the next turn of the event loop.
-    """
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        super().__init__()
-        self._cycle = cycle
-        self._connection = cycle.transport
-        self._head: bytes | None = None
-        self._next_turn: asyncio.Handle | None = None
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send what uvicorn writes. The first write after the response started is its head."""
-        if self._next_turn is None and self._cycle.response_started:
-            self._head = bytes(data)
-            self._next_turn = asyncio.get_running_loop().call_soon(self._send_head)
-        elif self._head is None:
-            self._connection.write(data)
-        else:
-            self._head += data
-            self._send_head()
-
-    def _send_head(self) -> None:
-        head, self._head = self._head, None
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-        # The client may have gone meanwhile.
-        if head is not None and not self._connection.is_closing():
-            self._connection.write(head)
-
-    def write_piece(self, piece: bytes) -> bool:
-        """Send a piece of the body that is not its last, past the layers between server and route, which saw its head.
-
-        Returns False once the client reads more slowly than it is sent to: uvicorn's `send` then waits. Raises RuntimeError
-        for more bytes than the head told of.
-        """
-        cycle = self._cycle
-        if cycle.disconnected or cycle.scope["method"] == "HEAD":
-            return True
-        if cycle.chunked_encoding:
-            self.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        else:
-            cycle.expected_content_length -= len(piece)
-            if cycle.expected_content_length < 0:
-                raise RuntimeError("the response is longer than its head told")
-            self.write(piece)
-        return self.has_room
-
-    @property
-    def has_room(self) -> bool:
-        """True if the client reads as fast as it is sent to."""
-        return not self._cycle.flow.write_paused
-
-    def is_closing(self) -> bool:
-        """Whether the connection is closed, or about to be."""
-        return self._connection.is_closing()
-
-    def close(self) -> None:
-        """Close the connection after what was written."""
-        self._send_head()
-        self._connection.close()
+def _serve(app: ASGIApp, scope: Scope, receive: Receive, _send: Send) -> Awaitable[None]:
+    return app(scope, receive, scope["state"][RESPONSE].send)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -149,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head."""
         super().connection_made(transport)
+        self.app = partial(_serve, self.app)  # type: ignore[assignment]
         # what a proxy says of its client (`X-Forwarded-For`), uvicorn writes over the address in the scope
         self._hang_ups: set[Callable[[], None]] = set()
         self.app_state = {
@@ -275,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # An upgrade to a websocket has no cycle of its own.
         if self.cycle is not cycle_before:
             self.cycle.transport = transport = ResponseTransport(self.cycle)
-            self.cycle.scope.setdefault("state", {})[BODY_PIECES] = transport
+            self.cycle.scope.setdefault("state", {})[RESPONSE] = transport
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -297,7 +239,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle.response_complete:
             # They refer to each other, so only the collector would free a request.
             cycle.transport = self.transport
-            cycle.scope.setdefault("state", {}).pop(BODY_PIECES, None)
+            cycle.scope.setdefault("state", {}).pop(RESPONSE, None)
         if not self.pipeline and not self.transport.is_closing():
             self._wait()
 

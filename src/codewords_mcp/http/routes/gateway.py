@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.errors import CodewordsError, MethodNotAllowed
 from codewords_mcp.http.middleware.client_connection import ClientConnection, hang_ups_of
 from codewords_mcp.http.middleware.headers import content_length, first
-from codewords_mcp.http.middleware.protocol import BODY_PIECES, ResponseTransport
 from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
+from codewords_mcp.http.middleware.response_transport import RESPONSE, ResponseTransport
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, app_state, caller, own_url, runtime
@@ -159,7 +159,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
         request.content = connection.whole()
         request.body = connection.chunks() if request.content is None else _pieces(request.content)
         reply = await runtime(scope).models.call(request)
-        await pass_on(reply, connection, send, scope.get("state", {}).get(BODY_PIECES))
+        await pass_on(reply, connection, send, scope.get("state", {}).get(RESPONSE))
 
 
 async def list_providers(request: Request) -> Response:
@@ -191,64 +191,51 @@ async def pass_on(
     reply: GatewayResponse,
     connection: ClientConnection,
     send: Send,
-    pieces: ResponseTransport | None = None,
+    response: ResponseTransport | None = None,
 ) -> None:
     """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
 
-    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too. `pieces` is where they
-    are written past the layers around the route, where the server is ours.
+    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too. `response` is where
+    pieces are written past the layers around the route, where the server is ours.
     """
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        sink = _Sink(connection, send, pieces, content_length(reply.headers) or -1)
-        if pieces is not None and isinstance(reply.body, PushedBody):
-            await reply.body.push(sink)
+        if response is not None and isinstance(reply.body, PushedBody):
+            last = await reply.body.push(_Sink(connection, send, response))
         else:
-            async for chunk in reply.body:
-                if not sink.write(chunk):
-                    await sink.drain()
-        await sink.end()
+            # -1 never reaches 0, so a response of unknown length is ended by a message of its own.
+            last, left = b"", content_length(reply.headers) or -1
+            async for piece in reply.body:
+                left -= len(piece)
+                if left:
+                    await connection.send(send, _body(piece, more=True), STALLED)
+                else:
+                    last = piece
+
+        connection.answered()
+        if response is not None and response.has_room:
+            response.end(last)
+        else:
+            await connection.send(send, _body(last, more=False), STALLED)
     finally:
         await reply.aclose()
+
+
+def _body(piece: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": piece, "more_body": more}
 
 
 class _Sink:
     """The response of one request, as a `PieceSink`."""
 
-    def __init__(
-        self, connection: ClientConnection, send: Send, pieces: ResponseTransport | None, length: int
-    ) -> None:
+    def __init__(self, connection: ClientConnection, send: Send, response: ResponseTransport) -> None:
         self._connection = connection
         self._send = send
-        self._pieces = pieces
-        # -1 never reaches 0, so a response of unknown length is ended by a message of its own.
-        self._left = length
-        self._held = b""
-
-    def write(self, piece: bytes) -> bool:
-        """See `PieceSink`."""
-        self._left -= len(piece)
-        if self._pieces is not None and self._left != 0:
-            return self._pieces.write_piece(piece)
-        self._held = piece
-        return self._left == 0
+        self.write = response.write_piece
 
     async def drain(self) -> None:
         """See `PieceSink`."""
-        await self._write(more=True)
-
-    async def end(self) -> None:
-        """Send what is left."""
-        self._connection.answered()
-        await self._write(more=False)
-
-    async def _write(self, *, more: bool) -> None:
-        held, self._held = self._held, b""
-        message = {"type": "http.response.body", "body": held, "more_body": more}
-        if self._pieces is not None and self._pieces.has_room:
-            await self._send(message)
-        else:
-            await self._connection.send(self._send, message, STALLED)
+        await self._connection.send(self._send, _body(b"", more=True), STALLED)
 
 
 def _request(scope: Scope) -> ProviderRequest:

@@ -79,12 +79,29 @@ class ProviderResponse:
         return chunk
 
     async def push(self, take: Callable[[bytes], bool]) -> None:
-        """Hand the body to `take` as it arrives, until that returns False. At least its end is left to `next`.
+        """Hand the body to `take` as it arrives, until that returns False or the end is here, which is left to `rest`.
 
         Raises as `next` does.
         """
-        if self._connection is not None and not self._peeked:
+        while self._peeked:
+            if not take(self._peeked.pop(0)):
+                return
+        if self._connection is not None:
             await self._connection.push(take, self._between_chunks)
+
+    def rest(self) -> bytes | None:
+        """Take all that is left of a body whose end has arrived; None before that."""
+        connection, rest = self._connection, b""
+        if connection is not None:
+            if not connection.complete:
+                return None
+            rest = connection.rest()
+            # Before it is passed on, so that the caller's next request finds the connection idle.
+            self.close()
+        if self._peeked:
+            rest = b"".join([*self._peeked, rest])
+            self._peeked.clear()
+        return rest
 
     def close(self) -> None:
         """Release the connection. It is reused if the response is complete. Idempotent."""

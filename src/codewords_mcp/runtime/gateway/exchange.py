@@ -271,27 +271,28 @@ class RelayedBody(PushedBody):
         raise StopAsyncIteration
 
     @override
-    async def push(self, sink: PieceSink) -> None:
+    async def push(self, sink: PieceSink) -> bytes:
         """See `PushedBody`."""
         room = True
 
-        def take(chunk: bytes | None) -> bool:
+        def take(chunk: bytes) -> bool:
             nonlocal room
-            if piece := self._passed(chunk):
+            if piece := self._call.pass_on(chunk):
                 room = sink.write(piece)
             return room
 
-        while not self._ended:
+        while (rest := self._response.rest()) is None:
             try:
                 await self._response.push(take)
-                if room:
-                    # The end is taken in the caller's own task, in which the call is settled.
-                    take(await self._response.next())
             except OSError as error:
                 raise self._failure(error) from error
             if not room:
                 await sink.drain()
                 room = True
+
+        # The end is taken in the caller's own task, in which the call is settled.
+        self._ended = True
+        return (self._call.pass_on(rest) if rest else b"") + self._call.pass_end()
 
     def _passed(self, chunk: bytes | None) -> bytes:
         if chunk is not None:

@@ -35,6 +35,7 @@ Of a longer one only the end is, where usage is.
 """
 _TAIL_BYTES = 128 << 10
 _USUAL_NULL = b',"usage":null'
+_NULL_AT_THE_END = _USUAL_NULL + b"}"
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _USAGE_OBJECT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
@@ -160,6 +161,22 @@ class StreamTap:
         return chunk
 
     def _read_usage_events(self, block: bytes) -> bytes:
+        if not self._strip:
+            return self._edited(block)
+        # Mostly each event but the last ends so, and all of these are edited at once.
+        separator = self._separator
+        clean = block.replace(_NULL_AT_THE_END + separator, b"}" + separator)
+        at = clean.find(b'"usage')
+        if at < 0:
+            return clean
+        before = clean.rfind(separator, 0, at)
+        if before < 0:
+            return self._edited(block)
+        before += len(separator)
+        left = clean.count(separator, before) + 1
+        return clean[:before] + self._edited(separator.join(block.rsplit(separator, left)[-left:]))
+
+    def _edited(self, block: bytes) -> bytes:
         separator = self._separator
         found = _USAGE_OBJECT.search(block)
         # A stream's many events without usage are edited at once, the few with it one by one.
@@ -309,13 +326,11 @@ def tap_for(
 
 
 def _separator_of(data: bytes) -> bytes:
-    unix, dos = data.find(b"\n\n"), data.find(b"\r\n\r\n")
     # The first that occurs: data may contain the other.
-    if dos >= 0 and (unix < 0 or dos < unix):
+    unix = data.find(b"\n\n")
+    if data.find(b"\r\n\r\n", 0, unix + 3 if unix >= 0 else len(data)) >= 0:
         return b"\r\n\r\n"
-    if unix >= 0:
-        return b"\n\n"
-    return b""
+    return b"\n\n" if unix >= 0 else b""
 
 
 def _data_of(event: bytes) -> bytes:

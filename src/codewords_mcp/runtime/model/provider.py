@@ -88,8 +88,8 @@ class PushedBody(AsyncIterator[bytes]):
     """A body that can be had piece by piece, or be sent on as it comes, which costs a fraction of it."""
 
     @abstractmethod
-    async def push(self, sink: PieceSink) -> None:
-        """Write all of the body to a sink. Raises what iterating would."""
+    async def push(self, sink: PieceSink) -> bytes:
+        """Write the body to a sink, but for what came with its end, which is returned. Raises what iterating would."""
 
 
 @dataclass(slots=True)
