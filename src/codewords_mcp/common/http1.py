@@ -47,8 +47,8 @@ class ResponseConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._patience: float | None = None
-        """Seconds of silence that end the present wait."""
+        self._max_silence: float | None = None
+        """Seconds that end the present wait."""
         self._heard_at = 0.0
         """The time of the last news, by the loop's clock."""
         self._take: Callable[[bytes], bool] | None = None
@@ -224,7 +224,9 @@ class ResponseConnection(asyncio.Protocol):
 
     def rest(self) -> bytes:
         """Take what is left of a complete body."""
-        return self._pieces() if self._chunks else b""
+        if self._chunks:
+            return self._pieces()
+        return b""
 
     def _pieces(self) -> bytes:
         """Take what is there of the body, at least one chunk."""
@@ -269,7 +271,7 @@ class ResponseConnection(asyncio.Protocol):
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the next event. Raises TimeoutError."""
         waiter = self._waiter = self._loop.create_future()
-        self._patience = seconds
+        self._max_silence = seconds
         if seconds is not None:
             self._heard_at = self._loop.time()
             self._watch(self._deadline(seconds))
@@ -297,9 +299,9 @@ class ResponseConnection(asyncio.Protocol):
         """End a wait if nothing was heard for so long, else look again later."""
         self._timer = None
         waiter = self._waiter
-        if waiter is None or waiter.done() or self._patience is None:
+        if waiter is None or waiter.done() or self._max_silence is None:
             return
-        deadline = self._deadline(self._patience)
+        deadline = self._deadline(self._max_silence)
         if deadline > self._loop.time():
             self._watch(deadline)
         else:

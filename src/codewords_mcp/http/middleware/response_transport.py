@@ -35,11 +35,10 @@ class ResponseTransport(asyncio.Transport):
             await cycle.flow.drain()
         if cycle.disconnected:
             return
-        due = "http.response.body" if cycle.response_started else "http.response.start"
-        if kind != due or cycle.response_complete:
-            raise RuntimeError(f"the message {kind} is not due")
-        if not cycle.response_started:
+        if kind == "http.response.start" and not cycle.response_started:
             self._start(message["status"], message.get("headers", ()))
+        elif kind != "http.response.body" or not cycle.response_started or cycle.response_complete:
+            raise RuntimeError(f"the message {kind} is not due")
         elif message.get("more_body", False):
             self.write_piece(message.get("body", b""))
         else:
@@ -50,8 +49,8 @@ class ResponseTransport(asyncio.Transport):
         cycle.response_started, cycle.waiting_for_100_continue = True, False
         lines = [STATUS_LINE[status]]
         closes = False
-        for given, value in (*cycle.default_headers, *headers):
-            name = given.lower()
+        for key, value in (*cycle.default_headers, *headers):
+            name = key.lower()
             if name == b"content-length" and cycle.chunked_encoding is None:
                 cycle.expected_content_length, cycle.chunked_encoding = int(value), False
             elif name == b"transfer-encoding" and value.lower() == b"chunked":
@@ -81,11 +80,11 @@ class ResponseTransport(asyncio.Transport):
         cycle = self._cycle
         if cycle.disconnected or cycle.scope["method"] == "HEAD":
             return True
-        if cycle.chunked_encoding:
-            self.write(b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"")
-        else:
+        if not cycle.chunked_encoding:
             self._count(piece)
-            self.write(piece)
+        elif piece:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        self.write(piece)
         return self.has_room
 
     def end(self, piece: bytes) -> None:
@@ -96,7 +95,9 @@ class ResponseTransport(asyncio.Transport):
         if cycle.scope["method"] == "HEAD":
             self.write(b"")
         elif cycle.chunked_encoding:
-            self.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n")
+            if piece:
+                piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+            self.write(piece + b"0\r\n\r\n")
         else:
             self._count(piece)
             self.write(piece)

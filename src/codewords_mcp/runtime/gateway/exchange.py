@@ -292,7 +292,9 @@ class RelayedBody(PushedBody):
 
         # The end is taken in the caller's own task, in which the call is settled.
         self._ended = True
-        return (self._call.pass_on(rest) if rest else b"") + self._call.pass_end()
+        if rest:
+            rest = self._call.pass_on(rest)
+        return rest + self._call.pass_end()
 
     def _passed(self, chunk: bytes | None) -> bytes:
         if chunk is not None:

@@ -328,9 +328,15 @@ def tap_for(
 def _separator_of(data: bytes) -> bytes:
     # The first that occurs: data may contain the other.
     unix = data.find(b"\n\n")
-    if data.find(b"\r\n\r\n", 0, unix + 3 if unix >= 0 else len(data)) >= 0:
+    if unix < 0:
+        found = data.find(b"\r\n\r\n")
+    else:
+        found = data.find(b"\r\n\r\n", 0, unix + 3)
+    if found >= 0:
         return b"\r\n\r\n"
-    return b"\n\n" if unix >= 0 else b""
+    if unix >= 0:
+        return b"\n\n"
+    return b""
 
 
 def _data_of(event: bytes) -> bytes:
