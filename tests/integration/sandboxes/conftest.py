@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,24 @@ from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 def environment() -> EnvironmentRef:
     """FastAPI, uvicorn, hypercorn."""
     return build_environment()
+
+
+@pytest.fixture
+def spoilt(environment: EnvironmentRef, tmp_path: Path, request: pytest.FixtureRequest) -> EnvironmentRef:
+    """The tests' environment, with a tenacity, which fork servers import, of this source."""
+    copy = tmp_path / "environment"
+    shutil.copytree(environment.path, copy, symlinks=True, copy_function=link_or_copy)
+    packages = copy / "lib" / f"python{environment.python_version}" / "site-packages"
+    (packages / "tenacity-9.0.0.dist-info").mkdir()
+    (packages / "tenacity.py").write_text(request.param, encoding="utf-8")
+    return EnvironmentRef(copy, environment.base_prefix, environment.python_version)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another user's, or on another disk
+        shutil.copy2(source, target)
 
 
 @pytest.fixture(scope="session")

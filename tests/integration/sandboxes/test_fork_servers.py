@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,24 +37,6 @@ IMPORTS = {
     "signals": ("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); raise KeyboardInterrupt", "KeyboardInterrupt"),
 }  # fmt: skip
 """What tenacity, a name that fork servers import, does when it is imported; and what is said of it."""
-
-
-@pytest.fixture
-def spoilt(environment: EnvironmentRef, tmp_path: Path, request: pytest.FixtureRequest) -> EnvironmentRef:
-    """The tests' environment, with such a package."""
-    copy = tmp_path / "environment"
-    shutil.copytree(environment.path, copy, symlinks=True, copy_function=link_or_copy)
-    packages = copy / "lib" / f"python{environment.python_version}" / "site-packages"
-    (packages / "tenacity-9.0.0.dist-info").mkdir()
-    (packages / "tenacity.py").write_text(request.param, encoding="utf-8")
-    return EnvironmentRef(copy, environment.base_prefix, environment.python_version)
-
-
-def link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another user's, or on another disk
-        shutil.copy2(source, target)
 
 
 @pytest.fixture

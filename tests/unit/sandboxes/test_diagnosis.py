@@ -92,28 +92,6 @@ def test_the_way_to_exact_limits_fits_the_machine(tmp_path: Path, files: dict[st
     assert diagnosis.exact_limits(machine(tmp_path, files)) == fix
 
 
-V2 = "30 20 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
-V1 = "31 20 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids"
-
-
-@pytest.mark.parametrize(
-    ("mounts", "folder"),
-    [
-        ([V2], "/sys/fs/cgroup"),
-        ([V1, V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/unified")], "/sys/fs/cgroup/unified"),
-        ([f"{V2},favordynmods"], None),
-        ([V2, f"{V1},favordynmods"], None),
-        ([V1], None),
-        ([], None),
-    ],
-)
-def test_quicker_moves_are_advised_where_they_can_be_had_and_are_not(
-    tmp_path: Path, mounts: list[str], folder: str | None
-) -> None:
-    said = diagnosis.quicker_moves(machine(tmp_path, {"proc/self/mountinfo": "\n".join(mounts)}))
-    assert said == (diagnosis.QUICKER_MOVES.format(folder=folder) if folder else "")
-
-
 def test_the_filter_that_is_named_for_containers_is_there() -> None:
     assert str(diagnosis.FILTER_PATH) in diagnosis.CONTAINER_FIX
     assert "defaultAction" in diagnosis.FILTER_PATH.read_text(encoding="utf-8")

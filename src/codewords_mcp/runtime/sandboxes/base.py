@@ -46,7 +46,7 @@ class Tier:
 
     id: A full, B user namespaces with limits best effort, C Landlock, V a virtual machine of its own, D none,
     P process (development).
-    `facts` are sentences for `doctor`; `fix` is how to get a better tier, or quicker starts at A; may be empty.
+    `facts` are sentences for `doctor`; `fix` is how to get a better tier; may be empty.
     """
 
     id: Literal["A", "B", "C", "V", "D", "P"]

@@ -108,6 +108,13 @@ class ForkIsolation(Isolation):
         """Whether it is set up and still alive."""
         return self.init_pid is not None and self.channel is not None and not self.channel.has_ended
 
+    @property
+    def _group_name(self) -> str | None:
+        """The name of its group among those that its processes can be forked into (`inside.group_fork`)."""
+        if self.group is None or self.group.folder is None:
+            return None
+        return self.group.folder.name
+
     async def set_up(self) -> None:
         """See `Isolation`. Returns while the server still forks; the runtime prepares the rest meanwhile."""
         if self.init_pid is None:
@@ -134,10 +141,11 @@ class ForkIsolation(Isolation):
             listener = spawn.open_listener(resources.folders)
             for file in (theirs, inside, listener):
                 stack.enter_context(file)
-            # The isolation's process moves itself into the groups, by files that we opened.
+            # By files that we opened the isolation's process moves itself, where it isn't forked into its group.
             groups = stack.enter_context(cgroups.entrances(self.group))
             message = {
                 "name": resources.folders.top.name,
+                "group": self._group_name,
                 "uid": self._inner,
                 "network": self._network,
                 "exact_memory": resources.exact_memory,
@@ -256,6 +264,7 @@ class ForkIsolation(Isolation):
         self._ended = asyncio.get_running_loop().create_future()
         message = {
             "name": self.resources.folders.top.name,
+            "group": self._group_name,
             "early": early,
             "exact_memory": self.resources.exact_memory,
         }

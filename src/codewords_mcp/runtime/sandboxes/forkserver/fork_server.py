@@ -29,7 +29,7 @@ from codewords_mcp.runtime.sandboxes.host.host_users import Block, HostUsers
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
-from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, identity
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import IsolationResources, host_pid
 
 BOOT_SECONDS: Final = 30.0
@@ -160,7 +160,7 @@ class ForkServer:
             folders=folders,
             uid=uid,
             discard=self._resources.instance.discard,
-            make_group=functools.partial(self._resources.make_group, folders.top.name),
+            make_group=functools.partial(self._make_group, folders.top.name),
             exact_memory=self._resources.exact_memory(),
             release=release,
             executor=self._resources.executor,
@@ -243,10 +243,10 @@ class ForkServer:
                 bundle = spawn.write_bundle(folders.top, self.authority)
             else:
                 bundle = None
-            description = spawn.describe_server(
-                environment, folders.top, self._sandboxes, first, count, bundle
-            )
             self._group = self._resources.make_group(folders.top.name, _SERVER_LIMITS)
+            description = spawn.describe_server(
+                environment, folders.top, self._sandboxes, first, count, bundle, self._group
+            )
         except OSError:
             for fd in outputs:
                 os.close(fd)
@@ -258,6 +258,15 @@ class ForkServer:
         with theirs, cgroups.entrances(self._group) as groups, contextlib.suppress(OSError):
             channel.send(spawned.channel, {"go": True}, [theirs.fileno(), *groups])
         return spawned
+
+    def _make_group(self, name: str, limits: Limits) -> cgroups.Group | None:
+        """A sandbox's group, into which the server may fork. Raises OSError."""
+        group = self._resources.make_group(name, limits)
+        if group is not None and group.folder is not None and self._ids is not None:
+            # Without it the processes move there.
+            with contextlib.suppress(OSError):
+                group.let_in(self._ids.first + identity.SERVER_ID)
+        return group
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "server" in message and fds and self._channel is not None:

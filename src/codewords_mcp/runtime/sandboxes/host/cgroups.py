@@ -58,6 +58,16 @@ class Group:
         # One folder may serve several controllers in v1 (cpu,cpuacct), so each is entered once.
         return [FileIO(f"{folder}/{name}", "wb") for folder in dict.fromkeys(self._folders.values())]
 
+    @property
+    def folder(self) -> Path | None:
+        """Its folder in v2, into which a process can be forked (`inside.group_fork`); None in v1."""
+        return self._folders.get("unified")
+
+    def let_in(self, user: int) -> None:
+        """Let processes of a host user fork into it, as those of the slice's groups. Only in v2. Raises OSError."""
+        # The kernel asks the forking process for the right that a move by this file takes.
+        os.chown(f"{self._folders['unified']}/cgroup.procs", user, -1)
+
     def limit(self, limits: Limits) -> None:
         """Set its limits, writing those of controllers for which they differ from the last ones. Raises OSError."""
         for controller, folder in self._folders.items():
@@ -236,6 +246,7 @@ def _works(candidate: Slice) -> bool:
             if controller == "unified":
                 _hand_down(folder.parent)
                 _hand_down(folder)
+                _allow_forks(folder)
 
         group = candidate.create("probe", Limits())
         # Only a move shows whether the kernel and the folder's owner allow it.
@@ -264,6 +275,14 @@ def _hand_down(folder: Path) -> None:
         except OSError:
             if controller in _NEEDED:
                 raise
+
+
+def _allow_forks(folder: Path) -> None:
+    """Let other users fork from one group of a slice into another, where that one lets them in. Raises OSError."""
+    # The kernel asks for this right on the nearest group above both. Alone it allows nothing: the slice itself may have
+    # no process, since it hands controllers down, and the way into a group takes the right on that group as well.
+    if os.geteuid() == 0:
+        (folder / "cgroup.procs").chmod(0o666)
 
 
 def _try_moving(group: Group) -> None:

@@ -110,11 +110,6 @@ CONTAINER_LIMITS: Final = (
     "mounted writable."
 )
 
-QUICKER_MOVES: Final = (
-    "Starts wait some 10 ms for the kernel to move them into their cgroups; until the next boot they do not after: "
-    "sudo mount -o remount,favordynmods {folder}"
-)
-
 _CONTAINER_FILES: Final = (
     ".dockerenv", "run/.containerenv", "run/systemd/container", "run/secrets/kubernetes.io", "var/run/secrets/kubernetes.io",
 )  # fmt: skip
@@ -218,25 +213,6 @@ def exact_limits(machine: MachineFacts | None = None) -> str:
         return DELEGATE_CONTROLLERS
 
     return DELEGATE
-
-
-def quicker_moves(machine: MachineFacts | None = None) -> str:
-    """The steps to moves between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are."""
-    # Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours
-    # them serves all.
-    folder = ""
-    for line in (machine or MachineFacts()).text("proc/self/mountinfo").splitlines():
-        fields, _, tail = line.partition(" - ")
-        if tail.startswith("cgroup"):
-            if "favordynmods" in tail.rpartition(" ")[2].split(","):
-                return ""
-            if tail.startswith("cgroup2 "):
-                folder = fields.split(" ")[4]
-
-    if folder:
-        return QUICKER_MOVES.format(folder=folder)
-
-    return ""
 
 
 def better_than_c(machine: MachineFacts | None = None) -> str:

@@ -100,9 +100,7 @@ def _tier(slice_: cgroups.Slice | None, *, memory_limited: bool, acts: list[str]
     if slice_ is not None and memory_limited:
         exact = f"Memory, processes and CPU share are limited by cgroups (v{slice_.version})."
         facts = (own, exact, tried)
-        # In v1 a process moves itself without a wait.
-        advice = diagnosis.quicker_moves() if slice_.version == 2 else ""
-        return Tier("A", "Full isolation by Linux namespaces", facts, advice)
+        return Tier("A", "Full isolation by Linux namespaces", facts)
     best = "Memory is limited by resource limits and a watchdog, best effort, since no cgroup can be created here."
     return Tier(
         "B", "Isolation by Linux namespaces, limits best effort", (own, best, tried), diagnosis.exact_limits()

@@ -86,7 +86,7 @@ def launch(
             listener = stack.enter_context(open_listener(folders))
             ours, theirs = channel.pair()
             stack.enter_context(theirs)
-            description = _describe(spec, folders, uid, exact_memory=group is not None)
+            description = _describe(spec, folders, uid, group)
             # A file without a name: other users can read the arguments of a process.
             memory = memory_file(json.dumps(description).encode())
             stack.callback(os.close, memory)
@@ -125,9 +125,10 @@ def describe_server(
     first_id: int | None,
     ids: int,
     authorities_file: str | None,
+    group: cgroups.Group | None,
 ) -> dict[str, Any]:
     """The specification for a fork server's launcher. `top` has its root's mount point, `sandboxes` its forks' folders;
-    `authorities_file` is what `write_bundle` wrote.
+    `authorities_file` is what `write_bundle` wrote; its sandboxes' groups are beside its own `group`.
     """
     root = str(top / "root")
     packages = Path("lib") / f"python{environment.python_version}" / "site-packages"
@@ -148,6 +149,7 @@ def describe_server(
         "root": root,
         "sources": sources._asdict(),
         "sandboxes": str(sandboxes),
+        "groups": str(group.folder.parent) if group is not None and group.folder is not None else None,
         "packages": f"/env/{packages}" if (environment.path / packages).is_dir() else None,
         "variables": defaults(environment.base_prefix) | _trust_at_import(authorities_file),
     }
@@ -267,7 +269,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _describe(
-    spec: SandboxSpec, folders: paths.Folders, uid: int | None, *, exact_memory: bool
+    spec: SandboxSpec, folders: paths.Folders, uid: int | None, group: cgroups.Group | None
 ) -> dict[str, Any]:
     sources = rootfs.Sources(
         root=str(folders.root),
@@ -282,13 +284,14 @@ def _describe(
     return {
         "parent": os.getpid(),
         "uid": uid,
+        "group": str(group.folder) if group is not None and group.folder is not None else None,
         "root": str(folders.root),
         "sources": sources._asdict(),
         "network": spec.network,
         "port": spec.port,
         "argv": ["/env/bin/python", rootfs.BOOT, MAIN],
         "variables": variables(spec, own_bundle=False),
-        "limits": describe_limits(spec.limits, exact_memory=exact_memory),
+        "limits": describe_limits(spec.limits, exact_memory=group is not None),
     }
 
 

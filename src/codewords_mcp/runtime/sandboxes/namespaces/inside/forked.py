@@ -67,9 +67,16 @@ class Restored(NamedTuple):
 
 
 def start(
-    template: ForkTemplate, message: dict[str, Any], entry: prepared.EntryDescriptors, inside: socket.socket
+    template: ForkTemplate,
+    message: dict[str, Any],
+    entry: prepared.EntryDescriptors,
+    inside: socket.socket,
+    *,
+    entered: bool,
 ) -> Callable[[], None]:
-    """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the prepared isolation's process 1."""
+    """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the prepared isolation's process 1;
+    `entered`: it is in its control groups.
+    """
     files = entry.files
     # Output goes to the program's pipes from here on: an error below belongs to this run.
     for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
@@ -77,7 +84,7 @@ def start(
         os.close(fd)
 
     try:
-        prepared.enter(entry)
+        prepared.enter(entry, entered=entered)
         _reseed()
         identity.lock_down(template.filters[message["exact_memory"]])
     except BaseException as error:  # noqa: BLE001

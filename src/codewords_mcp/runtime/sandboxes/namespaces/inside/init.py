@@ -19,9 +19,11 @@ TITLE: Final = "codewords-sandbox"
 
 
 def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket, groups: list[int]) -> None:
-    """Be process 1. Returns only when the sandbox is over; whoever forked this then exits."""
+    """Be process 1, which is in its control groups; `groups` are closed.
+
+    Returns only when the sandbox is over; whoever forked this then exits.
+    """
     linux.die_with_parent()
-    linux.enter_groups(groups)
     for group in groups:
         os.close(group)
     linux.name_command(TITLE)

@@ -14,7 +14,7 @@ import socket
 import sys
 from typing import Any
 
-from . import channel, identity, init, linux, rootfs, server
+from . import channel, group_fork, identity, init, linux, rootfs, server
 
 
 def main() -> None:
@@ -58,8 +58,10 @@ def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socke
     identity.enter_namespaces(spec["uid"])
     rootfs.build(rootfs.Sources(**spec["sources"]))
     # The new pid namespace is entered by children only: the first of them is its process 1.
-    pid = os.fork()
+    pid, entered = group_fork.fork_in(spec["group"])
     if pid == 0:
+        if not entered:
+            linux.enter_groups(groups)
         init.run(spec, runtime, listener, groups)
         os._exit(0)
 

@@ -41,16 +41,16 @@ class EntryDescriptors(NamedTuple):
             os.close(fd)
 
 
-def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> NoReturn:
+def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes], *, entered: bool) -> NoReturn:
     """Be process 1 of a new prepared isolation until it ends.
 
-    `fds`: those of `_FILES`, the socket for the entry, control groups.
+    `fds`: those of `_FILES`, the socket for the entry, control groups, which it has `entered` or enters now.
     """
     runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     entry, groups = socket.socket(fileno=fds[4]), fds[5:]
 
     try:
-        names, ports, namespaces = _isolate(message, runtime, groups, filters)
+        names, ports, namespaces = _isolate(message, runtime, [] if entered else groups, filters)
         _send_entry(entry, init.catches_all(names), namespaces, groups, fds[:4])
         watch = ProgramWatch(runtime, listener, entry, ports)
         channel.send(runtime, {"empty": True})
@@ -126,13 +126,14 @@ def receive_entry(prepared: socket.socket) -> EntryDescriptors:
     )
 
 
-def enter(entry: EntryDescriptors) -> None:
+def enter(entry: EntryDescriptors, *, entered: bool) -> None:
     """Become a process of the prepared isolation, as its user, with every capability in its user namespace until `lock_down`.
 
-    The caller was forked into its pid namespace.
+    The caller was forked into its pid namespace, and has `entered` its control groups or enters them now.
     """
     # While the caller still has its server's view: inside, the control groups can't be seen.
-    linux.enter_groups(entry.groups)
+    if not entered:
+        linux.enter_groups(entry.groups)
     for name, kind in _NAMESPACES.items():
         if name in entry.namespaces:
             linux.setns(entry.namespaces[name], kind)

@@ -17,6 +17,7 @@ AUTHORITIES: Final = "/.codewords/authorities.pem"
 """The bundle of `sandboxes.authorities`, in a root that has one."""
 SERVER_ROOT: Final = "/root"
 SERVER_SANDBOXES: Final = "/sandboxes"
+_SERVER_GROUPS: Final = "/groups"
 _PIDS_BELOW_MAX: Final = 512
 _SERVER_SELF: Final = "/self"
 _SERVER_SIZE: Final = "size=64k,nr_inodes=16,mode=755"
@@ -139,17 +140,21 @@ def enter(root: str) -> int:
     return counters
 
 
-def build_server(outer: str, sources: Sources, sandboxes: str) -> None:
-    """A fork server's own tree at `outer`: the folder of its sandboxes' folders, and what each sandbox's root is made of.
+def build_server(outer: str, sources: Sources, sandboxes: str, groups: str | None) -> None:
+    """A fork server's own tree at `outer`: the folder of its sandboxes' folders, the one of their cgroups in v2, and what each
+    sandbox's root is made of.
 
     Needs a mount namespace of one's own. Makes it the working folder: as the user that it will be, the server may not
     walk there.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", outer, "tmpfs", _TMPFS, _SERVER_SIZE)
-    for name in (SERVER_ROOT, SERVER_SANDBOXES, _SERVER_SELF):
+    for name in (SERVER_ROOT, SERVER_SANDBOXES, _SERVER_GROUPS, _SERVER_SELF):
         os.mkdir(outer + name)
     linux.bind(sandboxes, outer + SERVER_SANDBOXES)
+    if groups is not None:
+        # A fork into a group takes a right on its files, but no way to write to them.
+        linux.bind(groups, outer + _SERVER_GROUPS, _READONLY | linux.MS_NOEXEC)
     build(sources)
     os.chdir(outer)
 
@@ -163,7 +168,7 @@ def enter_server(covered: list[str]) -> None:
     own = "." + _SERVER_SELF
     linux.mount("tmpfs", own, "tmpfs", _TMPFS, _SERVER_SIZE)
 
-    for name in (SERVER_ROOT, SERVER_SANDBOXES):
+    for name in (SERVER_ROOT, SERVER_SANDBOXES, _SERVER_GROUPS):
         # Mounts of this namespace's own: sandboxes could not pivot to one that came with it.
         os.mkdir(own + name)
         linux.mount("." + name, own + name, None, linux.MS_BIND | linux.MS_REC)
@@ -174,6 +179,12 @@ def enter_server(covered: list[str]) -> None:
         linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
     for folder in covered:
         linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
+
+
+def open_groups() -> int:
+    """The folder of the cgroups that the server's forks begin in; an empty one where they move there. Raises OSError."""
+    # From here no path leads to the host's files, as it would from a folder that the runtime had opened.
+    return os.open(_SERVER_GROUPS, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def enter_prepared(name: str, *, high_pids: bool) -> int:

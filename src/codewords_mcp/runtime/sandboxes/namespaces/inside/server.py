@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 from . import channel, identity, init, linux, rootfs, seccomp, supervisor
 
 CONTROL_FD: Final = 3
+GROUPS_FD: Final = 4
 ENTRY: Final = "/.codewords/zygote.py"
 # In its own user namespace: what entering a sandbox takes.
 _CAPABILITIES: Final = (linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN)
@@ -44,7 +45,7 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     identity.enter_server_namespaces(
         spec["first_id"],
         spec["ids"],
-        partial(rootfs.build_server, spec["root"], sources, spec["sandboxes"]),
+        partial(rootfs.build_server, spec["root"], sources, spec["sandboxes"], spec["groups"]),
     )
     # setuid cleared both.
     linux.prctl(linux.PR_SET_DUMPABLE, 1)
@@ -78,24 +79,28 @@ def _keep(
     rootfs.skip_pids()
     # After the last write to /proc/sys.
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
+    groups = rootfs.open_groups()
     pid = os.fork()
 
     if pid == 0:
         requests.close()
-        _reporting(runtime, partial(_become_server, spec, runtime, covered))
+        _reporting(runtime, partial(_become_server, spec, runtime, groups, covered))
 
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"server": pid}, [pidfd])
     os.close(pidfd)
     runtime.close()
-    supervisor.serve(requests)
+    supervisor.serve(requests, groups)
 
 
-def _become_server(spec: dict[str, Any], runtime: socket.socket, covered: list[str]) -> None:
+def _become_server(spec: dict[str, Any], runtime: socket.socket, groups: int, covered: list[str]) -> None:
     os.chroot(rootfs.SERVER_ROOT)
     os.chdir("/")
     os.setsid()
+    # Out of the way first: the number of one may be the other's target.
+    groups = init.above(groups, GROUPS_FD)
     os.dup2(runtime.fileno(), CONTROL_FD)
+    os.dup2(groups, GROUPS_FD)
     linux.keep_capabilities(_CAPABILITIES)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     # The filter before the exec: no package's import code ever runs without it.

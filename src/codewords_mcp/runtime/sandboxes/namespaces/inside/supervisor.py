@@ -14,11 +14,11 @@ import signal
 import socket
 from typing import Any, NoReturn
 
-from . import channel, immortal, linux, prepared, rootfs, seccomp, watch
+from . import channel, group_fork, immortal, linux, prepared, rootfs, seccomp, watch
 
 
-def serve(requests: socket.socket) -> NoReturn:
-    """Make a prepared isolation for each request.
+def serve(requests: socket.socket, groups: int) -> NoReturn:
+    """Make a prepared isolation for each request. `groups`: see `rootfs.open_groups`.
 
     Ends when the runtime closes the socket, or the server and everything in its namespace has ended.
     """
@@ -52,7 +52,7 @@ def serve(requests: socket.socket) -> NoReturn:
             # Without entering its own first, a process can have only one pid namespace for its children.
             linux.setns(own_pids, linux.CLONE_NEWPID)
             linux.unshare(linux.CLONE_NEWPID)
-            pid = os.fork()
+            pid, entered = group_fork.fork_in(message["group"], groups)
         except OSError as error:
             _report_error(fds[0], error)
         else:
@@ -62,7 +62,8 @@ def serve(requests: socket.socket) -> NoReturn:
                 wakeup.leave()
                 requests.close()
                 os.close(own_pids)
-                prepared.run(message, fds, filters)
+                os.close(groups)
+                prepared.run(message, fds, filters, entered=entered)
 
         # Left open, these would keep the sockets and groups of ended sandboxes.
         for fd in fds:

@@ -22,6 +22,7 @@ from . import (
     channel,
     code_pages,
     forked,
+    group_fork,
     huge_pages,
     immortal,
     linux,
@@ -32,7 +33,7 @@ from . import (
     supervisor,
     warm,
 )
-from .server import CONTROL_FD
+from .server import CONTROL_FD, GROUPS_FD
 
 Program = Callable[[], None]
 
@@ -51,7 +52,8 @@ def main() -> Program:
     """Prepare, say so, serve. Returns in a fork only, with what that has to run at the bottom of its stack."""
     began = time.perf_counter()
     control = socket.socket(fileno=CONTROL_FD)
-    control.set_inheritable(False)
+    for fd in (CONTROL_FD, GROUPS_FD):
+        os.set_inheritable(fd, False)
     packages, covered = sys.argv[1], sys.argv[2:]
     hook = boot.UvicornHook()
 
@@ -97,7 +99,7 @@ def _check_quiet(control: socket.socket) -> None:
         raise RuntimeError("a package started a process when it was imported")
 
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
-    files = {int(name) for name in os.listdir(listing)} - {0, 1, 2, control.fileno(), listing}
+    files = {int(name) for name in os.listdir(listing)} - {0, 1, 2, control.fileno(), GROUPS_FD, listing}
     os.close(listing)
     # One is the listing's own.
     if len(files) > 1:
@@ -170,7 +172,7 @@ def _serve(
             linux.setns(entry.pid, linux.CLONE_NEWPID)
             # Blocked until the birth is reported: an end must not be reported before it.
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
-            pid = os.fork()
+            pid, entered = group_fork.fork_in(message["group"], GROUPS_FD)
         except OSError as error:
             channel.send(control, {"failed": message["name"], "error": str(error), "errno": error.errno})
         else:
@@ -179,8 +181,9 @@ def _serve(
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
                 wakeup.leave()
                 os.close(own_pids)
+                os.close(GROUPS_FD)
                 control.close()
-                return forked.start(template, message, entry, inside)
+                return forked.start(template, message, entry, inside, entered=entered)
 
             forks += 1
             channel.send(control, {"born": message["name"], "pid": pid})
