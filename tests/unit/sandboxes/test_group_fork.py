@@ -47,12 +47,12 @@ if pid == 0:
         os._exit(7)
     seen = {
         "own": [os.getpid(), threading.get_native_id(), threading.main_thread() is threading.current_thread()],
-        "group": open("/proc/self/cgroup").read(),
+        "group": open("/proc/self/cgroup", encoding="utf-8").read(),
         "hooks": own_hooks,
         "random": random.getstate() != shared,
         "signalled": signalled,
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-        "programs": [subprocess.run(["echo", "hi"], capture_output=True, text=True).stdout, asyncio.run(program())],
+        "programs": [subprocess.run(["echo", "hi"], capture_output=True, encoding="utf-8").stdout, asyncio.run(program())],
         "again": [entered_again, os.waitstatus_to_exitcode(os.waitpid(again, 0)[1])],
         "folders": [fd for fd in range(64) if os.path.isdir(f"/proc/self/fd/{fd}")],
     }
@@ -97,7 +97,9 @@ def _writable() -> Path | None:
 
 def fork(group: str) -> dict[str, Any]:
     """What a process says of its fork into a group."""
-    done = subprocess.run([sys.executable, "-c", FORK, group], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, group], capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
