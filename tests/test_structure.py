@@ -73,7 +73,8 @@ def test_the_package_and_the_front_import_no_third_party_code() -> None:
 _NOT_AT_START = {
     "alembic", "croniter", "cryptography", "dbos", "e2b", "email.headerregistry", "h2", "http.cookiejar", "httpcore2", "httpx", "httpx2", "mcp", "mcp_types", "opentelemetry", "packaging", "pip", "psycopg", "pygments", "pytest", "rich.console",
     "sqlalchemy.dialects.postgresql", "typer", "websockets", "yaml", "codewords_mcp.cli.app", "codewords_mcp.cli.mcp_app", "codewords_mcp.prompts", "codewords_mcp.resources",
-    "codewords_mcp.runtime.store.migrations.before_release", "codewords_mcp.tools",
+    "codewords_mcp.runtime.store.migrations.before_release", "codewords_mcp.runtime.workflows.analysis", "codewords_mcp.runtime.workflows.validation.checks",
+    "codewords_mcp.runtime.workflows.validation.leaks", "codewords_mcp.tools",
 }  # fmt: skip
 """Modules that a runtime loads when it first needs them, not until it answers."""
 

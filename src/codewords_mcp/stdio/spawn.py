@@ -30,6 +30,10 @@ _POLL = 0.02
 _ANSWER = 10.0
 _TELL_EVERY = 3.0
 _REASON_LIMIT = 600
+PYTHON_OPTIONS = ("-P", "-X", "no_debug_ranges")
+"""Isolated from the folder a chat host was started in: `-P` keeps its files from being imported. Columns of the code are 2.5 MB,
+and only point at a part of a line in a traceback.
+"""
 _TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."
 
 
@@ -237,8 +241,7 @@ def _spawn(home: str, writer: int) -> int:
         (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    # Isolated from the folder a chat host was started in: `-P` keeps its files from being imported.
-    argv = [sys.executable, "-P", "-m", "codewords_mcp", "serve", "--detached"]
+    argv = [sys.executable, *PYTHON_OPTIONS, "-m", "codewords_mcp", "serve", "--detached"]
 
     # setsid: the runtime outlives the chat host, and a Ctrl-C in its terminal is not for it.
     return os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)

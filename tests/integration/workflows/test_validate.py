@@ -27,7 +27,8 @@ from codewords_mcp.runtime.sandboxes.base import (
 )
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
+from codewords_mcp.runtime.workflows.validation.checked_script import CheckedScript
+from codewords_mcp.runtime.workflows.validation.checks import validate
 from codewords_mcp.runtime.workflows.validation.report import IDS
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from codewords_mcp.errors import InvalidInput, RuntimeUnavailable
 from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio.spawn import PYTHON_OPTIONS
 
 VARIABLES: Final = "service.json"
 _PRESERVED_PREFIXES: Final = ("CODEWORDS_", "UV_", "AWS_", "OTEL_", "E2B_")
@@ -49,7 +50,7 @@ class SessionService:
             name = "codewords"
         else:
             name = f"codewords-{mark}"
-        return cls(home, name, (sys.executable, "-P", "-m", "codewords_mcp", "serve", "--service"))
+        return cls(home, name, (sys.executable, *PYTHON_OPTIONS, "-m", "codewords_mcp", "serve", "--service"))
 
 
 class Manager(ABC):

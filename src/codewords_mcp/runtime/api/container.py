@@ -111,9 +111,9 @@ from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.watched_folders import WatchedFolders
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
-from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.deploy import Deployer
 from codewords_mcp.runtime.workflows.deployments import Deployments
+from codewords_mcp.runtime.workflows.derived_manifest import derive_manifest
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.environments.uv import find_uv
 from codewords_mcp.runtime.workflows.script import Script, parse_script
@@ -470,8 +470,8 @@ class Container:
     async def _manifest_of(self, owner: str, script: Script) -> Manifest:
         """Derive the manifest of a version that was stored without one. Nobody had agreed to a Chrome then."""
         rules = await self.secrets.hosts_by_name(owner)
-        reach = await asyncio.to_thread(derive, script, rules=rules)
-        return reach.manifest.model_copy(update={"browsers": ()})
+        manifest = await asyncio.to_thread(derive_manifest, script, rules)
+        return manifest.model_copy(update={"browsers": ()})
 
     async def _isolation(self) -> str:
         try:

@@ -22,9 +22,9 @@ from codewords_mcp.runtime.runs.served_drafts import ServedDraft, beyond
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.configuration import check_addresses, check_values
 from codewords_mcp.runtime.workflows.debugger import debugged_code, debugged_script
+from codewords_mcp.runtime.workflows.derived_manifest import derive_manifest
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 from codewords_mcp.runtime.workflows.versions import manifest_of
@@ -156,7 +156,7 @@ class ServedDraftApi:
         """The permissions that the code asks for. Raises ConsentNeeded for those that nobody agreed to."""
         container = self._container
         rules = await container.secrets.hosts_by_name(caller.owner)
-        manifest = (await asyncio.to_thread(derive, script, rules=rules)).manifest
+        manifest = await asyncio.to_thread(derive_manifest, script, rules)
         # A key that agrees to nothing must not choose the host of an address either.
         check_addresses(caller, manifest, {}, values)
         # A variable with a configuration value is none that a secret has to be asked for.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,8 +16,10 @@ from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.runs.launcher import limits_of
-from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
+from codewords_mcp.runtime.workflows.validation.checked_script import CheckedScript
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
+
+_CHECKS = "codewords_mcp.runtime.workflows.validation.checks"
 
 
 class ScriptValidator:
@@ -48,6 +51,10 @@ class ScriptValidator:
         # The runtime must not end for want of use while a validation goes on.
         self.active += 1
         try:
+            # Loaded when it is first needed, in a thread, so that runs go on.
+            await asyncio.to_thread(importlib.import_module, _CHECKS)
+            from codewords_mcp.runtime.workflows.validation.checks import validate
+
             return await validate(
                 code,
                 environments=container.environments,

@@ -25,7 +25,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.store.unknown_ids import no_draft
 from codewords_mcp.runtime.workflows.openapi import UNTITLED, read_routes, read_title
-from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
+from codewords_mcp.runtime.workflows.validation.checked_script import CheckedScript
 
 MAX_DRAFTS = 100
 """Maximum drafts of one owner."""

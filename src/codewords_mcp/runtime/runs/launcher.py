@@ -24,7 +24,6 @@ from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.scrub import label_of
 from codewords_mcp.runtime.secrets.service import Secret, SecretService
-from codewords_mcp.runtime.workflows.analysis.hosts import named_in
 from codewords_mcp.runtime.workflows.resources import limits_for
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 from codewords_mcp.settings import Settings
@@ -81,6 +80,10 @@ class LaunchConfig:
         hosts, manifest = self.servable.egress, self.servable.manifest
         if hosts is None or not manifest.addresses:
             return hosts
+
+        # Few workflows have such variables, and a start need not load the analysis for them.
+        from codewords_mcp.runtime.workflows.analysis.hosts import named_in
+
         values = self.config | self.secrets
         named = {host for name in manifest.addresses for host in named_in(values.get(name, ""))}
         return tuple(sorted({*hosts, *named}))

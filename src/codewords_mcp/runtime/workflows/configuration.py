@@ -11,7 +11,6 @@ from codewords_mcp.errors.remedies import set_secret
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.workflows.script import Script
-from codewords_mcp.runtime.workflows.validation.leaks import vendor_secret
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
 MAX_VALUES: Final = 100
@@ -25,6 +24,9 @@ _SET_BY_RUNTIME = re.compile(
 
 def check_values(values: Mapping[str, str]) -> None:
     """Raise InvalidInput for values that no run could be given, or that belong into secrets."""
+    # A start need not compile its patterns.
+    from codewords_mcp.runtime.workflows.validation.leaks import vendor_secret
+
     if len(values) > MAX_VALUES:
         raise InvalidInput(f"A workflow has at most {MAX_VALUES} configuration values.")
     for name, value in values.items():

@@ -34,7 +34,7 @@ from codewords_mcp.runtime.workflows.configuration import check_addresses, check
 from codewords_mcp.runtime.workflows.deploy_review import DeployPlan, DeployRequest, DeployReview
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.openapi import read_title
-from codewords_mcp.runtime.workflows.validation.checks import BY_PERSON, CheckedScript
+from codewords_mcp.runtime.workflows.validation.checked_script import BY_PERSON, CheckedScript
 from codewords_mcp.runtime.workflows.versions import manifest_of, widens
 
 MAX_NAME = 100

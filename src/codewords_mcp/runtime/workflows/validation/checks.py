@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
@@ -16,7 +15,7 @@ from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.modules import InvalidModules, split_modules
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
-from codewords_mcp.runtime.model.validation import Check, ValidationReport
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.recording.ambient_trace import part_span
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, Limits
 from codewords_mcp.runtime.workflows.analysis import derive
@@ -25,6 +24,7 @@ from codewords_mcp.runtime.workflows.environments.installed import Environment
 from codewords_mcp.runtime.workflows.resources import check_resources, limits_for
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, UnreadableScript, parse_script
 from codewords_mcp.runtime.workflows.validation.boot import SERVING, boot
+from codewords_mcp.runtime.workflows.validation.checked_script import BY_PERSON, CheckedScript
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_excess
 from codewords_mcp.runtime.workflows.validation.leaks import check_leaks
 from codewords_mcp.runtime.workflows.validation.lint import lint
@@ -42,26 +42,6 @@ from codewords_mcp.runtime.workflows.validation.variables import (
 )
 
 _STEPS = 4.0
-BY_PERSON = frozenset({"connections", "credentials", "variables"})
-"""Checks of things that a person sets up, not of the code."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedScript:
-    """A report with intermediate results; a result that was not reached is None.
-
-    `openapi` is the app's own document, `example` the input of the smoke test, `test` the first test that
-    this suggests. `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
-    """
-
-    report: ValidationReport
-    script: Script | None
-    environment: Environment | None
-    openapi: dict[str, Any] | None
-    timings_ms: dict[str, float]
-    manifest: Manifest | None = None
-    example: Example | None = None
-    test: ProposedTest | None = None
 
 
 async def validate(
