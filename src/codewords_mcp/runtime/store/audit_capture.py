@@ -8,11 +8,13 @@ statement. So no code that changes such a table can leave the entry out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Delete, Engine, Insert, Update, and_, event, insert, select
-from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine import CursorResult, Dialect
 
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
@@ -46,8 +48,19 @@ def flush(connection: Connection) -> int:
     """Write the collected entries; to be called before the commit. Returns their number."""
     collected: list[Row] = connection.info.pop(_COLLECTED, [])
     if collected:
-        connection.execute(_INSERT, collected)
+        statement, row_of = _insert_for(connection.dialect)
+        connection.exec_driver_sql(statement, list(map(row_of, collected)))
     return len(collected)
+
+
+@lru_cache(maxsize=4)
+def _insert_for(dialect: Dialect) -> tuple[str, Callable[[Row], Any]]:
+    """The insert of an entry, and what makes its parameters of a row: made once, since entries come by the thousand."""
+    names = [column.name for column in audit_entries.columns if column.name not in {"id", "seq"}]
+    compiled = _INSERT.compile(dialect=dialect, column_keys=names)
+    if compiled.positiontup:
+        return str(compiled), itemgetter(*compiled.positiontup)
+    return str(compiled), dict
 
 
 def attribute(connection: Connection, operation: AuditedOperation | None) -> None:
