@@ -84,6 +84,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _body_at = 0.0
     """The time at which the last piece of a body came."""
     _probe: asyncio.TimerHandle | None = None
+    _idle_timer: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
+    """The time of the last response's end; None before it and from the next request's first byte."""
     _unparsed = 0
     """Bytes since the last that were of use: the end of a head, a piece of a body."""
 
@@ -105,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection as waiting."""
         self._unwatch()
-        for timer in (self._body_timer, self._probe):
+        for timer in (self._body_timer, self._probe, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         self.waiting.pop(self, None)
@@ -124,7 +127,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unparsed > MAX_HEAD:
             self._turn_away(_TOO_LARGE)
         elif not self._in_head:
-            self._unwatch()
+            if self._deadline is not None:
+                self._unwatch()
             if self._in_body:
                 self._watch_body()
         elif self._deadline is None:
@@ -234,14 +238,35 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next one, unless it is there."""
-        super().on_response_complete()
         cycle = self.cycle
         if cycle.response_complete:
             # They refer to each other, so only the collector would free a request.
             cycle.transport = self.transport
             cycle.scope.setdefault("state", {}).pop(RESPONSE, None)
-        if not self.pipeline and not self.transport.is_closing():
-            self._wait()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # Beside this, uvicorn makes a timer for each response.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._look_if_idle()
+        self._wait()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _look_if_idle(self) -> None:
+        """Close a connection that has had no request for long enough, else look again then."""
+        self._idle_timer = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._look_if_idle)
+        else:
+            self.transport.close()
 
     def _wait(self) -> None:
         self.waiting[self] = None
