@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
@@ -60,7 +60,7 @@ class AppState:
 
 def app_state(scope: Scope) -> AppState:
     """Return the application state of this request."""
-    return cast("AppState", scope[APP_STATE])
+    return scope[APP_STATE]
 
 
 def runtime(scope: Scope) -> Runtime:
@@ -70,7 +70,7 @@ def runtime(scope: Scope) -> Runtime:
 
 def caller(scope: Scope) -> Caller:
     """Return the caller. Raises Unauthenticated where no guard set one, so that a hole in a guard lets nobody in."""
-    found = cast("Caller | None", scope.get(CALLER))
+    found: Caller | None = scope.get(CALLER)
     if found is None:
         raise Unauthenticated("This request carries no key.")
     return found
@@ -78,7 +78,7 @@ def caller(scope: Scope) -> Caller:
 
 def access(scope: Scope) -> Access:
     """Describe the access of this request: its caller, its listener, and whether a page session made it."""
-    person = cast("Caller | None", scope.get(PERSON))
+    person: Caller | None = scope.get(PERSON)
     return Access(
         scope.get(CALLER),
         listener=scope.get(LISTENER, "public"),
@@ -94,7 +94,7 @@ def admit(scope: Scope, rule: Rule) -> None:
 
     Raises Unauthenticated, Forbidden, InsufficientScope.
     """
-    operation = cast("AuditedOperation | None", scope.get(OPERATION))
+    operation: AuditedOperation | None = scope.get(OPERATION)
     if operation is not None:
         person = scope.get(PERSON)
         operation.name = rule.name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from codewords_mcp.errors import InsufficientScope
@@ -250,12 +248,12 @@ def test_every_operation_of_a_service_is_a_run_whoever_calls_it() -> None:
 def test_what_narrows_a_connection_binds_everything_of_a_toolset(rule: Rule) -> None:
     admin = Access(Caller("local", "admin"))
     assert admin.refusal(rule) is None
-    assert replace(admin, toolsets=(frozenset({"sales"}),)).refusal(rule) is not None
+    assert admin._replace(toolsets=(frozenset({"sales"}),)).refusal(rule) is not None
     assert (
-        replace(admin, toolsets=(frozenset({str(rule.toolset)}), frozenset({"other"}))).refusal(rule)
+        admin._replace(toolsets=(frozenset({str(rule.toolset)}), frozenset({"other"}))).refusal(rule)
         is not None
     )
-    assert (replace(admin, read_only=True).refusal(rule) is None) == (rule.effect == "reads")
+    assert (admin._replace(read_only=True).refusal(rule) is None) == (rule.effect == "reads")
 
 
 @pytest.mark.requirement("access:scopes")

@@ -72,7 +72,8 @@ class KeyGuard:
 
         # Set before the search: an error of it must name the authorization server.
         scope[CHALLENGE] = self._tokens.challenge
-        changed = self._runtime.open_requests.changed
+        open_requests = self._runtime.open_requests
+        changed = open_requests.changed
         if self._people is None or scope["type"] != "http" or has_key(scope["headers"]):
             await self._find(scope)
         elif is_console_call(scope["headers"]) or scope["path"] == EVENTS:
@@ -82,7 +83,7 @@ class KeyGuard:
         else:
             await self._find(scope)
 
-        opening = self._runtime.open_requests.admit(
+        opening = open_requests.admit(
             scope[CALLER], scope.get(SESSION), changed, token=scope.get(ACCESS_RIGHT)
         )
         async with opening as scope[OPENED]:

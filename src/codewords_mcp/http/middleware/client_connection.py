@@ -65,8 +65,9 @@ class ClientConnection:
         self._gone = False
         self._sending_since: float | None = None
         self._stall: asyncio.TimerHandle | None = None
-        self._readable = asyncio.Event()
-        self._roomy = asyncio.Event()
+        self._readable: asyncio.Event | None = None
+        self._roomy: asyncio.Event | None = None
+        """What waits for a piece, or for room for one: a body that is here needs neither."""
 
     async def __aenter__(self) -> Self:
         """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""
@@ -169,7 +170,8 @@ class ClientConnection:
                 chunk = self._chunks.popleft()
                 self._held -= len(chunk)
                 # There is room again for what the client sends, of which only so much is held.
-                self._roomy.set()
+                if self._roomy is not None:
+                    self._roomy.set()
                 yield chunk
 
             if self._broken is not None:
@@ -177,14 +179,14 @@ class ClientConnection:
             if self._complete:
                 return
 
-            self._readable.clear()
+            self._readable = asyncio.Event()
             await self._readable.wait()
 
     async def _watch(self) -> None:
         while self._broken is None:
             # The server then stops reading the socket, so TCP slows the client down.
             while self._held > READ_AHEAD and not self._complete:
-                self._roomy.clear()
+                self._roomy = asyncio.Event()
                 await self._roomy.wait()
             if not self._read(await self._receive()):
                 return self._hang_up()
@@ -211,12 +213,14 @@ class ClientConnection:
         # A client that died in the middle must not pass for one that is done.
         if self._complete and self._declared not in {None, self._total}:
             self._break(not_whole(self._total, self._declared))
-        self._readable.set()
+        if self._readable is not None:
+            self._readable.set()
         return True
 
     def _break(self, failure: CodewordsError) -> None:
         self._broken = failure
-        self._readable.set()
+        if self._readable is not None:
+            self._readable.set()
 
     def _hang_up(self) -> None:
         # The client may leave once it has its answer; that cancels nothing.

@@ -60,15 +60,14 @@ class ErrorBoundary:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request; never raises but for cancellation."""
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
 
         scope[REQUEST_ID] = f"req_{_PROCESS}{next(_NUMBERS):08x}"
 
-        await serve_with_errors(self.app, scope, receive, send, headed=True)
+        return serve_with_errors(self.app, scope, receive, send, headed=True)
 
 
 async def serve_with_errors(

@@ -183,6 +183,8 @@ def _authority(headers: Headers) -> str:
     return ""
 
 
+# Few names are asked, each with every request.
+@lru_cache(maxsize=64)
 def host_name(authority: str) -> str | None:
     """`name[:port]` → the name without brackets and a last dot; None for what is no authority."""
     match = _AUTHORITY.fullmatch(authority)

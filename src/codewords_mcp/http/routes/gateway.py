@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -132,7 +132,7 @@ class ProviderErrors:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         if scope["type"] == "http" and (found := provider_of(scope["path"])):
             dialect = dialect_of(*found)
@@ -141,12 +141,13 @@ class ProviderErrors:
                 return provider_reply(dialect, error)
 
             scope[ERROR_PAGE] = page
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     """A call that passes through. A client that hangs up half-way ends it at the provider too."""
-    settings, headers = app_state(scope).settings, scope["headers"]
+    state, headers = app_state(scope), scope["headers"]
+    settings = state.settings
     request = _request(scope)
     uploads = request.path.startswith(_UPLOADS) or "/files/" in request.path or "/uploads/" in request.path
     limit, setting = (
@@ -158,7 +159,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     ) as connection:
         request.content = connection.whole()
         request.body = connection.chunks() if request.content is None else _pieces(request.content)
-        reply = await runtime(scope).models.call(request)
+        reply = await state.runtime.models.call(request)
         await pass_on(reply, connection, send, scope.get("state", {}).get(RESPONSE))
 
 

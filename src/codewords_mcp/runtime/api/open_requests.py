@@ -192,13 +192,13 @@ class OpenRequests(PollLoop):
 
         `changed` is what `self.changed` was before the right was read.
         """
-        holder = Holder(caller, session_id, token)
         # Keys of runs end with their run, uploads by a ticket with their time. The home's own key is no row.
         is_key = caller.key_id is not None and not caller.by_token and caller.kind != "run"
         if session_id is None and token is None and not is_key:
             # A connection's next request may be served in the context of the one before.
             _CURRENT.set(None)
             return _LASTING
+        holder = Holder(caller, session_id, token)
         if changed != self.changed or holder.seconds_left() < INTERVAL:
             self.wake()
         return OpenRequest(self, holder)

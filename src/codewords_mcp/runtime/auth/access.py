@@ -7,7 +7,7 @@ rows are in `access_table.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
 from codewords_mcp.errors.remedies import CREATE_KEY, SIGN_IN, Remedy, RemedyAction
@@ -61,8 +61,7 @@ class Rule:
         return self.level == "run" or self.sandbox
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """A use of an operation: its caller (None: without a key), its listener, and its restrictions.
 
     `toolsets` must all hold; each is a set of names. `page_session`: a person signed in to the
@@ -103,7 +102,7 @@ class Access:
         if self.caller is not None and self.caller.by_token:
             member = self.caller.member
             scopes = None if member is None else ROLES[member.role].scopes
-            return replace(self, caller=replace(self.caller, scopes=scopes)).refusal(rule) is None
+            return self._replace(caller=replace(self.caller, scopes=scopes)).refusal(rule) is None
         return self.refusal(rule) is None
 
     def outcome(self, rule: Rule, *, foreign_run: bool = False) -> Outcome:

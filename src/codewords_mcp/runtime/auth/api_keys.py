@@ -30,6 +30,7 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import KeyRow
 
 KEY_FILE = "api.key"
+_HOME = Caller(HOME_OWNER, "admin")
 _HOME_KEY = "home:"
 _MEMBER = "m-"
 _REFUSED = "That API key is not valid here."
@@ -107,7 +108,7 @@ class ApiKeys:
         # Compared before the store is asked: the home's own key must work with a broken
         # database.
         if random.compare_digest(digest, self._admin_hash):
-            return Caller(HOME_OWNER, "admin")
+            return _HOME
         if is_run_key(key):
             raise Unauthenticated(
                 "The key of a run is valid only inside that run's sandbox, at CODEWORDS_RUNTIME_URI.",

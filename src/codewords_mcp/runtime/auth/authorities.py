@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.authority import (
     Authority,
@@ -47,7 +49,7 @@ class Authorities:
     def of(self, caller: Caller) -> Authority:
         """Return the authority of this caller. Raises NotAgreed for a run that does not run here."""
         if caller.kind != "run":
-            return PersonAuthority(caller.owner)
+            return _of_person(caller.owner)
         found = self._runs.get(caller.run_id or "")
         # Fail closed: a run that isn't registered has ended, or runs on another replica.
         if found is None or found.owner != caller.owner:
@@ -63,3 +65,8 @@ class Authorities:
         if found is None:
             return None
         return found.workflow
+
+
+@lru_cache(maxsize=256)
+def _of_person(owner: str) -> PersonAuthority:
+    return PersonAuthority(owner)

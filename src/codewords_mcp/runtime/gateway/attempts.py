@@ -91,6 +91,8 @@ class Attempts:
         self, call: ProviderCall, keys: list[ProviderKey], send: Send, *, last_round: bool
     ) -> AttemptOutcome:
         health = self._health
+        if len(keys) == 1:
+            return await self._try_once(call, keys[0], send, final=last_round and not call.has_fallback)
 
         def first_only() -> bool:
             # Asked only where there are several keys, since it searches the body.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -146,20 +147,26 @@ class Budgets:
         Raises BudgetExceeded, and reserves nothing, if one account lacks the amount.
         """
         ceilings: dict[AccountKey, int] = {}
+        max_cost = estimate.max_cost
         for limit in limits:
             if limit.account is not None:
                 # Two budgets on one account: the lower one is its ceiling.
                 ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
-            elif limit.amount < estimate.max_cost:
+            elif limit.amount < max_cost:
                 raise _refusal(limit, None, estimate, limit.amount)
 
         taken = await self._accounts.take(
-            ReservationRequest(call.origin, call.route.provider, call.model, estimate.max_cost, ceilings)
+            ReservationRequest(call.origin, call.route.provider, call.model, max_cost, ceilings)
         )
-        for limit in limits:
-            self._touch(limit, ceilings, refused=_lacks(taken, limit, estimate))
         if isinstance(taken, Reservation):
+            for limit in limits:
+                # Most calls are made under limits that are noted already.
+                if limit.account is not None and self._touched.get(limit.account, (None,))[0] is not limit:
+                    self._touch(limit, ceilings, refused=False)
             return taken
+
+        for limit in limits:
+            self._touch(limit, ceilings, refused=_lacks(taken, limit, max_cost))
 
         # The caller is told of the budget that has least left.
         remaining, tightest = min(
@@ -220,13 +227,9 @@ class Budgets:
         return self._stored
 
 
-def _lacks(
-    taken: Reservation | dict[AccountKey, BudgetAccount], limit: BudgetLimit, estimate: Estimate
-) -> bool:
+def _lacks(taken: dict[AccountKey, BudgetAccount], limit: BudgetLimit, cost: int) -> bool:
     """Whether a refused call would have exceeded this limit."""
-    if isinstance(taken, Reservation) or limit.account is None:
-        return False
-    return taken[limit.account].taken + estimate.max_cost > limit.amount
+    return limit.account is not None and taken[limit.account].taken + cost > limit.amount
 
 
 def from_settings(name: str, usd: float) -> Budget:
@@ -283,11 +286,18 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
     else:
         subjects = ("",)
 
+    first = since(period)
     return [
-        BudgetLimit(amount, scope, period, _key(scope, applicable, period))
+        _limit(amount, scope, period, applicable, first)
         for applicable in subjects
         if not subject or subject == applicable
     ]
+
+
+# The same for every call of a key, all day.
+@lru_cache(maxsize=1024)
+def _limit(amount: int, scope: BudgetScope, period: BudgetPeriod, subject: str, first: str) -> BudgetLimit:
+    return BudgetLimit(amount, scope, period, AccountKey(scope, subject, first))
 
 
 def _compiled(budgets: list[Budget]) -> list[tuple[BudgetLimit, str]]:

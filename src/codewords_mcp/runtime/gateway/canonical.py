@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from codewords_mcp.common.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
 from codewords_mcp.common.json_parts import text_of
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.gateway.inputs import plain
+from codewords_mcp.runtime.gateway.inputs import plain, spellings
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
@@ -140,6 +140,8 @@ def _delimiting_quotes(text: bytes) -> int:
 
 def _check_all_spellings(found: Json) -> None:
     _check_spellings(found)
+    if "generationconfig" not in spellings(found):
+        return
     for name, value in found.items():
         if plain(name) == "generationconfig" and isinstance(value, dict):
             _check_spellings(cast("Json", value))
@@ -148,8 +150,7 @@ def _check_all_spellings(found: Json) -> None:
 def _check_spellings(found: Json) -> None:
     """Raise InvalidInput if two names differ only in case or separators."""
     # Some providers read both as the same field.
-    spelled = {plain(name) for name in found}
-    if len(spelled) != len(found):
+    if len(spellings(found)) != len(found):
         raise _unread("it names a field twice, in two spellings")
 
 

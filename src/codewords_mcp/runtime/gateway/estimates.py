@@ -12,7 +12,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain
+from codewords_mcp.common.json_parts import object_of
+from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain, spellings
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
@@ -157,14 +158,15 @@ def _output_tokens(facts: RequestFacts, name: str, configs: list[Json]) -> int:
     if facts.route.flavor not in {"generate", "live"}:
         configs = [facts.parsed, *configs]
     fields = _LIMITS.get(facts.route.flavor, frozenset())
-    limits = [count_of(config[field]) for config in configs for field in fields if field in config]
+    limit = thought = 0
+    for config in configs:
+        for field in fields & config.keys():
+            limit = max(limit, count_of(config[field]))
+    for config in (facts.parsed, *configs):
+        if "thinking" in config:
+            thought = max(thought, count_of(object_of(config["thinking"]).get("budget_tokens")))
     # A limit of 0 is none to a provider.
-    limit = max(limits, default=0) or _max_output_of(name)
-    thinking = [config.get("thinking") for config in (facts.parsed, *configs)]
-    thought = max(
-        (count_of(cast("Json", one).get("budget_tokens")) for one in thinking if isinstance(one, dict)),
-        default=0,
-    )
+    limit = limit or _max_output_of(name)
 
     # Predicted tokens that are not used are billed like output.
     if facts.parsed.get("prediction"):
@@ -182,6 +184,8 @@ def _max_output_of(name: str) -> int:
 
 def _config_objects(parsed: Json) -> list[Json]:
     """Gemini's and Converse's configuration objects in a body, in every spelling of their name."""
+    if _CONFIGS.isdisjoint(spellings(parsed)):
+        return []
     return [
         cast("Json", value)
         for name, value in parsed.items()
@@ -193,6 +197,8 @@ def _copies(parsed: Json, configs: list[Json]) -> int:
     copies = 1
     # Providers read the number of copies in either place.
     for config in (parsed, *configs):
+        if _COPIES.isdisjoint(spellings(config)):
+            continue
         for name, value in config.items():
             if plain(name) in _COPIES:
                 copies = max(copies, count_of(value))
@@ -201,5 +207,7 @@ def _copies(parsed: Json, configs: list[Json]) -> int:
 
 def _tier(parsed: Json) -> str:
     """The requested service tier or speed, which may cost more."""
-    named = [parsed.get("service_tier"), parsed.get("speed")]
-    return next((tier for tier in named if tier in {"priority", "fast"}), "")
+    for tier in (parsed.get("service_tier"), parsed.get("speed")):
+        if tier in ("priority", "fast"):
+            return tier
+    return ""

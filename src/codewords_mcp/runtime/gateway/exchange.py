@@ -188,7 +188,7 @@ class ProviderCall:
         passed_on = self._tap.feed(chunk) if self._tap is not None else chunk
 
         # Settled before the last chunk is passed on: a caller that has it all finds its cost.
-        if self.passed_bytes == self._expected_bytes:
+        if self.passed_bytes == self._expected_bytes and not self._settled:
             self._complete = True
             self._settle()
 
@@ -205,7 +205,8 @@ class ProviderCall:
         self._complete = True
         tap = self._tap
         rest = tap.rest() if tap is not None else b""
-        self._settle()
+        if not self._settled:
+            self._settle()
         # Only a response with its final report is known to be whole.
         if self._captured is not None and tap is not None and self.on_complete is not None:
             reading = tap.read()
@@ -217,7 +218,8 @@ class ProviderCall:
         """End the call in any state. Idempotent."""
         if self._response is not None:
             self._response.close()
-        self._settle()
+        if not self._settled:
+            self._settle()
 
     def begin(self, observer: CallObserver | None) -> None:
         """Note that the provider works on the call from now on, where no response of its own tells so."""
@@ -235,9 +237,6 @@ class ProviderCall:
             self.observer.on_end(self, reading)
 
     def _settle(self) -> None:
-        if self._settled:
-            return
-
         if self._tap is not None:
             reading = self._tap.read()
         else:

@@ -5,7 +5,7 @@ response.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from functools import partial
 
 from codewords_mcp.errors import CodewordsError
@@ -131,13 +131,11 @@ class Gateway:
             return reply
         return await self._recorded(request)
 
-    async def _recorded(self, request: ProviderRequest) -> GatewayResponse:
+    def _recorded(self, request: ProviderRequest) -> Awaitable[GatewayResponse]:
         session = self.recorders.of(request.caller.run_id)
-        return await (
-            self._call_provider(request)
-            if session is None
-            else recorded.answer_or_record(request, session, self.bases, self._call_provider)
-        )
+        if session is None:
+            return self._call_provider(request)
+        return recorded.answer_or_record(request, session, self.bases, self._call_provider)
 
     async def _call_provider(self, request: ProviderRequest) -> GatewayResponse:
         """Call the provider.
@@ -153,7 +151,9 @@ class Gateway:
         keys = await self.keys.find(
             request.caller.owner, route.provider, needed=named is None or named.needs_key
         )
-        self._telemetry = await self._prepared()
+        if self._warming is None or not self._warming.done():
+            await self._prepared()
+        self._telemetry = self.prepare().result()
         facts = None
         if route.kind == "metered":
             content = request.content

@@ -89,6 +89,17 @@ def plain(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
+def spellings(container: Json) -> frozenset[str]:
+    """Return the names of an object's fields as `plain` gives them."""
+    return _spellings(tuple(container))
+
+
+# Requests of a program have the same fields.
+@lru_cache(maxsize=512)
+def _spellings(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(plain, names))
+
+
 def find_inputs(facts: RequestFacts) -> Inputs:
     """Walk a request once."""
     found = Inputs()

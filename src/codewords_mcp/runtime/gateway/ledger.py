@@ -226,9 +226,13 @@ def _accounts(origin: CallAttribution, provider: Provider, model: str) -> list[r
         service = ""
     dimensions = (today(), origin.owner, service, origin.key_id)
     return [
-        rows.UsageAccount(*dimensions, run_id, depth > 0, provider, model[:200])
+        _account(*dimensions, run_id, depth > 0, provider, model[:200])
         for depth, run_id in enumerate(origin.runs or ("",))
     ]
+
+
+_account = lru_cache(maxsize=1024)(rows.UsageAccount)
+"""The same row for all calls of a run."""
 
 
 def _write(

@@ -6,7 +6,6 @@ import time
 from operator import attrgetter
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.cache import CachedResponse
 from codewords_mcp.runtime.gateway.estimates import Estimate, estimate
@@ -43,10 +42,8 @@ class CallMeter:
         self._prices = prices
         self._ledger = ledger
         self._budgets = budgets
-
-    async def limits(self, origin: CallAttribution) -> list[BudgetLimit]:
-        """Every budget that applies to a call with this attribution."""
-        return await self._budgets.limits(origin)
+        # Bound once: it runs for every call.
+        self.limits = budgets.limits
 
     async def reserve(self, call: ProviderCall, limits: list[BudgetLimit]) -> None:
         """Reserve the maximum cost of the call on every budget that applies to it.

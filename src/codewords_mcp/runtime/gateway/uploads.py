@@ -125,4 +125,6 @@ def ticket_in(query: bytes) -> str | None:
 
 def without_ticket(query: bytes) -> bytes:
     """The query as the provider issued it."""
+    if TICKET not in query:
+        return query
     return b"&".join(part for part in query.split(b"&") if not part.startswith(TICKET))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from codewords_mcp.runtime.model.caller import Caller
 
@@ -56,8 +56,7 @@ class ProviderRequest:
     """The JSON object in `content`, where it was parsed already."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallUsage:
+class CallUsage(NamedTuple):
     """Usage of a model call by kind of token, and its cost in USD. `cost` is None for a model
     without a price.
 
