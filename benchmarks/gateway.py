@@ -244,13 +244,13 @@ def loads(folder: Path, chosen: Options) -> list[Question]:
             lambda: measured(pipe_pid, pipe, long_theirs, seconds),
             runs,
         )
-        question = "first chunk, 32 paced streams at once"
-        first = Question(question, DIRECT, "ms", None, adds_at_most=5)
+        question = "first chunk, 64 paced streams at once"
+        first = Question(question, DIRECT, "ms", None, adds_at_most=2)
         beside = Question(f"{question}, beside the pipe", PIPE, "ms", None, adds_at_most=2)
 
         def begins(at: int, sent: bytes) -> float:
             """The first stream of each connection also opens it."""
-            return load(at, sent, connections=32, seconds=60, most=2 if quick else 4).first_ms
+            return load(at, sent, connections=64, seconds=60, most=2 if quick else 4).first_ms
 
         interleave_several(
             [(first, lambda: begins(up, paced_plain)), (beside, lambda: begins(pipe, paced_theirs))],
