@@ -279,7 +279,7 @@ def copied():
 for _ in range(3):
     work()
 untouched, before, pages_before, copied_before = kept.__code__, work(), pages(), copied()
-for _ in code_pages.gather(work):
+for _ in code_pages.gather(work, ()):
     assert work() == before
 print(work() == before, kept.__code__ is untouched, kept(), flush=True)
 print(pages() < pages_before / 2, copied() < copied_before, flush=True)

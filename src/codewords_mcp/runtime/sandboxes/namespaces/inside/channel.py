@@ -70,6 +70,17 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return message, fds
 
 
+def rehearse() -> None:
+    """Send and receive a message with a file descriptor."""
+    ours, theirs = pair()
+    with ours, theirs:
+        send(ours, {"rehearsed": True}, [ours.fileno()])
+        received = receive(theirs)
+        if received is not None:
+            for fd in received[1]:
+                os.close(fd)
+
+
 def _parsed(data: bytes) -> dict[str, Any] | None:
     try:
         # Decoded here: json would guess at the encoding, and import a codec that a sandbox's process 1 cannot reach.

@@ -23,9 +23,12 @@ _REHEARSALS: Final = 3
 _originals: Final[list[CodeType]] = []
 
 
-def gather(work: Callable[[], object]) -> Generator[None]:
-    """Move the code that `work` runs close together, in pieces of some 10 ms, and rehearse it."""
-    _originals[:] = _run_by(work)
+def gather(work: Callable[[], object], modules: tuple[str, ...]) -> Generator[None]:
+    """Move the code that `work` runs, and that of some modules of this package, close together; rehearse `work`.
+
+    In pieces of some 10 ms.
+    """
+    _originals[:] = _run_by(work, _of_modules(modules))
     yield
 
     moved = min([_copied(_originals) for _ in range(_COPIES)], key=_pages)
@@ -37,10 +40,23 @@ def gather(work: Callable[[], object]) -> Generator[None]:
         work()
 
 
-def _run_by(work: Callable[[], object]) -> list[CodeType]:
-    """Each code object that `work` runs."""
-    codes: list[CodeType] = []
-    known: set[int] = set()
+def _of_modules(modules: tuple[str, ...]) -> list[CodeType]:
+    """The code of the functions of these modules."""
+    names = {f"{__package__}.{name}" for name in modules}
+    return [function.__code__ for function in _functions() if function.__module__ in names]
+
+
+def _functions() -> list[FunctionType]:
+    # Frozen objects are not listed.
+    gc.unfreeze()
+    found = [function for function in gc.get_objects() if type(function) is FunctionType]
+    gc.freeze()
+    return found
+
+
+def _run_by(work: Callable[[], object], codes: list[CodeType]) -> list[CodeType]:
+    """These code objects, and each other one that `work` runs."""
+    known = {id(code) for code in codes}
 
     def note(frame: FrameType, _event: str, _argument: object) -> None:
         # By identity: equal code objects are two in memory.
@@ -81,9 +97,6 @@ def _pages(copies: dict[int, CodeType]) -> int:
 
 def _replace(copies: dict[int, CodeType]) -> None:
     """Have all functions use the copies."""
-    # Frozen objects are not listed.
-    gc.unfreeze()
-    for function in gc.get_objects():
-        if type(function) is FunctionType and id(function.__code__) in copies:
+    for function in _functions():
+        if id(function.__code__) in copies:
             function.__code__ = copies[id(function.__code__)]
-    gc.freeze()

@@ -62,12 +62,29 @@ _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _madvise = _libc.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_mount = _libc.mount
+_mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
+# A function of its own each: `_libc.syscall` is one and the same.
+_mount_setattr = _libc["syscall"]
+_mount_setattr.argtypes = (
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_uint,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+)
 
 
 def _check(result: int, step: str) -> None:
     if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{step}: {os.strerror(number)}")
+        raise _error(step)
+
+
+def _error(step: str) -> OSError:
+    """The error of the last call."""
+    number = ctypes.get_errno()
+    return OSError(number, f"{step}: {os.strerror(number)}")
 
 
 def unshare(flags: int) -> None:
@@ -82,16 +99,15 @@ def setns(fd: int, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
     """mount(2)."""
-    _check(
-        _libc.mount(
-            source.encode(),
-            target.encode(),
-            kind.encode() if kind else None,
-            ctypes.c_ulong(flags),
-            data.encode() if data else None,
-        ),
-        f"mount {kind or 'bind'} on {target}",
+    result = _mount(
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind else None,
+        flags,
+        data.encode() if data else None,
     )
+    if result != 0:
+        raise _error(f"mount {kind or 'bind'} on {target}")
 
 
 def bind(source: str, target: str, flags: int = MS_NOSUID | MS_NODEV) -> None:
@@ -108,19 +124,15 @@ def bind(source: str, target: str, flags: int = MS_NOSUID | MS_NODEV) -> None:
 def _set_attributes(target: str, flags: int) -> bool:
     """mount_setattr(2) on the tree; its MOUNT_ATTR_ bits equal the MS_ ones. False before Linux 5.12."""
     attributes = struct.pack("=QQQQ", flags, 0, 0, 0)
-    result = _libc.syscall(
-        ctypes.c_long(_SYS_MOUNT_SETATTR),
-        ctypes.c_int(_AT_FDCWD),
-        target.encode(),
-        ctypes.c_uint(_AT_RECURSIVE),
-        attributes,
-        ctypes.c_size_t(len(attributes)),
+    result = _mount_setattr(
+        _SYS_MOUNT_SETATTR, _AT_FDCWD, target.encode(), _AT_RECURSIVE, attributes, len(attributes)
     )
-    if result != 0 and ctypes.get_errno() == errno.ENOSYS:
+    if result == 0:
+        return True
+    if ctypes.get_errno() == errno.ENOSYS:
         return False
 
-    _check(result, f"mount_setattr on {target}")
-    return True
+    raise _error(f"mount_setattr on {target}")
 
 
 def _locked_flags(target: str) -> int:

@@ -8,6 +8,7 @@ There is no IPv6 route.
 from __future__ import annotations
 
 import fcntl
+import functools
 import socket
 import struct
 from typing import Final
@@ -26,6 +27,7 @@ _IFF_UP_RUNNING: Final = 0x41
 _REQUEST, _ACK, _EXCLUSIVE, _CREATE, _APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
 _NLMSG_ERROR: Final = 2
 _RTM_NEWROUTE: Final = 24
+_NETLINK_ROUTE: Final = 0
 _NETLINK_NETFILTER: Final = 12
 _NFNL_SUBSYS_NFTABLES: Final = 10 << 8
 _NEW_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 3, 6
@@ -88,21 +90,32 @@ def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, 0) + body
 
 
-def _await_acks(channel: socket.socket, count: int, step: str) -> None:
-    """Read `count` acknowledgements; raises OSError at the first refusal, or when the kernel says nothing for 1 s."""
-    # The kernel answers in microseconds. A limit, since a lost answer would hang every start.
-    channel.settimeout(1)
-    while count > 0:
-        data = channel.recv(65536)
-        while len(data) >= 16:
-            length, kind = struct.unpack_from("=IH", data)
-            if kind == _NLMSG_ERROR:
-                number = -struct.unpack_from("=i", data, 16)[0]
-                if number:
-                    raise OSError(number, step)
-                count -= 1
+def _ask_kernel(protocol: int, request: bytes, acks: int, step: str) -> None:
+    """Send a netlink request, and read so many acknowledgements.
 
-            data = data[(length + 3) & ~3 :]
+    Raises OSError at the first refusal, or when the kernel says nothing for 1 s.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as channel:
+        channel.send(request)
+        # The kernel answers in microseconds. A limit, since a lost answer would hang every start.
+        channel.settimeout(1)
+        while acks > 0:
+            data = channel.recv(65536)
+            while len(data) >= 16:
+                length, kind = struct.unpack_from("=IH", data)
+                if kind == _NLMSG_ERROR:
+                    number = -struct.unpack_from("=i", data, 16)[0]
+                    if number:
+                        raise OSError(number, step)
+                    acks -= 1
+
+                data = data[(length + 3) & ~3 :]
+
+
+def assemble() -> None:
+    """Assemble the requests of `open_listeners`, once for all forks of this process."""
+    _redirection(TRANSPARENT_PORT)
+    _route(local=True)
 
 
 def route_everything_to_loopback(*, local: bool = True) -> None:
@@ -110,15 +123,18 @@ def route_everything_to_loopback(*, local: bool = True) -> None:
 
     `local`: every address is one of this network's own, so that also nothing else is sent out for it.
     """
+    _ask_kernel(_NETLINK_ROUTE, _route(local=local), 1, "local route")
+
+
+@functools.cache
+def _route(*, local: bool) -> bytes:
     # struct rtmsg: family, lengths, tos, table (local or main), protocol boot, scope (host or link), type (local or unicast)
     table, scope, kind = (255, 254, 2) if local else (254, 253, 1)
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, table, 3, scope, kind, 0)
     body += _attribute(4, struct.pack("=I", _IFINDEX_LO))
     if not local:
         body += _attribute(7, socket.inet_aton(_LOOPBACK))  # the source that connections have
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as channel:
-        channel.send(_message(_RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, 1, body))
-        _await_acks(channel, 1, "local route")
+    return _message(_RTM_NEWROUTE, _REQUEST | _ACK | _CREATE | _EXCLUSIVE, 1, body)
 
 
 def _expression(name: str, *attributes: bytes) -> bytes:
@@ -153,6 +169,11 @@ def _redirect_rule(port: int) -> bytes:
 
 def redirect_tcp(port: int) -> None:
     """Redirect every IPv4 TCP connection that does not go to 127/8 to 127.0.0.1:`port`, by nftables' nat output hook."""
+    _ask_kernel(_NETLINK_NETFILTER, _redirection(port), 3, "nftables redirection")
+
+
+@functools.cache
+def _redirection(port: int) -> bytes:
 
     def header(family: int, resource: int) -> bytes:
         return struct.pack(">BBH", family, 0, resource)
@@ -178,8 +199,4 @@ def redirect_tcp(port: int) -> None:
         4,
         inet + _attribute(1, table) + _attribute(2, chain) + _nest(4, _redirect_rule(port)),
     )
-    batch += _message(_BATCH_END, _REQUEST, 5, header(0, 10))
-
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as channel:
-        channel.send(batch)
-        _await_acks(channel, 3, "nftables redirection")
+    return batch + _message(_BATCH_END, _REQUEST, 5, header(0, 10))

@@ -6,7 +6,6 @@ of fonts are read-only binds; /app and /tmp are the run's own folders on disk; /
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Final, NamedTuple
 
@@ -313,18 +312,16 @@ def _make_dev(root: str) -> None:
 def restrict_proc(root: str) -> None:
     """As container engines do: kernel settings read-only, kernel internals out of sight. Absent entries are fine."""
     proc = root + "/proc"
-    for name in _PROC_READONLY:
-        if os.path.exists(f"{proc}/{name}"):
-            # Bound over itself: read-only is a property of a mount, not of a folder.
-            linux.bind(f"{proc}/{name}", f"{proc}/{name}", _READONLY | linux.MS_NOEXEC)
+    present = set(os.listdir(proc))
+    for name in present.intersection(_PROC_READONLY):
+        # Bound over itself: read-only is a property of a mount, not of a folder.
+        linux.bind(f"{proc}/{name}", f"{proc}/{name}", _READONLY | linux.MS_NOEXEC)
 
-    for name in _PROC_MASKED:
-        with contextlib.suppress(FileNotFoundError):
-            # Files are hidden by /dev/null, which may be read; folders below by an empty tmpfs.
-            linux.mount(root + "/dev/null", f"{proc}/{name}", None, linux.MS_BIND)
+    for name in present.intersection(_PROC_MASKED):
+        # Files are hidden by /dev/null, which may be read; folders below by an empty tmpfs.
+        linux.mount(root + "/dev/null", f"{proc}/{name}", None, linux.MS_BIND)
 
-    for name in _PROC_EMPTIED:
-        if os.path.isdir(f"{proc}/{name}"):
-            linux.mount(
-                "tmpfs", f"{proc}/{name}", "tmpfs", linux.MS_RDONLY | _TMPFS, "size=4k,nr_inodes=2,mode=555"
-            )
+    for name in present.intersection(_PROC_EMPTIED):
+        linux.mount(
+            "tmpfs", f"{proc}/{name}", "tmpfs", linux.MS_RDONLY | _TMPFS, "size=4k,nr_inodes=2,mode=555"
+        )

@@ -12,9 +12,13 @@ import os
 import select
 import signal
 import socket
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from . import channel, group_fork, immortal, linux, prepared, rootfs, seccomp, watch
+from . import channel, code_pages, group_fork, immortal, linux, netns, prepared, rootfs, seccomp, watch
+
+_EACH_ISOLATION: Final = (
+    "channel", "group_fork", "identity", "init", "linux", "netns", "ports", "prepared", "rootfs", "supervisor", "watch",
+)  # fmt: skip
 
 
 def serve(requests: socket.socket, groups: int) -> NoReturn:
@@ -26,8 +30,9 @@ def serve(requests: socket.socket, groups: int) -> NoReturn:
     own_pids = os.open(f"{rootfs.SERVER_ROOT}/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     # Assembled once for all forks.
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
+    netns.assemble()
     gc.collect()
-    for _ in immortal.make_immortal():
+    for _ in (*code_pages.gather(channel.rehearse, _EACH_ISOLATION), *immortal.make_immortal()):
         pass
     # Frozen objects are left out of collections, which would copy pages that forks share.
     gc.freeze()

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from functools import partial
+from typing import Final
 
 from . import (
     ahead,
@@ -36,6 +37,12 @@ from . import (
 from .server import CONTROL_FD, GROUPS_FD
 
 Program = Callable[[], None]
+
+# Modules of which most runs for each fork, here or there.
+_EACH_FORK: Final = (
+    "ahead", "boot", "channel", "forked", "group_fork", "identity", "init", "linux", "prepared", "program_code", "supervisor",
+    "zygote",
+)  # fmt: skip
 
 # So many times Python 3.11 has to run code before it has specialised most of it, which writes to
 # the code's pages.
@@ -115,12 +122,19 @@ def _is_hooked(packages: str) -> bool:
 
 def _upkeep(helper: ahead.Helper, hook: boot.UvicornHook) -> Generator[None]:
     """Make forks cheaper, a piece at a time, once it has turned out that there are any."""
-    yield from code_pages.gather(partial(warm.serving, hook, loop="asyncio"))
+    yield from code_pages.gather(partial(_rehearse, hook), _EACH_FORK)
     yield from immortal.make_immortal()
     # Which wrote to most of the memory.
     yield from huge_pages.gather()
     # Forks write to fewer pages now.
     helper.areas = ahead.learn(partial(warm.serving, hook, loop="auto"))
+
+
+def _rehearse(hook: boot.UvicornHook) -> None:
+    """Do as far as possible what the server and a fork of it do."""
+    warm.serving(hook, loop="asyncio")
+    channel.rehearse()
+    os.environ.update(dict(os.environ))
 
 
 def _wait(control: socket.socket, forks: int, upkeep: Generator[None]) -> None:
