@@ -189,6 +189,33 @@ async def test_what_is_written_later_shares_the_next_transaction_in_order(databa
     await database.write_later(add("b"))
 
 
+@pytest.mark.requirement("store:write-soon")
+async def test_a_passing_state_is_written_for_a_read_and_not_once_it_is_over(database: Database) -> None:
+    async def status() -> str:
+        run = await database.read(lambda c: runs.get(c, "a"))
+        assert run is not None
+        return run.status
+
+    def passing() -> asyncio.Future[None]:
+        return database.write_passing(lambda c: runs.change(c, "a", {"status": "running"}))
+
+    await database.write(
+        lambda c: runs.add(c, {"id": "a", "owner": "o", "status": "starting", "created_at": now()})
+    )
+    over = passing()
+    await database.write(lambda c: runs.change(c, "a", {"depth": 1}))
+    assert not over.done()
+    over.cancel()
+    assert await status() == "starting"
+
+    seen = passing()
+    assert await status() == "running"
+    assert seen.done()
+
+    # By itself where nothing is read.
+    await passing()
+
+
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.requirement("replicas:database-away", "runs:once")
 async def test_a_connection_that_breaks_at_the_commit_makes_it_happen_once(

@@ -79,6 +79,8 @@ class AttemptRecord:
         self._suspension = RunColumns()
         self._created_at = time.perf_counter()
         self._started_at: int | None = None
+        self._running_at: int | None = None
+        self._running: asyncio.Future[None] | None = None
         self._timings: dict[str, float] = {}
         self._isolation: str | None = None
         self._error_code = ""
@@ -152,11 +154,12 @@ class AttemptRecord:
 
     def running(self, tier: str) -> None:
         """The program serves the request."""
-        # Soon after it the outcome is written, of most runs in the same transaction.
-        self._db.write_later(
+        self._running_at = now()
+        # Soon after it the outcome is written, which says it too.
+        self._running = self._db.write_passing(
             rows.change,
             self._setup.run_id,
-            to_running(now(), tier),
+            to_running(self._running_at, tier),
             only_from=("starting",),
             holder=self._executor,
         )
@@ -185,6 +188,8 @@ class AttemptRecord:
         if self.settled.is_set():
             return
 
+        if self._running is not None:
+            self._running.cancel()
         if isinstance(error, RunSuspended):
             await self._suspend(error)
             return
@@ -255,6 +260,7 @@ class AttemptRecord:
         else:
             columns = to_finished(status, error_entry, ended_at, attempts)
             columns["started_at"] = self._started_at
+            columns["running_at"] = self._running_at
 
         columns["isolation"] = self._isolation
         columns["timings"] = self._timings

@@ -161,6 +161,11 @@ def _after(
             )
 
 
+def note_new_run(connection: Connection, row: Params) -> None:
+    """Collect the entry of a new run, whose statement the listener has not seen."""
+    _note_new(connection, AUDITED["runs"], [row], [])
+
+
 def _note_new(
     connection: Connection, audited: AuditedTable, values: Sequence[Params], before: Sequence[Row]
 ) -> None:

@@ -66,8 +66,9 @@ class Database:
     **kwargs)`. `write_soon` does not wait: calls within some milliseconds share a transaction, and
     later reads see their writes. `write_with_retries` does the same and retries until the store
     accepts the write, as when the disk is full or the server away. `write_later` gathers for longer.
+    `write_passing` is for what may never have to be written.
 
-    All writes happen in the order of the calls. A crash loses writes that were not committed.
+    All other writes happen in the order of the calls. A crash loses writes that were not committed.
     Raises StorageFailed when the disk is full, the home read-only or the database damaged. A failed
     transaction changes nothing.
     """
@@ -89,6 +90,8 @@ class Database:
         self._soon: list[_Soon] = []
         self._gathering: asyncio.Handle | None = None
         self._due = 0.0
+        self._passing: list[_Soon] = []
+        self._passing_timer: asyncio.TimerHandle | None = None
         self._retained: list[_Soon] = []
         """Failed writes that are retried, in order, before all others.
 
@@ -196,6 +199,27 @@ class Database:
         """
         return self._add_soon(_bind(function, *args, **kwargs), LATER_INTERVAL, keep=True)
 
+    def write_passing(
+        self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[None]:
+        """Run the function before the next read, or after a tenth of a second; never, where the future is cancelled before.
+
+        For a state that soon passes. It may be written after later calls, and must change nothing then.
+        """
+        soon = self._soon_of(_bind(function, *args, **kwargs), keep=True)
+        self._passing.append(soon)
+        if self._passing_timer is None:
+            self._passing_timer = asyncio.get_running_loop().call_later(LATER_INTERVAL, self._write_passing)
+        return soon.done
+
+    def _write_passing(self) -> None:
+        if self._passing_timer is not None:
+            self._passing_timer.cancel()
+            self._passing_timer = None
+        self._soon += [soon for soon in self._passing if not soon.done.cancelled()]
+        self._passing.clear()
+        self.hurry()
+
     def is_latest(self, write: asyncio.Future[None]) -> bool:
         """True if a gathered write has not begun and no other came after it, so that its arguments may still grow."""
         return bool(self._soon) and self._soon[-1].done is write
@@ -204,15 +228,19 @@ class Database:
         self, fn: Callable[[Connection], object], within: float, *, keep: bool
     ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        done.add_done_callback(_log_lost)
-        self._soon.append(_Soon(fn, done, keep))
+        soon = self._soon_of(fn, keep=keep)
+        self._soon.append(soon)
         due = loop.time() + within
         if self._gathering is None or due < self._due:
             self._stop_gathering()
             # uvloop gives a plain handle, which knows no time, where the time is over by now: as on a busy machine.
             self._gathering, self._due = loop.call_at(due, self.hurry), due
-        return done
+        return soon.done
+
+    def _soon_of(self, fn: Callable[[Connection], object], *, keep: bool) -> _Soon:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(_log_lost)
+        return _Soon(fn, done, keep)
 
     def _stop_gathering(self) -> None:
         if self._gathering is not None:
@@ -316,18 +344,22 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._transactions.write, call)
 
     async def _written_before(self, write_timeout: float) -> None:
-        if self._soon:
-            self.hurry()
+        self._hurry_all()
         if self._tried is None or self._tried.done():
             return
         remaining = write_timeout - self.behind
         if remaining > 0:
             await asyncio.wait({self._tried}, timeout=remaining)
 
+    def _hurry_all(self) -> None:
+        if self._passing:
+            self._write_passing()
+        elif self._soon:
+            self.hurry()
+
     async def drained(self) -> None:
         """Return when all earlier calls of `write_soon` are written, have failed or are retained."""
-        if self._soon:
-            self.hurry()
+        self._hurry_all()
         if self._tried is not None and not self._tried.done():
             await asyncio.wait({self._tried})
 

@@ -13,6 +13,7 @@ from codewords_mcp.runtime.model.caller import MAX_DEPTH, MadeBy
 from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.runtime.store import trigger_events, triggers
 from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.store.prepared import Prepared
 from codewords_mcp.runtime.store.tables import runs, workflows
 from codewords_mcp.runtime.store.tables import triggers as trigger_table
 from codewords_mcp.runtime.store.trigger_events import NewEvent
@@ -30,7 +31,7 @@ _COLUMNS = (
     runs.c.response_json, runs.c.response_content, runs.c.mode, runs.c.depth, runs.c.made_by, runs.c.parent_id,
     runs.c.correlation_id, runs.c.key_id, runs.c.created_at, runs.c.completed_at, runs.c.trigger_kind, runs.c.trigger_id,
 )  # fmt: skip
-_WATCHERS = (
+_WATCHERS = Prepared(
     select(trigger_table.c.id)
     .join(runs, runs.c.service_id == trigger_table.c.watches)
     .where(
@@ -44,7 +45,7 @@ _WATCHERS = (
 
 def note_end(connection: Connection, run_id: str) -> None:
     """Store the event of a run that has ended, for each trigger that waits for it."""
-    ids = list(connection.execute(_WATCHERS, {"run_id": run_id}).scalars())
+    ids = list(_WATCHERS.execute(connection, {"run_id": run_id}).scalars())
     if not ids:
         return
 

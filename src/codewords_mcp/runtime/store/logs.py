@@ -10,9 +10,10 @@ from sqlalchemy import Connection, func, insert, select
 
 from codewords_mcp.runtime.model.log_text import Line, is_stamp
 from codewords_mcp.runtime.model.run import LogLine
+from codewords_mcp.runtime.store.prepared import Prepared
 from codewords_mcp.runtime.store.tables import log_chunks
 
-_INSERT = insert(log_chunks)
+_INSERT = Prepared(insert(log_chunks))
 Chunk = tuple[str, int, list[Line]]
 """Run id, seq of the first line, at least one line.
 
@@ -25,8 +26,8 @@ _begins = func.substr(log_chunks.c.body, len('["') + 1, _WIDTH)
 
 def append(connection: Connection, chunks: list[Chunk]) -> None:
     """A row for each chunk."""
-    connection.execute(
-        _INSERT,
+    _INSERT.execute_all(
+        connection,
         [
             {"run_id": run_id, "first_seq": first_seq, "lines": len(lines), "body": _body(lines)}
             for run_id, first_seq, lines in chunks

@@ -12,15 +12,14 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
-    Update,
     and_,
     bindparam,
     insert,
+    or_,
     select,
     tuple_,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 from typing_extensions import Unpack
 
 from codewords_mcp.runtime.model.run import (
@@ -36,8 +35,9 @@ from codewords_mcp.runtime.model.run import (
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
 from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER, RunConditions
 from codewords_mcp.runtime.model.run_state import FAILED
-from codewords_mcp.runtime.store import alert_causes, ended_runs, run_ends
+from codewords_mcp.runtime.store import alert_causes, audit_capture, ended_runs, run_ends
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
+from codewords_mcp.runtime.store.prepared import Prepared
 from codewords_mcp.runtime.store.run_chain import descends
 from codewords_mcp.runtime.store.tables import runs
 
@@ -128,15 +128,15 @@ _DEFAULTS: RunColumns = {
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
     "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
     "response_file": None, "mode": None, "mode_of": None, "trace_parent": None,
-    "trigger_kind": None, "trigger_id": None, "event_key": None,
+    "trigger_kind": None, "trigger_id": None, "event_key": None, "summed": None,
 }  # fmt: skip
-_INSERT = insert(runs)
+_INSERT = Prepared(insert(runs), audit_capture.note_new_run)
 
 
 def add(connection: Connection, values: RunColumns) -> None:
     """A new row; `values` needs id, owner, status, created_at."""
-    row: dict[str, Any] = {**_DEFAULTS, **values}
-    connection.execute(_INSERT, row)
+    row: dict[str, Any] = {**_DEFAULTS, "cancel_asked": False, **values}
+    _INSERT.execute(connection, row)
     if values.get("status") in FINISHED:
         run_ends.collect(connection, [row[column.name] for column in run_ends.RETURNED], values)
 
@@ -144,22 +144,19 @@ def add(connection: Connection, values: RunColumns) -> None:
 @cache
 def _update(
     names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: bool
-) -> tuple[Update, ReturningUpdate[Any, Any, Any, Any, Any, Any]]:
+) -> tuple[Prepared, Prepared]:
     """The statement, without and with the columns that the end of a run is counted by.
 
     Built once for each set of columns: building a statement costs more than running it.
     """
     condition = runs.c.id == bindparam("_id")
-    if only_from is not None and len(only_from) == 1:
-        # A list in a statement is written out anew each time.
-        condition = and_(condition, runs.c.status == only_from[0])
-    elif only_from is not None:
-        condition = and_(condition, runs.c.status.in_(only_from))
+    if only_from is not None:
+        condition = and_(condition, or_(*(runs.c.status == status for status in only_from)))
     # A replica that was taken over for dead may still be writing: only the holder's values count.
     if held:
         condition = and_(condition, runs.c.executor == bindparam("_holder"))
     statement = update(runs).where(condition).values({name: bindparam(name) for name in names})
-    return statement, statement.returning(*run_ends.RETURNED)
+    return Prepared(statement), Prepared(statement.returning(*run_ends.RETURNED))
 
 
 def change(
@@ -176,9 +173,9 @@ def change(
     statement, returning = _update(tuple(values), only_from, held=holder is not None)
     parameters = {**values, "_id": run_id, "_holder": holder}
     if values.get("status") not in FINISHED:
-        return connection.execute(statement, parameters).rowcount == 1
+        return statement.execute(connection, parameters).rowcount == 1
 
-    row = connection.execute(returning, parameters).first()
+    row = returning.execute(connection, parameters).first()
     if row is None:
         return False
     if values.get("status") in FAILED:

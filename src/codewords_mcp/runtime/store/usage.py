@@ -29,7 +29,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run_columns import StepEntry
@@ -37,6 +36,7 @@ from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 from codewords_mcp.runtime.store import inserts, model_usage
 from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.runtime.store.planning import in_few_rows
+from codewords_mcp.runtime.store.prepared import Prepared
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
 from codewords_mcp.runtime.store.usage_tables import usage_days
 
@@ -76,7 +76,7 @@ def _sum(name: str, column: ColumnElement[Any], more: ColumnElement[Any]) -> Col
     return func.coalesce(column + more, more, column)
 
 
-def _added() -> ReturningUpdate[bool | None, int, str, str, str | None, str | None]:
+def _added() -> Prepared:
     sums_of = {
         name: _sum(name, runs.c[name], bindparam(f"_{name}", type_=runs.c[name].type)) for name in SUMMED
     }
@@ -87,7 +87,7 @@ def _added() -> ReturningUpdate[bool | None, int, str, str, str | None, str | No
     }
     own = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
     returned = (runs.c.summed, runs.c.created_at, runs.c.owner, runs.c.service_id, runs.c.key_id, runs.c.mode)
-    return update(runs).where(*own).values(values).returning(*returned)
+    return Prepared(update(runs).where(*own).values(values).returning(*returned))
 
 
 _ADD = _added()
@@ -105,7 +105,7 @@ def add(
     """Record the usage of an attempt if the executor has the run."""
     columns = summed._asdict()
     values = {"_id": run_id, "_holder": holder, "_used": used, "_steps": steps}
-    run = connection.execute(_ADD, values | {f"_{name}": value for name, value in columns.items()}).first()
+    run = _ADD.execute(connection, values | {f"_{name}": value for name, value in columns.items()}).first()
     # recorded long after the end, as when the store could not write
     if run is not None and run.summed and run.mode != "replay":
         late = dict.fromkeys(_COUNTS, 0) | columns
