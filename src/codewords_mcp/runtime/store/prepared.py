@@ -11,13 +11,13 @@ from codewords_mcp.runtime.store.audited_tables import AUDITED
 
 
 class _Compiled(NamedTuple):
-    """The text; the parameters in their order, each with its conversion for the driver; values of those not given."""
+    """The text; the parameters in their order, each with its conversion for the driver; values of those that need none."""
 
     text: str
     parameters: list[tuple[str, Callable[[Any], Any] | None]]
     defaults: dict[str, Any]
 
-    def given(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    def convert(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The parameters of one execution."""
         every = {**self.defaults, **values}
         return tuple(
@@ -57,7 +57,7 @@ class Prepared:
         if connection.dialect.name != "sqlite":
             return connection.execute(self._statement, values)
         compiled = self._for(connection.dialect)
-        result = connection.exec_driver_sql(compiled.text, compiled.given(values))
+        result = connection.exec_driver_sql(compiled.text, compiled.convert(values))
         if self._note is not None:
             self._note(connection, values)
         return result
@@ -68,7 +68,7 @@ class Prepared:
             connection.execute(self._statement, rows)
             return
         compiled = self._for(connection.dialect)
-        connection.exec_driver_sql(compiled.text, [compiled.given(values) for values in rows])
+        connection.exec_driver_sql(compiled.text, [compiled.convert(values) for values in rows])
         if self._note is not None:
             for values in rows:
                 self._note(connection, values)
