@@ -7,6 +7,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
+from codewords_mcp.common.quiet_collection import collect_if_due
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authorities import Authorities
@@ -129,6 +130,9 @@ class RunRegistry:
         self._journal.notify(run_id)
         self._events.publish(RunChanged(run_id))
         self.last_activity = time.monotonic()
+        # Those that have their response only wait for their sandbox to end.
+        if not self.submissions and all(run.settled.is_set() for run in self.active.values()):
+            collect_if_due()
 
     def grant_authority(
         self, run_id: str, request: RunRequest, config: LaunchConfig, above: CallAttribution | None = None
