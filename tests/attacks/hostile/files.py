@@ -333,6 +333,7 @@ def _() -> object:
         "/zero",
         "/full",
         "/random",
+        "/var/cache/fontconfig",
         "/urandom",
     )
     return [root for root in roots if root != "/" and not root.startswith(own) and os.path.lexists(root)]
