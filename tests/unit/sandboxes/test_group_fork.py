@@ -38,13 +38,14 @@ if pid == 0:
         process = await asyncio.create_subprocess_exec("true")
         return await process.wait()
 
+    # Before there is a thread: one that ends still holds locks of the C library for a moment.
+    again, entered_again = fork_in(sys.argv[1] or None)
+    if again == 0:
+        os._exit(7)
     thread = threading.Thread(target=signalled.append, args=(0,))
     thread.start()
     thread.join()
     signal.raise_signal(signal.SIGUSR1)
-    again, entered_again = fork_in(sys.argv[1] or None)
-    if again == 0:
-        os._exit(7)
     seen = {
         "own": [os.getpid(), threading.get_native_id(), threading.main_thread() is threading.current_thread()],
         "group": open("/proc/self/cgroup", encoding="utf-8").read(),
