@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from _bench import Options, Question, clean_environment, options, report
+from _sandboxes import quiet
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.lifecycle import close_container, open_container
@@ -139,6 +140,7 @@ async def measure(chosen: Options) -> list[Question]:
 
 
 def main() -> int:
+    quiet()
     chosen = options(__doc__ or "", runs=10, quick_runs=3)
     return report(asyncio.run(measure(chosen)), chosen)
 

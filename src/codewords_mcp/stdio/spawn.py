@@ -31,7 +31,7 @@ _ANSWER = 10.0
 _TELL_EVERY = 3.0
 _REASON_LIMIT = 600
 PYTHON_OPTIONS = ("-P", "-X", "no_debug_ranges")
-"""Isolated from the folder a chat host was started in: `-P` keeps its files from being imported. Columns of the code are 2.5 MB,
+"""Isolated from the folder a chat host was started in: `-P` keeps its files from being imported. Columns of the code are 1.2 MiB,
 and only point at a part of a line in a traceback.
 """
 _TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."

@@ -8,18 +8,17 @@ statement. So no code that changes such a table can leave the entry out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Delete, Engine, Insert, Update, and_, event, insert, select
-from sqlalchemy.engine import CursorResult, Dialect
+from sqlalchemy.engine import CursorResult
 
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.store.audited_tables import AUDITED, AuditedTable
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.prepared import Prepared
 from codewords_mcp.runtime.store.tables import audit_entries
 
 Row = dict[str, Any]
@@ -28,7 +27,7 @@ _COLLECTED, _OPERATION, _BEFORE = "audit_collected", "audit_operation", "audit_b
 _MAX_TARGET, _MAX_AGENT, _MAX_ADDRESS, _MAX_NAME, _MAX_ID = 200, 200, 64, 120, 40
 _MAX_DETAIL: Final = 16_384
 """Characters of what an entry holds of a row. Longer values are cut, and named."""
-_INSERT = insert(audit_entries)
+_INSERT = Prepared(insert(audit_entries))
 _ENCODE: Final = json.JSONEncoder(default=str, separators=(",", ":")).encode
 _DML: Final = (Insert, Update, Delete)
 
@@ -48,19 +47,8 @@ def flush(connection: Connection) -> int:
     """Write the collected entries; to be called before the commit. Returns their number."""
     collected: list[Row] = connection.info.pop(_COLLECTED, [])
     if collected:
-        statement, row_of = _insert_for(connection.dialect)
-        connection.exec_driver_sql(statement, list(map(row_of, collected)))
+        _INSERT.execute_all(connection, collected)
     return len(collected)
-
-
-@lru_cache(maxsize=4)
-def _insert_for(dialect: Dialect) -> tuple[str, Callable[[Row], Any]]:
-    """The insert of an entry, and what makes its parameters of a row: made once, since entries come by the thousand."""
-    names = [column.name for column in audit_entries.columns if column.name not in {"id", "seq"}]
-    compiled = _INSERT.compile(dialect=dialect, column_keys=names)
-    if compiled.positiontup:
-        return str(compiled), itemgetter(*compiled.positiontup)
-    return str(compiled), dict
 
 
 def attribute(connection: Connection, operation: AuditedOperation | None) -> None:
@@ -249,7 +237,7 @@ def _collect(
     collected: list[Row] | None = connection.info.get(_COLLECTED)
     if collected is None:
         # A transaction that `Database` does not make.
-        connection.execute(_INSERT, row)
+        _INSERT.execute(connection, row)
     else:
         collected.append(row)
 
