@@ -297,7 +297,8 @@ class Storm:
         assert began <= len(attempts), (
             f"begun {began} times, and the record tells of {len(attempts)}: {run} {words}"
         )
-        assert run["status"] != "succeeded" or self._witness.ended[run_id], (run, words)
+        if run["status"] == "succeeded":
+            until(lambda: self._witness.ended[run_id], f"a program's last word: {run} {words}")
         before = self._settled.setdefault(run_id, (run["status"], began))
         assert before == (run["status"], began), f"went on after its end: {before}, {run} {words}"
         self._known.add(run_id)

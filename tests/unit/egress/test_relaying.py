@@ -126,6 +126,34 @@ async def test_a_reset_of_the_server_reaches_the_sandbox_as_a_reset(attach: Atta
         writer.close()
 
 
+@pytest.mark.requirement("egress:delivered")
+async def test_what_was_sent_before_the_end_arrives_at_a_slow_reader(attach: Attach) -> None:
+    ending, sent, received = asyncio.Event(), b"x" * 300_000, bytearray()
+    got_all = asyncio.Event()
+
+    async def read_late(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await ending.wait()
+        with contextlib.suppress(ConnectionResetError):
+            while data := await reader.read(10_000):
+                received.extend(data)
+        got_all.set()
+
+    slow = listening()
+    # Nearly all of it waits on the sending side, from which a reset takes it.
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server = await asyncio.start_server(read_late, sock=slow)
+    port = slow.getsockname()[1]
+    async with server, attach(EgressPolicy("internet", frozenset({f"127.0.0.1:{port}"}))) as stage:
+        _, writer = await stage.open(stage.connect)
+        writer.write(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: a\r\n\r\n" % port + sent)
+        await until_async(lambda: stage.handle.traffic.sent == len(sent), "the relay to have read it")
+        ending.set()
+        await stage.handle.close()
+        await got_all.wait()
+        writer.close()
+    assert bytes(received) == sent
+
+
 @pytest.mark.requirement("egress:failures-reset")
 async def test_a_runtime_that_does_not_answer_is_a_reset(attach: Attach) -> None:
     async with attach() as stage:

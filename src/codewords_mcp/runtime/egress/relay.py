@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 HALF_CLOSED_IDLE = 120.0
 """Seconds that a half-closed connection may stay silent.
@@ -16,6 +19,9 @@ HALF_CLOSED_IDLE = 120.0
 A vanished peer looks the same as one that has only finished sending. Without this limit it could
 hold its connection for the sandbox's lifetime.
 """
+
+DELIVERY: Final = 2.0
+"""Seconds that the end of a cancelled connection may wait for the other side to acknowledge what the sandbox sent."""
 
 Check = Callable[[bytes], bool | None]
 Filter = Callable[[bytes], bytes]
@@ -67,7 +73,8 @@ async def relay(
     """Relay bytes until both directions have ended; owns and closes both non-blocking sockets.
 
     Each direction buffers at most one chunk of 64 KiB, and stops reading while its target is full.
-    An end of one side is passed on alone; a failure, or cancelling this call, resets both sides.
+    An end of one side is passed on alone; a failure, or cancelling this call, resets both sides: the latter once the other side
+    has what the client sent, or after `DELIVERY`.
     `traffic` counts as it goes. `check` judges each chunk from the client: False resets both sides,
     None ends the check. `filters` change what the client, and what the other side sends.
     """
@@ -79,6 +86,10 @@ async def relay(
     try:
         pair.start(to_client, to_upstream)
         await pair.done
+    except asyncio.CancelledError:
+        # A sandbox that has ended: a reset would take back what it sent last.
+        await pair.deliver()
+        raise
     finally:
         pair.close()
 
@@ -95,6 +106,7 @@ class _SocketPair:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.moved = False
+        self._over = False
         self._sockets = (client, upstream)
         self._flows = (
             _Flow(self, client, upstream, traffic.count_sent, check, filters[0]),
@@ -117,8 +129,16 @@ class _SocketPair:
             self._watch()
 
     def finish(self) -> None:
+        self._over = True
         if not self.done.done():
             self.done.set_result(None)
+
+    async def deliver(self) -> None:
+        """Go on until the other side has what the client sent."""
+        end, pause = self.loop.time() + DELIVERY, 0.001
+        while not self._over and self._flows[0].is_undelivered() and self.loop.time() < end:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.05)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -165,6 +185,14 @@ class _Flow:
         self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
         if first:
             self._guarded(partial(self._write, memoryview(first)))
+
+    def is_undelivered(self) -> bool:
+        """Whether the source has sent what the target has not acknowledged."""
+        return (
+            bool(self._pending)
+            or _waiting(self._source, termios.FIONREAD)
+            or _waiting(self._target, termios.TIOCOUTQ)
+        )
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -224,3 +252,10 @@ class _Flow:
         if not self._pending:
             self._pair.loop.remove_writer(self._target.fileno())
             self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
+
+
+def _waiting(sock: socket.socket, queue: int) -> bool:
+    """Whether bytes are in one of the kernel's queues of a socket."""
+    with contextlib.suppress(OSError):
+        return fcntl.ioctl(sock, queue, bytes(4)) != bytes(4)
+    return False
