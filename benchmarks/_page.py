@@ -115,6 +115,7 @@ def _summary(found: dict[str, Measured]) -> str:
     }
     told = "; ".join(
         f"{one['cores']} cores of {one['processor']}, {one['memory_gib']:g} GiB, Linux {one['kernel']}, Python {one['python']}"
+        + (f", {one['disk']}" if "disk" in one else "")
         for one in machines.values()
     )
     asked = sum(len(names) for names in themes().values())
