@@ -282,7 +282,7 @@ def test_the_key_of_a_run_is_no_difference_and_a_hosts_is(channel: RecordingChan
 def test_what_a_run_costs_before_and_after_follows_from_its_model_calls() -> None:
     used = CallUsage({"input": 50, "output": 10}, 0.02, False)
     paid = replace(exchange(0, PROMPT, USAGE), usage=used)
-    unpriced = replace(exchange(1, PROMPT, USAGE), usage=replace(used, cost=None))
+    unpriced = replace(exchange(1, PROMPT, USAGE), usage=used._replace(cost=None))
     assert cost_of([paid, unpriced, exchange(2, GET)]) == 0.02
     made = replace(recording(paid, answer={}), cost=cost_of([paid]))
     found = judge([PROMPT], made=made)
