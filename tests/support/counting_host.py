@@ -69,18 +69,17 @@ def counting_host() -> Generator[CountingHost]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            self._respond(self.path, host.reads)
+            with host.lock:
+                host.reads[self.path] += 1
+            self._respond(self.path)
 
         def do_POST(self) -> None:
-            body = self._body()
-            if body is None:
-                return
-            with host.lock:
-                host.tokens.append(self.headers.get("idempotency-key") or "")
-            self._respond(str(json.loads(body)["key"]), host.writes)
+            key = self._write()
+            if key is not None:
+                self._respond(key)
 
-        def _body(self) -> bytes | None:
-            """The body; None of one that is cut off."""
+        def _write(self) -> str | None:
+            """The key of the write, which is counted; None of one that is cut off."""
             length = int(self.headers.get("content-length") or 0)
             with host.lock:
                 host.reading[self.path] += 1
@@ -91,17 +90,18 @@ def counting_host() -> Generator[CountingHost]:
             except OSError:
                 body = b""
             with host.lock:
+                # At once: whoever sees that nothing is read any more sees the count.
                 host.reading[self.path] -= 1
-                if len(body) < length:
-                    host.cut[self.path] += 1
-            if len(body) == length:
-                return body
+                if len(body) == length:
+                    host.tokens.append(self.headers.get("idempotency-key") or "")
+                    key = str(json.loads(body)["key"])
+                    host.writes[key] += 1
+                    return key
+                host.cut[self.path] += 1
             self.close_connection = True
             return None
 
-        def _respond(self, key: str, counts: Counter[str]) -> None:
-            with host.lock:
-                counts[key] += 1
+        def _respond(self, key: str) -> None:
             status = host.fate(key)
             if not status:
                 self.close_connection = True
