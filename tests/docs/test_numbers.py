@@ -96,7 +96,13 @@ def test_each_kept_result_has_what_the_page_needs() -> None:
         assert name in NAMES
         assert {"date", "commit", "machine", "load", "command", "seconds"} <= one.kept.keys()
         # Older results don't say on what file system the homes were.
-        assert one.kept["machine"].keys() - {"disk"} == {"cores", "memory_gib", "kernel", "processor", "python"}
+        assert one.kept["machine"].keys() - {"disk"} == {
+            "cores",
+            "memory_gib",
+            "kernel",
+            "processor",
+            "python",
+        }
         assert one.kept["command"].startswith(f"python benchmarks/{name}.py ")
         assert all({"question", "ours", "unit"} <= row.keys() for row in one.rows)
 
