@@ -97,7 +97,7 @@ def _writable() -> Path | None:
 
 
 def fork(group: str) -> dict[str, Any]:
-    """What a process says of its fork into a group."""
+    """Have a process fork into a group; its report."""
     done = subprocess.run(
         [sys.executable, "-c", FORK, group], capture_output=True, encoding="utf-8", check=False
     )

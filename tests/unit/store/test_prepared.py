@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,13 +20,6 @@ ROW = {
     "timings": {"total": 1.5}, "error": {"code": "c", "message": 'a "b"\n'}, "cpu_seconds": 0.25, "response_json": None,
 }  # fmt: skip
 CHANGED = {"response_json": [1, "é", None], "cost": 0.5, "background": True, "error": None}
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.requirement("store:prepared")

@@ -65,9 +65,9 @@ class ClientConnection:
         self._gone = False
         self._sending_since: float | None = None
         self._stall: asyncio.TimerHandle | None = None
+        # Made where something waits for a piece, or for room for one: a body that is here needs neither.
         self._readable: asyncio.Event | None = None
         self._roomy: asyncio.Event | None = None
-        """What waits for a piece, or for room for one: a body that is here needs neither."""
 
     async def __aenter__(self) -> Self:
         """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""

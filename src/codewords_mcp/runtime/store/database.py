@@ -12,7 +12,6 @@ import collections
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -26,6 +25,7 @@ from codewords_mcp.runtime.store import audit_capture, local_file
 from codewords_mcp.runtime.store.database_address import database_url
 from codewords_mcp.runtime.store.database_errors import is_locked, is_retryable
 from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, open_engine
+from codewords_mcp.runtime.store.gathered_write import GatheredWrite, Outcome, gathered, settle
 from codewords_mcp.runtime.store.local_file import OpenFile
 from codewords_mcp.runtime.store.transactions import Transactions
 
@@ -50,13 +50,6 @@ While the store stalls, the first reads wait this long and later ones do not wai
 WRITES_RETAINED = "writes retained: the store does not accept them"
 MAX_RETAINED, RETAINED_INTERVAL = 10_000, 1.0
 """Maximum number of retained writes that wait for the store; seconds between retries."""
-
-
-@dataclass(slots=True, frozen=True)
-class _Soon:
-    fn: Callable[[Connection], object]
-    done: asyncio.Future[None]
-    keep: bool
 
 
 class Database:
@@ -87,17 +80,17 @@ class Database:
         self._transactions = Transactions(engine, home, file, write_timeout, self.measures)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
-        self._soon: list[_Soon] = []
+        self._soon: list[GatheredWrite] = []
         self._gathering: asyncio.Handle | None = None
         self._due = 0.0
-        self._passing: list[_Soon] = []
+        self._passing: list[GatheredWrite] = []
         self._passing_timer: asyncio.TimerHandle | None = None
-        self._retained: list[_Soon] = []
+        self._retained: list[GatheredWrite] = []
         """Failed writes that are retried, in order, before all others.
 
         Used by the writer thread only.
         """
-        self._tried: asyncio.Future[list[_Outcome]] | None = None
+        self._tried: asyncio.Future[list[Outcome]] | None = None
         self._handed_over: collections.deque[float] = collections.deque()
         """The monotonic times at which unwritten batches were passed to the writer thread."""
         self._holds = False
@@ -206,7 +199,7 @@ class Database:
 
         For a state that soon passes. It may be written after later calls, and must change nothing then.
         """
-        soon = self._soon_of(_bind(function, *args, **kwargs), keep=True)
+        soon = gathered(_bind(function, *args, **kwargs), keep=True)
         self._passing.append(soon)
         if self._passing_timer is None:
             self._passing_timer = asyncio.get_running_loop().call_later(LATER_INTERVAL, self._write_passing)
@@ -228,7 +221,7 @@ class Database:
         self, fn: Callable[[Connection], object], within: float, *, keep: bool
     ) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        soon = self._soon_of(fn, keep=keep)
+        soon = gathered(fn, keep=keep)
         self._soon.append(soon)
         due = loop.time() + within
         if self._gathering is None or due < self._due:
@@ -236,11 +229,6 @@ class Database:
             # uvloop gives a plain handle, which knows no time, where the time is over by now: as on a busy machine.
             self._gathering, self._due = loop.call_at(due, self.hurry), due
         return soon.done
-
-    def _soon_of(self, fn: Callable[[Connection], object], *, keep: bool) -> _Soon:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_log_lost)
-        return _Soon(fn, done, keep)
 
     def _stop_gathering(self) -> None:
         if self._gathering is not None:
@@ -252,7 +240,7 @@ class Database:
         self._stop_gathering()
         batch, self._soon = self._soon, []
         if batch and self._transactions.closed:
-            _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
+            settle([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
         elif batch or self._retained:
             loop = asyncio.get_running_loop()
             requested_at = time.monotonic()
@@ -260,9 +248,9 @@ class Database:
             self._tried = loop.run_in_executor(self._writer, self._write_batch, batch, requested_at)
             self._tried.add_done_callback(self._written)
 
-    def _written(self, tried: asyncio.Future[list[_Outcome]]) -> None:
+    def _written(self, tried: asyncio.Future[list[Outcome]]) -> None:
         self._handed_over.popleft()  # one thread writes them, so they are done in this order
-        _resolve(tried.result())
+        settle(tried.result())
         if bool(self._retained) is not self._holds:
             self._holds = bool(self._retained)
             log.warning(WRITES_RETAINED if self._holds else "retained writes accepted")
@@ -273,13 +261,13 @@ class Database:
         self._retry = None
         self.hurry()
 
-    def _write_batch(self, batch: list[_Soon], requested_at: float) -> list[_Outcome]:
+    def _write_batch(self, batch: list[GatheredWrite], requested_at: float) -> list[Outcome]:
         """Write retained writes, then the batch.
 
         Returns the outcome of each write that is not retained.
         """
         batch, self._retained = self._retained + batch, []
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         for soon, error in zip(batch, self._try([soon.fn for soon in batch], requested_at), strict=True):
             if (
                 soon.keep
@@ -383,9 +371,6 @@ class Database:
             log.error("retained writes lost at close", writes=len(self._retained))
 
 
-_Outcome = tuple[asyncio.Future[None], Exception | None]
-
-
 def _bind(
     function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> Callable[[Connection], T]:
@@ -400,18 +385,3 @@ def _bind(
         return function(connection, *args, **kwargs)
 
     return call
-
-
-def _resolve(outcomes: list[_Outcome]) -> None:
-    for done, error in outcomes:
-        if done.cancelled():
-            continue
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-
-def _log_lost(done: asyncio.Future[None]) -> None:
-    if not done.cancelled() and (error := done.exception()):
-        log.error("write lost", reason=str(error))
