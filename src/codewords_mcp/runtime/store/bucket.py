@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PART = 8 << 20
 """Bytes of a part. S3 takes 10,000 of them."""
 AT_ONCE = 2
+"""Parts of a file that are on their way."""
 CONNECT, QUIET = timedelta(seconds=5), timedelta(seconds=30)
 """Timeouts of opening a connection, and of a connection without any data."""
 WHOLE = timedelta(days=1)
@@ -48,6 +49,7 @@ class Bucket:
         *,
         read_timeout: timedelta = QUIET,
         max_retries: int = RETRIES,
+        at_once: int = AT_ONCE,
     ) -> None:
         try:
             import obstore.exceptions
@@ -68,6 +70,7 @@ class Bucket:
             config["region"] = "us-east-1"
         self.location = f"{BUCKET}{name}/{prefix}".rstrip("/")
         self._obstore = obstore
+        self._at_once = at_once
         self._where = f"the bucket {name}" + (f" at {endpoint}" if endpoint else "")
 
         try:
@@ -105,7 +108,7 @@ class Bucket:
             whole = _joined(bytes(first), chunks)
             first.clear()
             await self._obstore.put_async(
-                self._store, name, whole, use_multipart=True, chunk_size=PART, max_concurrency=AT_ONCE
+                self._store, name, whole, use_multipart=True, chunk_size=PART, max_concurrency=self._at_once
             )
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
