@@ -87,8 +87,18 @@ async def none(context: Context) -> None:
 async def no_other_way(context: Context) -> None:
     """With a network, nothing leaves but by the runtime's listeners: no datagram, no IPv6, no other interface."""
     code = """
-    import struct
+    import fcntl, struct
     heard = []
+
+    def is_up(name):
+        # Modules as sit and ip_gre give every network namespace an interface, which is down (SIOCGIFFLAGS, IFF_UP).
+        try:
+            with socket.socket() as link:
+                answer = fcntl.ioctl(link, 0x8913, struct.pack("16sh22x", name.encode(), 0))
+            return struct.unpack("16xh22x", answer)[0] & 1
+        except OSError:
+            return True
+
     question = struct.pack("!6H", 1, 256, 1, 0, 0, 0) + b"\\7example\\3com\\0\\0\\1\\0\\1"
     for family, address in ((socket.AF_INET, ("8.8.8.8", 53)), (socket.AF_INET6, ("2001:4860:4860::8888", 53))):
         try:
@@ -100,7 +110,7 @@ async def no_other_way(context: Context) -> None:
             pass
     heard.append(attempt(("2606:4700:4700::1111", 80)))
     try:
-        heard += [name for _, name in socket.if_nameindex() if name != "lo"]
+        heard += [name for _, name in socket.if_nameindex() if name != "lo" and is_up(name)]
     except OSError:
         pass  # no interface can be listed
     print(json.dumps(heard))
