@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.requirement("sandbox:begins-in-its-cgroup")
 
 FORK = """
 import asyncio, json, os, random, signal, subprocess, sys, threading
-from codewords_mcp.runtime.sandboxes.namespaces.inside.group_fork import fork_in
+from codewords_mcp.runtime.sandboxes.namespaces.inside.group_fork import fork_in, fork_numbered
 
 hooks = []
 os.register_at_fork(
@@ -29,7 +29,8 @@ shared, signalled = random.getstate(), []
 signal.signal(signal.SIGUSR1, lambda *_: signalled.append(os.getpid()))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
 ours, theirs = os.pipe()
-pid, entered = fork_in(sys.argv[1] or None)
+number = int(sys.argv[2])
+pid, entered = (fork_numbered(number), False) if number else fork_in(sys.argv[1] or None)
 
 if pid == 0:
     own_hooks = hooks[-2:]
@@ -96,11 +97,10 @@ def _writable() -> Path | None:
     return None
 
 
-def fork(group: str) -> dict[str, Any]:
-    """Have a process fork into a group; its report."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, group], capture_output=True, encoding="utf-8", check=False
-    )
+def fork(group: str, number: int = 0, *, inside: Sequence[str] = ()) -> dict[str, Any]:
+    """Have a process fork into a group, or into a child of a number; its report. `inside`: what starts the process."""
+    command = [*inside, sys.executable, "-c", FORK, group, str(number)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -138,3 +138,12 @@ def test_where_the_kernel_refuses_the_group_the_fork_is_an_ordinary_one(place: s
     seen = fork(place)
     is_a_right_fork(seen)
     assert not seen["entered"]
+
+
+def test_a_fork_that_chooses_the_childs_number_is_like_any_other() -> None:
+    """Kernels without CONFIG_CHECKPOINT_RESTORE have no other way to give a fork server its number."""
+    seen = fork(
+        "", 31_000, inside=["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    )
+    is_a_right_fork(seen)
+    assert seen["pid"] == 31_000

@@ -1,7 +1,8 @@
-"""Forks straight into a cgroup of v2, so that no process waits to be moved there: clone3(2) with CLONE_INTO_CGROUP.
+"""Forks straight into a cgroup of v2, so that no process waits to be moved there, and forks that choose the child's number.
 
-Neither Python nor its C library offers that. Around the system call this does what their fork() does, in a process of one
-thread. Left out are glibc's locks, which no other thread can hold, and handlers of pthread_atfork(3): see design note 013.
+Neither Python nor its C library offers what clone3(2) has for that, CLONE_INTO_CGROUP and `set_tid`. Around the system call
+this does what their fork() does, in a process of one thread. Left out are glibc's locks, which no other thread can hold, and
+handlers of pthread_atfork(3): see design note 013.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _ALL_SIGNALS: Final = b"\xff" * 128
 _libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_libc.pthread_self.restype = ctypes.c_ulong
 _before, _after_in_child, _after_in_parent = (
     ctypes.pythonapi.PyOS_BeforeFork,
     ctypes.pythonapi.PyOS_AfterFork_Child,
@@ -54,24 +56,42 @@ def fork_in(group: str | None, below: int | None = None) -> Fork:
     before Linux 5.7, without the right to write to `cgroup.procs` of the group and of the nearest one above both.
     Raises OSError where no process can be made.
     """
-    address = _thread_id_address() if group is not None else 0
-    if group is not None and address:
+    if group is None:
+        return Fork(os.fork(), False)
+
+    try:
+        folder = os.open(group, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
         try:
-            return Fork(_clone(group, below, address), True)
-        except OSError as error:
-            if error.errno in _REAL:
-                raise
+            return Fork(_clone(_CLONE_INTO_CGROUP, folder=folder), True)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno in _REAL:
+            raise
     return Fork(os.fork(), False)
 
 
-def _clone(group: str, below: int | None, address: int) -> int:
-    """Raises OSError. `address`: see `_thread_id_address`."""
+def fork_numbered(number: int) -> int:
+    """Fork this process, which has one thread, into a child that has this number in its pid namespace.
+
+    Returns what os.fork() does. Raises OSError: with another C library than glibc, before Linux 5.5, without CAP_SYS_ADMIN over
+    the namespace, where the number is taken.
+    """
+    return _clone(number=number)
+
+
+def _clone(flags: int = 0, *, folder: int = 0, number: int | None = None) -> int:
+    """Raises OSError. `folder`: the cgroup's descriptor."""
+    address = _thread_id_address()
+    if not address:
+        raise OSError(errno.ENOSYS, "the C library's record of the thread is not known")
     set_robust_list, get_robust_list = _SYS_ROBUST_LIST[platform.machine()]
     head, length = ctypes.c_void_p(), ctypes.c_size_t()
     _syscall(ctypes.c_long(get_robust_list), ctypes.c_int(0), ctypes.byref(head), ctypes.byref(length))
-    folder = os.open(group, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=below)
-    flags = _CLONE_INTO_CGROUP | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID
-    arguments = struct.pack("=11Q", flags, 0, address, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, folder)
+    numbers = (ctypes.c_int32 * 1)(number or 0)
+    chosen = (ctypes.addressof(numbers), 1) if number is not None else (0, 0)
+    flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID
+    arguments = struct.pack("=11Q", flags, 0, address, 0, signal.SIGCHLD, 0, 0, 0, *chosen, folder)
     unblocked = ctypes.create_string_buffer(len(_ALL_SIGNALS))
     # A handler that ran in the child before Python knows of the fork would act as the parent.
     _libc.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS, unblocked)
@@ -87,7 +107,6 @@ def _clone(group: str, below: int | None, address: int) -> int:
             _after_in_parent()
     finally:
         _libc.pthread_sigmask(signal.SIG_SETMASK, unblocked, None)
-        os.close(folder)
 
     if pid < 0:
         raise OSError(ctypes.get_errno(), f"clone3: {os.strerror(ctypes.get_errno())}")
@@ -96,10 +115,16 @@ def _clone(group: str, below: int | None, address: int) -> int:
 
 def _thread_id_address() -> int:
     """The address of glibc's own record of this thread's number, which the kernel writes in a child; 0 if it isn't known."""
-    address = ctypes.c_ulong()
-    known = _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0) == 0
-    # A kernel without the call, a C library that keeps something else there, a machine not tried.
-    if not known or not address.value or platform.machine() not in _SYS_ROBUST_LIST:
+    if platform.machine() not in _SYS_ROBUST_LIST:
         return 0
-    recorded = ctypes.c_int.from_address(address.value).value
+    address = ctypes.c_ulong()
+    if _libc.prctl(_PR_GET_TID_ADDRESS, ctypes.byref(address), 0, 0, 0):
+        # A kernel without CONFIG_CHECKPOINT_RESTORE. glibc 2.34 and later say the place to debuggers: bits, number, offset.
+        try:
+            place = (ctypes.c_uint32 * 3).in_dll(_libc, "_thread_db_pthread_tid")
+        except ValueError:
+            return 0
+        address.value = _libc.pthread_self() + place[2]
+    # Another C library may keep something else there.
+    recorded = ctypes.c_int.from_address(address.value).value if address.value else 0
     return address.value if recorded == _thread.get_native_id() else 0

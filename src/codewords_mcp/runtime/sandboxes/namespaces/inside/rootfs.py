@@ -17,6 +17,7 @@ AUTHORITIES: Final = "/.codewords/authorities.pem"
 SERVER_ROOT: Final = "/root"
 SERVER_SANDBOXES: Final = "/sandboxes"
 _SERVER_GROUPS: Final = "/groups"
+_SERVER_SETTINGS: Final = SERVER_ROOT + "/proc/sys/kernel"
 _PIDS_BELOW_MAX: Final = 512
 _SERVER_SELF: Final = "/self"
 _SERVER_SIZE: Final = "size=64k,nr_inodes=16,mode=755"
@@ -208,13 +209,18 @@ def skip_pids() -> None:
     """Let the next process of this pid namespace have a number that no program will have in its own.
 
     OpenSSL 3 and others reseed their random numbers after a fork only where getpid() gives another number than before.
-    Takes the server's root, with a /proc that is not restricted yet.
+    Takes the server's root, with a /proc that is not restricted yet. Raises FileNotFoundError on a kernel without
+    CONFIG_CHECKPOINT_RESTORE.
     """
-    settings = SERVER_ROOT + "/proc/sys/kernel"
-    with open(f"{settings}/pid_max", encoding="utf-8") as file:
-        highest = int(file.read())
-    with open(f"{settings}/ns_last_pid", "w", encoding="utf-8") as file:
-        file.write(str(highest - _PIDS_BELOW_MAX))
+    number = high_pid()
+    with open(f"{_SERVER_SETTINGS}/ns_last_pid", "w", encoding="utf-8") as file:
+        file.write(str(number - 1))
+
+
+def high_pid() -> int:
+    """A process number that no program has in its own pid namespace, where it counts from 1."""
+    with open(f"{_SERVER_SETTINGS}/pid_max", encoding="utf-8") as file:
+        return int(file.read()) - _PIDS_BELOW_MAX + 1
 
 
 def _pivot_to(root: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from . import channel, identity, init, linux, rootfs, seccomp, supervisor
+from . import channel, group_fork, identity, init, linux, rootfs, seccomp, supervisor
 
 CONTROL_FD: Final = 3
 GROUPS_FD: Final = 4
@@ -76,11 +76,11 @@ def _keep(
     covered = ["/.codewords"] + ([packages] if packages else [])
     rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
     _write_files(files)
-    rootfs.skip_pids()
+    fork = _forking_unlike_programs()
     # After the last write to /proc/sys.
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
     groups = rootfs.open_groups()
-    pid = os.fork()
+    pid = fork()
 
     if pid == 0:
         requests.close()
@@ -91,6 +91,15 @@ def _keep(
     os.close(pidfd)
     runtime.close()
     supervisor.serve(requests, groups)
+
+
+def _forking_unlike_programs() -> Callable[[], int]:
+    """The fork whose child has a number that no program will have in its own pid namespace: see `rootfs.skip_pids`."""
+    try:
+        rootfs.skip_pids()
+    except FileNotFoundError:
+        return partial(group_fork.fork_numbered, rootfs.high_pid())
+    return os.fork
 
 
 def _become_server(spec: dict[str, Any], runtime: socket.socket, groups: int, covered: list[str]) -> None:
