@@ -34,6 +34,7 @@ from sqlalchemy import Connection, delete, text
 from tests.support.postgres import serving_postgres
 from tests.support.runtime import make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
+from tests.support.waiting import until
 
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_state import to_finished
@@ -103,6 +104,12 @@ class Growth:
         if self._server:
             vacuum(database)
         database.close()
+        if self._server:
+            # The processor time of the filling counts among what has ended from here on, not in the midst of a start.
+            until(
+                lambda: not any(map(is_connection, children(self._server))),
+                "the filling's connections to end",
+            )
 
     def _cell(self, stored: int, deployed: int) -> None:
         more = {"CODEWORDS_DATABASE_URL": self._url} if self._url else {}
@@ -223,9 +230,10 @@ def vacuumed(database: Database) -> dict[str, float]:
 
 
 def is_connection(pid: int) -> bool:
-    """True if a process of PostgreSQL serves a client. Those that ended meanwhile don't."""
+    """True if a process of PostgreSQL serves a client, or has and isn't collected yet."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        return b"postgres: codewords " in Path(f"/proc/{pid}/cmdline").read_bytes()
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return not line or b"postgres: codewords " in line
     return False
 
 
