@@ -39,6 +39,7 @@ PARTS = {
     "server": "the fork server",
     "programs": "programs",
 }
+BESIDE = {"kernel": "the kernel's threads, the whole machine's", "asking": "the process that asks"}
 
 
 def own(pid: int) -> float:
@@ -124,7 +125,7 @@ def main() -> int:
     total = 80 if chosen.quick else 400
     whole = Question("processor time of an execution, all its processes", PEER_NAME, "ms", None)
     parts = {name: Question(f"of it: {words}", PEER_NAME, "ms", None) for name, words in PARTS.items()}
-    threads = Question("beside it: the kernel's threads, the whole machine's", PEER_NAME, "ms", None)
+    threads, asking = (Question(f"beside it: {words}", PEER_NAME, "ms", None) for words in BESIDE.values())
     environment = asyncio.run(greeting_environment())
     with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "served") as runtime:
         uv_run = UvRun(Path(folder), environment)
@@ -134,8 +135,9 @@ def main() -> int:
         time.sleep(SETTLE)
         supervisor, server = family(runtime.pid)
         for _ in range(chosen.runs):
-            before, machine = spent(runtime.pid, supervisor, server), kernel()
+            before, machine, here = spent(runtime.pid, supervisor, server), kernel(), own(os.getpid())
             uvloop.run(ask(clients, total))
+            asking.ours.append((own(os.getpid()) - here) / total)
             time.sleep(SETTLE)
             after = spent(runtime.pid, supervisor, server)
             for name, question in parts.items():
@@ -143,9 +145,9 @@ def main() -> int:
             threads.ours.append((kernel() - machine) / total)
             whole.ours.append(sum(question.ours[-1] for question in parts.values()))
             theirs = by_uv(uv_run)
-            for question in (whole, *parts.values(), threads):
+            for question in (whole, *parts.values(), threads, asking):
                 question.peer.append(theirs)
-    return report([whole, *parts.values(), threads], chosen)
+    return report([whole, *parts.values(), threads, asking], chosen)
 
 
 if __name__ == "__main__":
