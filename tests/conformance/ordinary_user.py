@@ -1,4 +1,7 @@
-"""The suite run by a user without any rights, once for all workers of a test run."""
+"""The suite run by a user without any rights, once for all workers of a test run.
+
+`python -m tests.conformance.ordinary_user AREA ...` prints the table of these areas of checks.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support import as_user
+from tests.support.sandbox_programs import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 
@@ -34,7 +39,16 @@ def report_once(
 
 
 def _report(environment: EnvironmentRef, *, namespaces: bool) -> bytes:
-    """The output of the suite's command line for a user without any rights."""
+    """The suite's report as JSON."""
+    done = _run(environment, "--json", namespaces=namespaces, capture=True)
+    assert done.stdout, done.stderr.decode(errors="replace")[-4000:]
+    return done.stdout
+
+
+def _run(
+    environment: EnvironmentRef, *options: str, namespaces: bool = True, capture: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """The suite's command line, run by a user without any rights."""
     with tempfile.TemporaryDirectory(prefix="codewords-user-") as folder:
         own, places = Path(folder) / "own", Path(folder) / "places"
         python = places / "python" / "bin" / f"python{environment.python_version}"
@@ -43,9 +57,15 @@ def _report(environment: EnvironmentRef, *, namespaces: bool) -> bytes:
 
         command, variables = as_user.command(
             Path(folder), environment, *wrapper,
-            "-m", "codewords_mcp.testing.sandboxes", "--driver", "local", "--json", "--environment", places / "env",
+            "-m", "codewords_mcp.testing.sandboxes", "--driver", "local", "--environment", places / "env", *options,
         )  # fmt: skip
-        done = subprocess.run(command, capture_output=True, timeout=390, env=variables, cwd="/", check=False)
-        assert done.stdout, done.stderr.decode(errors="replace")[-4000:]
+        done = subprocess.run(
+            command, capture_output=capture, timeout=390, env=variables, cwd="/", check=False
+        )
         assert list(own.iterdir()) == [], "the suite left files behind"
-    return done.stdout
+    return done
+
+
+if __name__ == "__main__":
+    areas = [option for area in sys.argv[1:] for option in ("--only", area)]
+    sys.exit(_run(build_environment(), *areas).returncode)
