@@ -124,11 +124,12 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
         sandboxes.append(caller.run_id or "")
         return await take(supply, kit, caller, *more)
 
-    async def stood_still(*_: Any) -> None:
+    async def stood_still(*_: Any) -> Callable[[], None]:
         nonlocal entered
         entered += 1
         if entered == 1:
             await container.database.write(lambda c: runs.change(c, run_id, {"executor": "another"}))
+        return lambda: None
 
     monkeypatch.setattr(SandboxAllocator, "take", counted)
     monkeypatch.setattr(Headroom, "enter", stood_still)
@@ -183,15 +184,16 @@ async def test_a_run_that_the_store_fails_just_after_it_got_its_slot_gets_one_ag
     await cancel(runtime, *await fill(runtime, work))  # every slot is there
 
 
-def once_without_store() -> Callable[..., Coroutine[Any, Any, None]]:
+def once_without_store() -> Callable[..., Coroutine[Any, Any, Callable[[], None]]]:
     """What fails of the store the first time."""
     left = 1
 
-    async def enter(*_: Any) -> None:
+    async def enter(*_: Any) -> Callable[[], None]:
         nonlocal left
         left -= 1
         if left >= 0:
             raise StorageFailed("The database is away.")
+        return lambda: None
 
     return enter
 

@@ -26,6 +26,7 @@ from tests.support.waiting import until_async
 from codewords_mcp.errors import CodewordsError, ProgramFailed, Unauthenticated
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.runs.memory import Headroom
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -189,6 +190,22 @@ async def test_runs_of_a_workflow_that_asks_for_it_share_a_sandbox_also_at_once(
     assert len(boots) == 1
     first, *_ = reversed((await runtime.runs.list(ADMIN, service_id=service)).items)
     assert "came up" in await log_text(runtime, first.id)
+
+
+@pytest.mark.requirement("supply:instance", "runs:memory")
+async def test_where_no_memory_is_left_an_instance_that_runs_takes_runs_in(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await deploy(runtime, shared(SHARED, "Full"))
+    boot = (await ask(runtime, service))["boot"]
+
+    def nothing(_: Headroom) -> int:
+        return 0
+
+    monkeypatch.setattr(Headroom, "_missing", nothing)
+    assert (await ask(runtime, service))["boot"] == boot
+    in_background = await runtime.runs.start(request(service, method="GET"))
+    assert (await finished(runtime, in_background)).status == "succeeded"
 
 
 @pytest.mark.requirement("supply:instance")

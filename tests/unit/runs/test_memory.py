@@ -93,6 +93,16 @@ async def test_a_hundred_at_once_are_not_let_in_by_one_look_at_what_is_free() ->
         await headroom.enter(lambda _: None)
 
 
+async def test_a_run_that_has_ended_makes_room_for_the_next_at_once() -> None:
+    headroom = Headroom(100 * MIB, measure=lambda: 100 * MIB + STARTING, timeout=0)
+    first = await headroom.enter(lambda _: None)
+    for _ in range(100):
+        ended = await headroom.enter(lambda _: None)
+        assert not headroom.has_memory()
+        ended()
+    first()
+
+
 async def test_without_a_reserve_nothing_is_measured() -> None:
     def fail() -> int:
         raise AssertionError

@@ -111,6 +111,12 @@ class Execution:
         self._stopped = True
         self.cancel("the runtime is stopping")
 
+    @property
+    def joins_sandbox(self) -> bool:
+        """Whether it needs no sandbox of its own: a shared one takes it in."""
+        dedicated = self._recording is not None and self._recording.dedicated
+        return not dedicated and self._allocator.joins(self._config, self.request.caller)
+
     async def attempt(self) -> None:
         """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
         error: CodewordsError | None = None

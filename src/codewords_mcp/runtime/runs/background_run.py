@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import structlog
 from sqlalchemy import Connection
@@ -267,21 +268,28 @@ class BackgroundRun:
                 self._settle(error)
                 return None
 
-            await self._wait_for_memory(run_log)
-            # One of these awaits may drop a cancellation (see `cancellation.py`), so the reasons
-            # are looked at below.
-            above = await context.ancestry.above(request.caller, request.made_by)
-            if self._why or self._stopped:
-                raise asyncio.CancelledError
+            with ExitStack() as held:
+                # Neither a dry run nor one with a journal is let into another's sandbox.
+                alone = journal is not None or request.mode is not None
+                if alone or not context.allocator.joins(config, request.caller):
+                    held.callback(await self._enough_memory(run_log))
+                # One of these awaits may drop a cancellation (see `cancellation.py`), so the reasons
+                # are looked at below.
+                above = await context.ancestry.above(request.caller, request.made_by)
+                if self._why or self._stopped:
+                    raise asyncio.CancelledError
 
-            self._attempting = True
-            execution = self._execution = self._make(run_log, config, above, journal, queued=not first)
-            await execution.attempt()
+                self._attempting = True
+                execution = self._execution = self._make(run_log, config, above, journal, queued=not first)
+                await execution.attempt()
 
         return execution
 
-    async def _wait_for_memory(self, run_log: RunLog) -> None:
-        """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
+    async def _enough_memory(self, run_log: RunLog) -> Callable[[], object]:
+        """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away.
+
+        Returns what `Headroom.enter` does.
+        """
 
         def on_wait(sentence: str, /) -> None:
             run_log.write_platform_line(sentence)

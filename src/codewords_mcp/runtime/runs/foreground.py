@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from typing import TypeVar
 
 import structlog
@@ -141,8 +142,10 @@ class AwaitedRuns:
         try:
             try:
                 async with context.slots.slot(execution.run_id, scope, claimed=claimed, max_wait=timeout):
-                    await context.headroom.enter(execution.run_log.write_platform_line)
-                    await execution.attempt()
+                    with ExitStack() as held:
+                        if not execution.joins_sandbox:
+                            held.callback(await context.headroom.enter(execution.run_log.write_platform_line))
+                        await execution.attempt()
             except asyncio.CancelledError:
                 await execution.refuse(execution.broken_off())
             except NotOurs:

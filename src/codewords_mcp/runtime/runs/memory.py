@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ WAIT_TIMEOUT: Final = 30.0
 """Seconds that a run waits for memory before it is turned away."""
 STARTING: Final = 32 << 20
 SETTLE: Final = 1.0
-"""A run that was let in has not taken its memory yet: for so many seconds it counts so many bytes."""
+"""A run that was let in has not taken its memory yet: for so many seconds, or until it has ended, it counts so many bytes."""
 FRESH: Final = 0.25
 """Seconds that a measurement is good for: one costs up to a millisecond. Who was let in meanwhile is counted."""
 _POLL: Final = 0.1
@@ -120,14 +120,17 @@ class Headroom:
         self._timeout = timeout
         self._fresh = fresh
         self._measured: tuple[float, int | None] = (-fresh, None)
-        self._let_in: deque[float] = deque()
+        self._let_in: dict[object, float] = {}
 
     def has_memory(self) -> bool:
         """Whether another sandbox may start now."""
         return self._missing() is None
 
-    async def enter(self, on_wait: Callable[[str], None]) -> None:
-        """Return when a run may start, having counted it. `on_wait` is called once if it has to wait. Raises TooBusy."""
+    async def enter(self, on_wait: Callable[[str], None]) -> Callable[[], object]:
+        """Return when a run may start a sandbox, having counted it. What is returned is to be called when it has ended.
+
+        `on_wait` is called once if it has to wait. Raises TooBusy.
+        """
         deadline: float | None = None
         while (remaining := self._missing()) is not None:
             if deadline is None:
@@ -144,7 +147,9 @@ class Headroom:
             await asyncio.sleep(_POLL)
 
         # No await between the check and this, so that two runs don't take the same memory.
-        self._let_in.append(time.monotonic())
+        run = object()
+        self._let_in[run] = time.monotonic()
+        return partial(self._let_in.pop, run, None)
 
     def _missing(self) -> int | None:
         """The bytes that are left, where they are too few; else None."""
@@ -159,8 +164,11 @@ class Headroom:
             return None
 
         # Runs that were let in a moment ago do not use their memory yet: the measure lacks them.
-        while self._let_in and self._let_in[0] < now - SETTLE:
-            self._let_in.popleft()
+        while self._let_in:
+            oldest, since = next(iter(self._let_in.items()))
+            if since >= now - SETTLE:
+                break
+            del self._let_in[oldest]
         remaining -= len(self._let_in) * STARTING
         if remaining < self._reserve:
             return max(0, remaining)

@@ -106,6 +106,10 @@ class SandboxAllocator:
             traffic=self._egress.traffic,
         )
 
+    def joins(self, config: LaunchConfig, caller: Caller) -> bool:
+        """Whether a run that came now, and may share a sandbox, would be one more of one that runs."""
+        return config.servable.keep_warm and self._instances.would_take(config, caller)
+
     def _assign(self, sandbox_id: str, key: RunKey, caller: Caller, run_log: RunLog) -> None:
         key.bind(caller)
         self._logs[sandbox_id] = run_log

@@ -101,14 +101,17 @@ class SharedSandboxes:
 
     async def take(self, config: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
         """Take a slot in an instance; start an instance if all are full. Raises ProgramFailed, SandboxFailed."""
-        # what a program's key may ask and spend is its caller's: who asks with another key gets another program
-        pool_key = f"{config.pool_key}/{caller.owner}/{caller.key_id or ''}"
+        pool_key = _pool_key(config, caller)
         instance = self._joinable(pool_key)
         if instance is None:
             # Runs that come at once share the first instance instead of starting one each.
             async with self._starting.setdefault(pool_key, asyncio.Lock()):
                 instance = self._joinable(pool_key) or await self._start(pool_key, config, caller, run_log)
         return SharedLease(instance, caller, run_log, self._after)
+
+    def would_take(self, config: LaunchConfig, caller: Caller) -> bool:
+        """Whether a run that came now would start no instance."""
+        return self._joinable(_pool_key(config, caller)) is not None
 
     def forget(self, service_id: str) -> None:
         """Let instances of this service end once their runs have."""
@@ -201,3 +204,8 @@ class SharedSandboxes:
         task = asyncio.create_task(instance.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _pool_key(config: LaunchConfig, caller: Caller) -> str:
+    # what a program's key may ask and spend is its caller's: who asks with another key gets another program
+    return f"{config.pool_key}/{caller.owner}/{caller.key_id or ''}"
