@@ -366,6 +366,7 @@ class Database:
         self._transactions.closed = True
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        self._transactions.end()
         self._engine.dispose()
         if self._retained:
             log.error("retained writes lost at close", writes=len(self._retained))

@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from codewords_mcp.common.bounded_json import parse_stored
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import audit_capture, local_file
+from codewords_mcp.runtime.store.checkpoints import FALLBACK_PAGES
 from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.migrations import migrate
 
@@ -49,6 +50,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     # No pragma here may need the write lock: a new connection for a read must not wait for it.
     for pragma in (
         "synchronous=NORMAL",
+        f"wal_autocheckpoint={FALLBACK_PAGES}",
         f"busy_timeout={round(DEFAULT_LOCK_WAIT * 1000)}",
         "foreign_keys=ON",
         "journal_size_limit=67108864",

@@ -66,10 +66,10 @@ def _restrict(path: Path, mode: int) -> None:
 
 
 class OpenFile:
-    """The identity of an open database file: its device and inode."""
+    """The identity of an open database file: its `path`, device and inode."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         found = path.stat()
         self._identity = (found.st_dev, found.st_ino)
 
@@ -77,7 +77,7 @@ class OpenFile:
     def is_there(self) -> bool:
         """Whether the path still leads to the file that was opened."""
         try:
-            found = os.stat(self._path)  # noqa: PTH116  # before each write: a microsecond less
+            found = os.stat(self.path)  # noqa: PTH116  # before each write: a microsecond less
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._identity
@@ -86,7 +86,7 @@ class OpenFile:
         """Raises StorageFailed where the file was deleted or replaced."""
         if not self.is_there:
             raise StorageFailed(
-                f"The database file {self._path} was deleted or replaced while the runtime had it open; nothing is "
+                f"The database file {self.path} was deleted or replaced while the runtime had it open; nothing is "
                 "written any more.",
                 hint="Then put the file back or restore a backup, and start it again.",
                 remedy=Remedy(RemedyAction.STOP_RUNTIME),

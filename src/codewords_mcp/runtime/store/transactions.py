@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceEr
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.measures import EndedRun, Measures
 from codewords_mcp.runtime.store import audit_capture, run_ends
+from codewords_mcp.runtime.store.checkpoints import Checkpoints
 from codewords_mcp.runtime.store.database_errors import is_transient, nul_error, storage_error
 from codewords_mcp.runtime.store.engine import limit_lock_wait
 from codewords_mcp.runtime.store.local_file import OpenFile
@@ -47,6 +48,7 @@ class Transactions:
         self._timeout = timeout
         self._measures = measures
         self._marks = TransactionMarks()
+        self._checkpoints = Checkpoints(file.path) if file is not None else None
         self.audited = 0
         """Entries that these transactions have added to the audit trail."""
         self.closed = False
@@ -81,9 +83,16 @@ class Transactions:
             return outcome[0]
 
         result = self._measured("write", attempt, deadline)
+        if self._checkpoints is not None:
+            self._checkpoints.count_commit()
         for run in ended:
             self._measures.count_run(run)
         return result
+
+    def end(self) -> None:
+        """End what goes on beside the transactions. Blocking."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn`, which only reads. On a server each statement is by itself, as it would be in a transaction."""
