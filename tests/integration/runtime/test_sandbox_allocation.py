@@ -26,7 +26,6 @@ from tests.support.waiting import until_async
 from codewords_mcp.errors import CodewordsError, ProgramFailed, Unauthenticated
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.runs.memory import Headroom
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -193,19 +192,25 @@ async def test_runs_of_a_workflow_that_asks_for_it_share_a_sandbox_also_at_once(
 
 
 @pytest.mark.requirement("supply:instance", "runs:memory")
-async def test_where_no_memory_is_left_an_instance_that_runs_takes_runs_in(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_where_no_memory_is_left_an_instance_that_runs_takes_runs_in(runtime: Runtime) -> None:
     service = await deploy(runtime, shared(SHARED, "Full"))
     boot = (await ask(runtime, service))["boot"]
+    headroom = runtime._container.dispatcher._context.headroom  # pyright: ignore[reportPrivateUsage]
 
-    def nothing(_: Headroom) -> int:
-        return 0
+    async def take_all() -> None:
+        while True:
+            while headroom.has_memory():
+                await headroom.enter(print)
+            await asyncio.sleep(0.001)
 
-    monkeypatch.setattr(Headroom, "_missing", nothing)
-    assert (await ask(runtime, service))["boot"] == boot
-    in_background = await runtime.runs.start(request(service, method="GET"))
-    assert (await finished(runtime, in_background)).status == "succeeded"
+    hungry = asyncio.create_task(take_all())
+    await until_async(lambda: not headroom.has_memory())
+    async with asyncio.timeout(20):
+        assert (await ask(runtime, service))["boot"] == boot
+        in_background = await runtime.runs.start(request(service, method="GET"))
+        assert (await finished(runtime, in_background)).status == "succeeded"
+    assert not hungry.done()
+    hungry.cancel()
 
 
 @pytest.mark.requirement("supply:instance")
