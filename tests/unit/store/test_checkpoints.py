@@ -34,11 +34,19 @@ def in_the_file(home: Path, copy: Path) -> int:
             return 0
 
 
+def comes_into_the_file(database: Database, home: Path, count: int) -> None:
+    """Write, until a copy of the file has that much."""
+
+    def one_more() -> bool:
+        database.write_blocking(note, 1)
+        return in_the_file(home, home / "copy") >= count
+
+    until(one_more, "a checkpoint")
+
+
 def test_what_is_written_comes_into_the_file_while_writes_go_on(database: Database, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    for number in range(2 * checkpoints.COMMITS):
-        database.write_blocking(note, number)
-    until(lambda: in_the_file(tmp_path, copy) >= checkpoints.COMMITS, "a checkpoint", 20)
+    database.write_blocking(note, 0)
+    comes_into_the_file(database, tmp_path, checkpoints.COMMITS)
 
 
 def test_a_reader_of_what_was_keeps_no_write_waiting(database: Database, tmp_path: Path) -> None:
@@ -49,8 +57,7 @@ def test_a_reader_of_what_was_keeps_no_write_waiting(database: Database, tmp_pat
         for number in range(1, 3 * checkpoints.COMMITS):
             database.write_blocking(note, number)
         assert reader.execute("SELECT count(*) FROM numbers").fetchone() == (1,)
-    database.write_blocking(note, 1)
-    until(lambda: in_the_file(tmp_path, tmp_path / "copy") > 1, "a checkpoint after it", 20)
+    comes_into_the_file(database, tmp_path, 3 * checkpoints.COMMITS)
 
 
 def test_a_closed_database_has_all_of_it_in_the_file_and_no_log(tmp_path: Path) -> None:
