@@ -23,7 +23,7 @@ TESTS = [
     "tests/integration/sandboxes/test_limits.py",
 ]
 OF_GROUPS = "group or memory or processors or bomb or threads"
-"""What a cgroup limits, of these tests."""
+"""Words in the names of those tests that are about cgroups and what these limit."""
 
 
 def test_forks_are_in_their_cgroups_and_meet_their_limits(

@@ -34,6 +34,7 @@ from codewords_mcp.runtime.runs.records import CalledService
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.run_journals import AttemptJournal
 from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.runs.run_recordings import needs_own_sandbox
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.secrets.scrub import Scrubber
@@ -269,9 +270,8 @@ class BackgroundRun:
                 return None
 
             with ExitStack() as held:
-                # Neither a dry run nor one with a journal is let into another's sandbox.
-                alone = journal is not None or request.mode is not None
-                if alone or not context.allocator.joins(config, request.caller):
+                own = needs_own_sandbox(request, journal)
+                if own or not context.allocator.joins(config, request.caller):
                     held.callback(await self._enough_memory(run_log))
                 # One of these awaits may drop a cancellation (see `cancellation.py`), so the reasons
                 # are looked at below.

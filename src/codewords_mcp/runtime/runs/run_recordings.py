@@ -58,6 +58,11 @@ RecorderFactory = Callable[[RecordedRun], Recorder]
 log = structlog.get_logger(__name__)
 
 
+def needs_own_sandbox(request: RunRequest, journal: AttemptJournal | None) -> bool:
+    """Whether a run's sandbox must start with its recorder, as of a dry run: nothing of it may have been sent before."""
+    return request.mode is not None or journal is not None
+
+
 class AttemptRecording:
     """The recorder of one attempt, from before its sandbox starts until its sandbox is gone."""
 
@@ -65,8 +70,7 @@ class AttemptRecording:
         self, run: RecordedRun, scrubber: Scrubber, recorder: Recorder, registry: RecorderRegistry
     ) -> None:
         self.log = ExchangeLog()
-        self.dedicated = run.request.mode is not None or run.journal is not None
-        """The run needs a sandbox that starts with this recorder: nothing of it may have been sent before."""
+        self.dedicated = needs_own_sandbox(run.request, run.journal)
         self.session = RecordingSession(
             recorder, scrubber, self.log, tell=run.tell, judged_only=self.dedicated
         )
