@@ -14,7 +14,7 @@ COMMITS: Final = 32
 """Transactions of some 20 pages between two checkpoints. SQLite's own come after 1,000 pages, within a commit."""
 FALLBACK_PAGES: Final = 4_000
 """Pages after which SQLite makes one by itself, in a commit: where no other does, as in a command, and where writes leave no gap
-in which the log could begin anew. The log is this long at the most, 16 MB, but for what a reader still needs.
+in which the log could begin anew. The log gets little longer than this, 16 MB, but for what a reader still needs.
 """
 
 
