@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from tests.unit.workflows.helpers import APP, HEADER, script
 
-from codewords_mcp.errors import InvalidScript
+from codewords_mcp.errors import InvalidInput, InvalidScript
+from codewords_mcp.runtime.model.egress_policy import EgressPolicy
+from codewords_mcp.runtime.workflows.analysis.derive import derive
 from codewords_mcp.runtime.workflows.header import HEADER_TO_PASTE
 from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 
@@ -194,3 +198,47 @@ def test_retries_of_another_form_are_told_with_their_line(value: str) -> None:
     error = refused(with_lines("[tool.codewords]", f"retries = {value}"))
     assert "`retries` in [tool.codewords]" in error.message
     assert error.line == 3
+
+
+ENTRIES = st.from_regex(r"(https?://)?(\*\.)?[a-z0-9.:_\[\]%*-]{1,24}(:\d{1,5})?(/x)?", fullmatch=True)
+
+
+@pytest.mark.requirement("egress:host-lists")
+@given(entry=ENTRIES, key=st.sampled_from(["hosts", "egress"]))
+@example(entry="host.codewords.internal:9340", key="hosts")
+@example(entry="*.127.0.0.1", key="egress")
+@example(entry="1.2.3.999", key="hosts")
+@example(entry="a..b", key="hosts")
+def test_the_checks_and_the_egress_take_the_same_hosts(entry: str, key: str) -> None:
+    assume(entry != "*")
+    code = f'# /// script\n# [tool.codewords]\n# {key} = ["{entry}"]\n# ///\n'
+    try:
+        policy = EgressPolicy(hosts=frozenset({entry}))
+    except InvalidInput as refusal:
+        reason = refusal.message
+    else:
+        hosts = derive(parse_script(code)).manifest.hosts
+        assert EgressPolicy(hosts=frozenset(hosts)).hosts == policy.hosts
+        return
+    assert refused(code).message == f"`{key}` on line 3: {reason}"
+
+
+@pytest.mark.requirement("egress:host-lists")
+@pytest.mark.parametrize(
+    ("entry", "meant"),
+    [
+        ("host.codewords.internal:9340", "host.codewords.internal"),
+        ("example.com:8443", "example.com"),
+        ("https://api.example.com/v1", "api.example.com"),
+        ("*.example.com:443", "*.example.com"),
+        ("[::1]:6379", "::1"),
+        ("postgresql://user:word@db.lan:5432/x", "db.lan"),
+    ],
+)
+def test_a_host_with_a_port_is_refused_with_its_place_and_the_spelling_that_is_meant(
+    entry: str, meant: str
+) -> None:
+    error = refused(f'# /// script\n# [tool.codewords]\n# hosts = ["a.com",\n#   "{entry}"]\n# ///\n')
+    assert (error.line, error.column) == (4, 6)
+    assert f'"{meant}"' in error.hint
+    parse_script(f'# /// script\n# [tool.codewords]\n# hosts = ["a.com", "{meant}"]\n# ///\n')

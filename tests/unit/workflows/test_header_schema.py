@@ -38,11 +38,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "trace_content": (["true"], ['"yes"', "1"]),
     "example": (['{name = "Ada"}'], ['"Ada"', "[]"]),
     "expect": (['["$.total: number"]'], ['"$.total: number"', "[1]", json.dumps(["$.a: number"] * 51)]),
-    "hosts": (['["api.github.com", "*.example.com", "*"]', "[]"], ['"api.github.com"', '["a b"]', "[1]"]),
+    "hosts": (
+        ['["api.github.com", "*.example.com", "*", "::1", "[2001:db8::1]"]', "[]"],
+        ['"api.github.com"', '["a b"]', "[1]", '["db.lan:5432"]', '["https://a.com"]'],
+    ),
     "services": (['["openai", "github: readme"]'], ['"openai"', "[1]"]),
     "inspect": (["true"], ["1", '"true"']),
     "snapshot": (["true"], ["1", '"true"']),
-    "egress": (['["api.github.com"]', "[]"], ['["*"]', '"none"', "[1]"]),
+    "egress": (['["api.github.com"]', "[]"], ['["*"]', '"none"', "[1]", '["db.lan:5432"]']),
 }
 """Key → values that are taken, values that are refused; as TOML."""
 

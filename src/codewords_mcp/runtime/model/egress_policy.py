@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.addresses import Address, not_public, parse_address
-from codewords_mcp.runtime.model.host_names import normal_host
+from codewords_mcp.runtime.model.host_names import normal_host, parse_host_entry
 
 HOST_ALIAS: Final = "host.codewords.internal"
 """Name of the runtime's machine inside a sandbox (127.0.0.1 there), if `allow_private` opens it."""
@@ -41,7 +41,7 @@ class EgressPolicy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_allowed", frozenset(map(_parse_pair, self.allow_private)))
         if self.hosts is not None:
-            object.__setattr__(self, "hosts", frozenset(map(_parse_pattern, self.hosts)))
+            object.__setattr__(self, "hosts", frozenset(map(parse_host_entry, self.hosts)))
 
     def narrowed(self, hosts: Collection[str]) -> EgressPolicy:
         """This policy, for a workflow that lists these hosts only. Raises InvalidInput."""
@@ -141,19 +141,6 @@ def is_this_machine(host: str) -> bool:
     """
     address = parse_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
-
-
-def _parse_pattern(pattern: str) -> str:
-    bare = pattern.strip().lower()
-    name = normal_host(bare.removeprefix("*."))
-    if name is None:
-        raise InvalidInput(
-            "The list of hosts that a workflow may reach holds something that is not a host.",
-            hint='Write names or addresses, for example egress = ["api.github.com", "*.example.com"], or egress = [] for none.',
-        )
-    if bare.startswith("*."):
-        return f"*.{name}"
-    return name
 
 
 def _parse_pair(pair: str) -> tuple[str, int]:

@@ -1,16 +1,52 @@
-"""The normal form of host names and addresses."""
+"""The normal form of host names and addresses, and of the entries of a list of hosts."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.addresses import parse_address
 
 _LONGEST_NUMBER = 64
 _DIGITS = "0123456789abcdef"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+# The host of an entry that was written as a URL, or with a port or a path.
+_WRITTEN_AS_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?(\[[^\]]*\]|[^:/?#]*)(?:[:/?#].*)?")
+
+
+def parse_host_entry(entry: str) -> str:
+    """The normal form of an entry of a list of hosts: a name, an address, or `*.` and a name.
+
+    Every list that a program's egress is judged by is read here, when it is checked and when it applies. An entry
+    covers all ports of its host. Raises InvalidInput, whose hint has the spelling that was likely meant.
+    """
+    bare = entry.strip().lower()
+    if name := _plain_entry(bare):
+        return name
+
+    written = _WRITTEN_AS_URL.fullmatch(bare)
+    if written and (meant := _plain_entry(written[1])):
+        raise InvalidInput(
+            "A list of hosts has an entry with a port, a scheme or a path.",
+            hint=f'Write "{meant}": an entry covers every port of its host.',
+        )
+    raise InvalidInput(
+        "A list of hosts has an entry that is not a host.",
+        hint='Write names or addresses, for example "api.github.com" or "*.example.com".',
+    )
+
+
+def _plain_entry(bare: str) -> str | None:
+    below = bare.removeprefix("*.")
+    name = normal_host(below)
+    if name is None or below == bare:
+        return name
+    # No name is below an address.
+    if parse_address(name) is not None:
+        return None
+    return f"*.{name}"
 
 
 def normal_host(text: str) -> str | None:

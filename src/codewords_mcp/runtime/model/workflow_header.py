@@ -18,7 +18,8 @@ MAX_MODELS: Final = 100
 MAX_BUDGET_USD: Final = 1_000_000
 
 NAMED_MODEL: Final = r"^[\w.:/@*?-]{1,200}$"
-HOST: Final = r"^(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}$"
+# What an editor can say of a host; `parse_host_entry` decides. Two colons are an IPv6 address, one would be a port.
+HOST: Final = r"^(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$|^\[?[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?$"
 ANY_HOST: Final = rf"^\*$|{HOST}"
 SIZE: Final = r"^(\d{1,6}) ?([KMGkmg])[iI]?[bB]$"
 

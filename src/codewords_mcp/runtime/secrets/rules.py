@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.model.addresses import parse_address
+from codewords_mcp.runtime.model.host_names import normal_host
 
 InjectionPoint = Literal["header", "basic", "query", "path"]
 """A position in a request: a header's value, the decoded user or password of `Authorization:
@@ -26,9 +28,6 @@ MAX_PLACES: Final = 20
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
 _PARAMETER: Final = re.compile(r"[\w.\-\[\]$]{1,100}", re.ASCII)
 _DEFAULT: Final[tuple[InjectionPoint, ...]] = ("header", "basic")
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-# A name, not an address: its last label has a letter.
-_HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[a-z0-9_-]*[a-z_]){_LABEL}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +102,15 @@ def _order(point: str) -> tuple[int, str]:
 
 def _parse_host(text: str) -> tuple[str, int]:
     name, colon, port = text.strip().partition(":")
-    bare = name.lower().removesuffix(".")
+    bare = normal_host(name) or ""
     # `isdigit` alone takes digits of other scripts, and a very long number takes long to read.
     if port.isascii() and port.isdigit() and len(port) < 6:
         number = int(port)
     else:
         number = 0
 
-    if not _HOST.fullmatch(bare) or (colon and not 0 < number < 65536):
+    # A certificate is checked against a name, so a rule has no addresses.
+    if not bare or parse_address(bare) or (colon and not 0 < number < 65536):
         raise InvalidInput(
             "A host rule holds something that is not the name of a host.",
             hint="Write names as in api.stripe.com or api.example.com:8443: no scheme, no path, no address, no *. "

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-from codewords_mcp.errors import InvalidScript
+from codewords_mcp.errors import InvalidInput, InvalidScript
 from codewords_mcp.runtime.model.answer_fields import MAX_FIELDS, TYPES, is_field
+from codewords_mcp.runtime.model.host_names import parse_host_entry
 from codewords_mcp.runtime.model.manifest import WORKFLOW_ID
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_item, item_of
 from codewords_mcp.runtime.model.validation import Check
-from codewords_mcp.runtime.model.workflow_header import HOST, MAX_RETRIES, HeaderOptions
+from codewords_mcp.runtime.model.workflow_header import MAX_RETRIES, HeaderOptions
 from codewords_mcp.runtime.workflows.header import Header
 from codewords_mcp.runtime.workflows.model_calls import check_model_calls
 from codewords_mcp.runtime.workflows.resources import resource_fault
@@ -44,7 +45,6 @@ _NUMBERS = {
 """key → minimum, maximum, explanation."""
 _CODEWORDS_KEYS = frozenset(HeaderOptions.model_fields)
 _RECORDED = ("all", "failures", "off")
-_HOST = re.compile(HOST)
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}|[a-z][a-z0-9_-]{0,31}: (account|models)")
 _OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
 _MAX_ENTRIES = 500
@@ -225,14 +225,31 @@ def _check_retries(header: Header, value: Any) -> None:
 
 def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
     for key, example in (("egress", "`# egress = []` for none"), ("hosts", '`# hosts = ["*"]` for any')):
-        # `egress = ["*"]` would be the same as no list, and reads like a limit.
-        if not all(_is_host(host) or (host, key) == ("*", "hosts") for host in _items(table.get(key, []))):
-            raise _invalid(
-                f"`{key}` in [tool.codewords] is not a list of hosts.",
-                hint=f'Write for example `# {key} = ["api.github.com", "*.example.com"]`, or {example}.',
-                line=header.line_of(f"{key} ", f"{key}="),
-            )
+        for host in _items(table.get(key, [])):
+            # `egress = ["*"]` would be the same as no list, and reads like a limit.
+            if (host, key) == ("*", "hosts"):
+                continue
+            if not isinstance(host, str) or host == "*":
+                raise _invalid(
+                    f"`{key}` in [tool.codewords] is not a list of hosts.",
+                    hint=f'Write for example `# {key} = ["api.github.com", "*.example.com"]`, or {example}.',
+                    line=header.line_of(f"{key} ", f"{key}="),
+                )
+            _check_host(header, key, host)
     _check_services(header, _items(table.get("services", [])))
+
+
+def _check_host(header: Header, key: str, entry: str) -> None:
+    try:
+        parse_host_entry(entry)
+    except InvalidInput as error:
+        line = _line_of_entry(header, entry, key)
+        raise InvalidScript(
+            f"`{key}` on line {line}: {error.message}",
+            hint=error.hint,
+            line=line,
+            column=header.lines[line - header.first_line - 1].find(entry) + 1 or 1,
+        ) from None
 
 
 def _check_services(header: Header, items: list[Any]) -> None:
@@ -272,10 +289,6 @@ def _items(value: Any) -> list[Any]:
     if isinstance(value, list):
         return cast("list[Any]", value)
     return [None]
-
-
-def _is_host(value: Any) -> bool:
-    return isinstance(value, str) and _HOST.fullmatch(value) is not None
 
 
 def unknown_keys(header: Header) -> list[Check]:

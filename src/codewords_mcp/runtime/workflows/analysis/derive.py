@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from codewords_mcp.runtime.model.grants import ANY
+from codewords_mcp.runtime.model.host_names import parse_host_entry
 from codewords_mcp.runtime.model.manifest import (
     ANY_ACTION,
     ANY_TOOL,
@@ -135,11 +136,19 @@ def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
                 StoredSecret(name=variable.name, hosts=hosts_of, optional=not variable.required)
             )
 
-    header.hosts = _listed(script, "hosts")
-    header.only = _listed(script, "egress")
+    header.hosts = _hosts(script, "hosts")
+    header.only = _hosts(script, "egress")
     header.services = _listed(script, "services")
 
     return header
+
+
+def _hosts(script: Script, key: str) -> frozenset[str] | None:
+    listed = _listed(script, key)
+    if listed is None:
+        return None
+    # As the egress judges them: an address has several spellings.
+    return listed & {ANY} | {parse_host_entry(item) for item in listed - {ANY}}
 
 
 def _listed(script: Script, key: str) -> frozenset[str] | None:
