@@ -10,14 +10,17 @@ from typing import Any, Final, cast
 from codewords_mcp.common.instruments import OTHER
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext
+from codewords_mcp.runtime.audit.subjects import SUBJECT_KINDS
 from codewords_mcp.runtime.auth.access_table import TABLE
-from codewords_mcp.runtime.model.audit import CURRENT, REFUSED_CODES, AuditedOperation, AuditOutcome
+from codewords_mcp.runtime.model.audit import (
+    CURRENT,
+    REFUSED_CODES,
+    AuditedOperation,
+    AuditOutcome,
+    Subject,
+)
 from codewords_mcp.runtime.model.caller import Caller
 
-_NAMED: Final = (
-    "workflow_id", "service_id", "draft_id", "run_id", "schedule_id", "trigger_id", "name", "app", "template_id",
-)  # fmt: skip
-"""Arguments that an entry names."""
 _CALL: Final = "tools/call"
 
 
@@ -36,14 +39,18 @@ class CallRecord:
         self._began = time.perf_counter()
         # Published tools have names that their owners chose.
         self._label = name if rule is not None else OTHER
+        if rule is not None:
+            shown = f"tool {name}"
+        else:
+            shown = "tool"
         self.operation = AuditedOperation(
             "mcp",
-            name=f"tool {name}" if name else ctx.method,
+            name=shown if self._is_call else ctx.method,
             address=scope["client"][0] if scope.get("client") else "",
             agent=_host_of(ctx, scope),
             caller=caller if isinstance(caller, Caller) else None,
             writes=self._is_call and (rule is None or rule.effect == "writes"),
-            target=_target(params) if self._is_call else "",
+            subject=_subject(params, known=rule is not None),
         )
         self.result: Mapping[str, Any] = {}
 
@@ -111,13 +118,22 @@ def _host_of(ctx: RequestContext, scope: Mapping[str, Any]) -> str:
     return ""
 
 
-def _target(params: Mapping[str, Any]) -> str:
+def name_published(tool: str) -> None:
+    """Name the current operation after a published tool, once it is found: until then its name is a caller's text."""
+    if (operation := CURRENT.get()) is not None and operation.subject[:1] == (("tool", tool),):
+        operation.name, operation.subject = f"tool {tool}", operation.subject[1:]
+
+
+def _subject(params: Mapping[str, Any], *, known: bool) -> Subject:
+    """The things that a call names. `known`: its tool is a built-in one."""
+    named: list[tuple[str, str]] = []
+    if isinstance(tool := params.get("name"), str) and not known:
+        named.append(("tool", tool))
     arguments = params.get("arguments")
-    if not isinstance(arguments, dict):
-        return ""
-    values = cast("dict[str, Any]", arguments)
-    found = [value for name in _NAMED if isinstance(value := values.get(name), str) and len(value) <= 80]
-    return "/".join(found)
+    if isinstance(arguments, dict):
+        values = cast("dict[str, Any]", arguments)
+        named += [(kind, value) for kind in SUBJECT_KINDS if isinstance(value := values.get(kind), str)]
+    return tuple(named)
 
 
 def _code_of(result: Mapping[str, Any]) -> str:

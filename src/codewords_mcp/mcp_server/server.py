@@ -48,7 +48,7 @@ from codewords_mcp import __version__
 from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.mcp_server.access import check_message, filter_list
-from codewords_mcp.mcp_server.audit import audited
+from codewords_mcp.mcp_server.audit import audited, name_published
 from codewords_mcp.mcp_server.context import RequestContext, ServerState, caller_of, principal_of
 from codewords_mcp.mcp_server.errors import to_codewords_error, to_protocol_error
 from codewords_mcp.mcp_server.limits import DEFAULT_LIMITS, ServerLimits
@@ -255,6 +255,7 @@ def _add_tool_handlers(server: MCPServer[ServerState], tool_list: ToolList, task
             tool = await tool_list.find(ctx, params.name)
         except CodewordsError as error:
             return error_result(error, params.name)
+        name_published(tool.name)
         return _with_server_info(await tasks.call(ctx, params, tool), ctx)
 
     low.get_tool_input_schema = tool_list.header_schema

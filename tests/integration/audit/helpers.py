@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from codewords_mcp.runtime.audit.forwarding import AuditForwarder
+from codewords_mcp.runtime.audit.subjects import SubjectMarks
 from codewords_mcp.runtime.audit.trail import AuditTrail
 from codewords_mcp.runtime.audit.webhook_receiver import AuditWebhook
 from codewords_mcp.runtime.model.audit import AuditedOperation
@@ -18,6 +19,7 @@ from codewords_mcp.runtime.store import audit_chain
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.web.client import Web
 
+MARKS = SubjectMarks(lambda: [b"k" * 32])
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -80,7 +82,7 @@ def forwarder(database: Database, web: Web, receiver: Receiver, **more: Any) -> 
 
 async def add(database: Database, count: int, *, agent: str = "a script") -> None:
     """Entries, sealed."""
-    trail = AuditTrail(database)
+    trail = AuditTrail(database, MARKS)
     for number in range(count):
         trail.record(AuditedOperation("http", f"PUT /{number}", agent=agent, writes=True), "done")
     await database.drained()

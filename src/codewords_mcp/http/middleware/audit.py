@@ -11,18 +11,18 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.http.middleware.auth import has_key
 from codewords_mcp.http.middleware.headers import first
 from codewords_mcp.http.state import OPERATION, REQUEST_ID
-from codewords_mcp.runtime.model.audit import CURRENT, REFUSED_CODES, AuditedOperation, AuditOutcome
+from codewords_mcp.runtime.audit.subjects import SUBJECT_KINDS
+from codewords_mcp.runtime.model.audit import (
+    CURRENT,
+    REFUSED_CODES,
+    AuditedOperation,
+    AuditOutcome,
+    Subject,
+)
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-_NAMED: Final = frozenset(
-    {
-        "service_id", "run_id", "draft_id", "schedule_id", "trigger_id", "webhook_id", "delivery_id", "key_id", "alert_id",
-        "replay_id", "session_id", "member_id", "passkey_id", "name", "app", "account", "scope", "tool",
-    }
-)  # fmt: skip
-"""Parameters of paths that an entry names. Others can be secret: tokens, nonces and addresses of webhooks."""
 _SIGN_INS: Final = frozenset({"/sign-in", "/sign-in/passkey", "/oidc/callback"})
 
 
@@ -69,22 +69,23 @@ class AuditedRequests:
             if operation.caller is None and not (has_key(scope["headers"]) or scope["path"] in _SIGN_INS):
                 return
             outcome = "refused"
-        if not operation.target:
-            operation.target = _target(operation.name, scope["path"])
+        operation.subject = _subject(operation.name, scope["path"])
         self._runtime.audit.record(operation, outcome, error)
 
 
-def _target(name: str, path: str) -> str:
-    """The thing that a path names, by the template of its route."""
+def _subject(name: str, path: str) -> Subject:
+    """The things that a path names, by the template of its route."""
     places = _named_places(name)
     parts = path.split("/") if places else []
-    return "/".join(parts[place] for place in places if place < len(parts))
+    return tuple((kind, parts[place]) for place, kind in places if place < len(parts))
 
 
 @lru_cache(maxsize=1024)
-def _named_places(name: str) -> tuple[int, ...]:
-    """The parts of an operation's path that an entry names."""
+def _named_places(name: str) -> tuple[tuple[int, str], ...]:
+    """The parts of an operation's path that an entry names, each with its kind."""
     template = name.partition(" ")[2].split("/")
     return tuple(
-        place for place, part in enumerate(template) if part.startswith("{") and part.strip("{}") in _NAMED
+        (place, kind)
+        for place, part in enumerate(template)
+        if part.startswith("{") and (kind := part.strip("{}")) in SUBJECT_KINDS
     )

@@ -39,7 +39,7 @@ class AuditApi:
         """A page of the entries, the newest first. Raises InvalidInput."""
         before = None if cursor is None else _place(cursor)
         found = await self._container.database.read(
-            audit.page, _visible(caller, conditions), check_limit(limit) + 1, before
+            audit.page, self._visible(caller, conditions), check_limit(limit) + 1, before
         )
         return cut_page(found, limit, lambda entry: str(entry.id))
 
@@ -50,7 +50,7 @@ class AuditApi:
         if not 1 <= limit <= MAX_EXPORTED:
             raise InvalidInput(f"limit is 1 to {MAX_EXPORTED}.")
         return await self._container.database.read(
-            audit.sealed_after, _visible(caller, conditions), limit, after
+            audit.sealed_after, self._visible(caller, conditions), limit, after
         )
 
     async def verify(self, caller: Caller, *, head: str | None = None) -> AuditReport:
@@ -62,17 +62,20 @@ class AuditApi:
             )
         return await verify_chain(self._container.database, head=head)
 
+    def _visible(self, caller: Caller, conditions: AuditFilter) -> AuditFilter:
+        """The conditions of a caller's list: theirs, and those of their rights."""
+        refuse_run(caller, "read the audit trail")
+        if conditions.target is not None:
+            marks = self._container.subject_marks.marks_of(conditions.target)
+            conditions = replace(conditions, target_marks=marks)
+        if _sees_all(caller):
+            return conditions
+        return replace(conditions, owner=caller.owner)
+
 
 def _sees_all(caller: Caller) -> bool:
     """Whether the caller sees the trail of all owners: an admin, or whom an admin made a key with the scope for it."""
     return caller.kind == "admin" or (caller.scopes is not None and "audit" in caller.scopes)
-
-
-def _visible(caller: Caller, conditions: AuditFilter) -> AuditFilter:
-    refuse_run(caller, "read the audit trail")
-    if _sees_all(caller):
-        return conditions
-    return replace(conditions, owner=caller.owner)
 
 
 def _place(cursor: str) -> int:

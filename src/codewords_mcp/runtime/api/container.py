@@ -16,6 +16,7 @@ from codewords_mcp.runtime.api.readiness import Readiness
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.trigger_loops import TriggerLoops
 from codewords_mcp.runtime.audit.receivers import make_forwarders, receiver_names
+from codewords_mcp.runtime.audit.subjects import SubjectMarks
 from codewords_mcp.runtime.audit.trail import AuditTrail, SealLoop
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
@@ -135,7 +136,8 @@ class Container:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
-        self.audit = AuditTrail(database)
+        self.subject_marks = SubjectMarks(lambda: [key.derive("audit subjects") for key in self.keys.every])
+        self.audit = AuditTrail(database, self.subject_marks)
         self.events = EventBus()
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from codewords_mcp.runtime.audit.subjects import SubjectMarks
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.store import audit_capture, audit_chain
@@ -21,8 +22,11 @@ _MINUTE = 60.0
 class AuditTrail:
     """The trail of a home, as the front doors write to it. `clock` gives monotonic seconds."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, database: Database, marks: SubjectMarks, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._db = database
+        self._marks = marks
         self._clock = clock
         self._minute = clock()
         self._refusals = 0
@@ -46,7 +50,11 @@ class AuditTrail:
             return
 
         entry = audit_capture.EndedOperation(
-            operation, operation.action or ("refuse" if outcome == "refused" else "call"), outcome, error
+            operation,
+            operation.action or ("refuse" if outcome == "refused" else "call"),
+            outcome,
+            error,
+            self._marks.mark,
         )
         if outcome == "refused":
             # Nothing else may be left of it.

@@ -17,6 +17,8 @@ FrontDoor = Literal["http", "mcp", "console", "page", "sandbox", "runtime"]
 AuditOutcome = Literal["done", "refused", "failed"]
 ProblemKind = Literal["changed", "missing", "inserted", "block_changed", "chain_broken", "removed_unrecorded"]
 
+Subject = tuple[tuple[str, str], ...]
+"""Names of things as a caller wrote them, each with the kind of thing: `("run_id", "…")`."""
 REFUSED_CODES: Final = frozenset({"unauthenticated", "forbidden", "insufficient_scope"})
 """Codes of the errors with which an operation is refused to its caller."""
 
@@ -27,7 +29,8 @@ class AuditedOperation:
 
     `name` is its row of the access table, `writes` whether it changes something. `recorded`: a change that it made is in
     the trail; writer threads set it. `action` and `target` are set by an operation that no change of a table describes,
-    such as a sign-in.
+    such as a sign-in. `subject` is what the caller named, as (kind, text): an entry has its text only where that names a
+    thing of the home, since any other text may be a secret's value.
     """
 
     front_door: FrontDoor
@@ -40,6 +43,7 @@ class AuditedOperation:
     action: str = ""
     target: str = ""
     recorded: bool = False
+    subject: Subject = ()
 
 
 CURRENT: ContextVar[AuditedOperation | None] = ContextVar("operation", default=None)
@@ -88,11 +92,15 @@ class AuditEntry(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Conditions of a list, all of which must hold. `action` is whole, or the part before its dot. Times are in µs."""
+    """Conditions of a list, all of which must hold. `action` is whole, or the part before its dot. Times are in µs.
+
+    `target_marks` stand for the target in entries that have no text of it (`SubjectMarks`).
+    """
 
     owner: str | None = None
     action: str | None = None
     target: str | None = None
+    target_marks: tuple[str, ...] = ()
     outcome: AuditOutcome | None = None
     actor: str | None = None
     key_id: str | None = None

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.model.audit import AuditEntry, AuditFilter
 from codewords_mcp.runtime.store.clock import to_datetime
 from codewords_mcp.runtime.store.tables import audit_entries as entries
 
-_EQUAL = ("owner", "target", "outcome", "actor", "key_id", "run_id")
+_EQUAL = ("owner", "outcome", "actor", "key_id", "run_id")
 
 
 def page(
@@ -61,6 +61,8 @@ def _detail_of(text: str) -> dict[str, Any]:
 
 def _conditions(conditions: AuditFilter) -> Sequence[ColumnElement[bool]]:
     found = [entries.c[name] == value for name in _EQUAL if (value := getattr(conditions, name)) is not None]
+    if conditions.target is not None:
+        found.append(entries.c.target.in_([conditions.target, *conditions.target_marks]))
     if conditions.action is not None:
         whole = entries.c.action == conditions.action
         below = entries.c.action.startswith(f"{conditions.action}.", autoescape=True)

@@ -8,7 +8,7 @@ statement. So no code that changes such a table can leave the entry out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Delete, Engine, Insert, Update, and_, event, insert, select
@@ -16,6 +16,7 @@ from sqlalchemy.engine import CursorResult
 
 from codewords_mcp.runtime.model.audit import AuditedOperation, AuditOutcome
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
+from codewords_mcp.runtime.store.audit_subjects import names_a_thing
 from codewords_mcp.runtime.store.audited_tables import AUDITED, AuditedTable
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.prepared import Prepared
@@ -64,22 +65,45 @@ def act_as(connection: Connection, caller: Caller) -> None:
 
 
 class EndedOperation(NamedTuple):
-    """An operation that is over. `error` is the code of its failure, "" without one."""
+    """An operation that is over. `error` is the code of its failure, "" without one. `mark` hashes a subject's text."""
 
     operation: AuditedOperation
     action: str
     outcome: AuditOutcome
     error: str
+    mark: Callable[[str, str], str]
 
 
 def add_unless_recorded(connection: Connection, ended: Sequence[EndedOperation]) -> None:
     """Add entries of operations themselves, unless changes of their own are recorded."""
-    for operation, action, outcome, error in ended:
+    for operation, action, outcome, error, mark in ended:
         # Asked here, in the order of writes: changes that the operation left to be written are known by now.
         if operation.recorded and outcome != "refused":
             continue
         detail = {"error": error} if error else {}
-        _collect(connection, operation, action, "", operation.target, detail, outcome=outcome)
+        target = operation.target or _named(connection, operation, outcome, mark)
+        _collect(connection, operation, action, "", target, detail, outcome=outcome)
+
+
+def _named(
+    connection: Connection,
+    operation: AuditedOperation,
+    outcome: AuditOutcome,
+    mark: Callable[[str, str], str],
+) -> str:
+    """The subject of an operation: texts that name a thing of the home, and marks of all others.
+
+    An operation that was done has found what it named. One that was not may have been called with anything, such as a
+    secret's value in place of its name.
+    """
+    owner = operation.caller and operation.caller.owner
+    parts: list[str] = []
+    for kind, text in operation.subject:
+        if outcome == "done" or names_a_thing(connection, owner, kind, text):
+            parts.append(text)
+        else:
+            parts.append(mark(kind, text))
+    return "/".join(parts)
 
 
 def _before(
