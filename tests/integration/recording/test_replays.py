@@ -14,7 +14,7 @@ from tests.integration.runtime.helpers import deployed
 from tests.support.runtime import ADMIN
 from tests.support.waiting import until_async
 
-from codewords_mcp.errors import NotFound
+from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.model.authoring import Edit
 from codewords_mcp.runtime.model.replay import Replay, ReplayReport, ReplayRequest
@@ -265,3 +265,31 @@ async def test_a_thousand_equal_requests_at_once_are_answered_each_from_the_reco
     replay = await ground.runtime.replays.replay(ADMIN, patient)
     assert report_of(replay).verdict == "same", replay.text
     assert len(ground.host.asked) == before
+
+
+@pytest.mark.requirement("replay:failed-starts")
+async def test_a_run_that_ended_before_its_program_read_it_is_replayed_with_its_own_input(
+    ground: RecordingGround,
+) -> None:
+    service = await deployed(ground.runtime, calling(TOOL, title="Starts"))
+    # As a release before stored it: no sandbox is made for such a list.
+    with closing(sqlite3.connect(ground.runtime.settings.home / local_file.NAME)) as connection, connection:
+        query = "UPDATE versions SET manifest = json_set(manifest, '$.hosts', json(?)) WHERE workflow_id = ?"
+        changed = connection.execute(query, ('["db.lan:5432"]', service))
+        assert changed.rowcount == 1
+    ground.runtime._container.catalog.forget(service)  # pyright: ignore[reportPrivateUsage]  # as a start does
+    with pytest.raises(InvalidInput, match="a port") as failed:
+        await ground.run(service)
+    run_id = failed.value.run_id
+    assert run_id is not None
+
+    recording = await ground.recording(run_id)
+    assert json.loads(recording.request.body or b"") == {"calls": []}
+    run = await ground.runtime.runs.get(ADMIN, run_id)
+    assert run.input is not None
+    assert json.loads(run.input.content or "") == {"calls": []}
+
+    draft = await draft_of(ground, service, "timeout=30", "timeout=29")
+    replay = await ground.runtime.replays.replay(ADMIN, ReplayRequest(service, draft=draft, runs=[run_id]))
+    [replayed] = report_of(replay).runs
+    assert [one.after for one in replayed.differences if one.subject == "status"] == ["200"], replay.text

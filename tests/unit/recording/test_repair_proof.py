@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from tests.unit.recording.helpers import recording
 
 from codewords_mcp.runtime.model.replay import ReplayDifference, ReplayedRun
+from codewords_mcp.runtime.recording.exchanges import RunMessage
 from codewords_mcp.runtime.recording.repair_proof import repair_lines
 
 STATUS = ReplayDifference(subject="status", change="changed", before="500", after="200")
@@ -37,3 +41,14 @@ def test_what_is_no_repair_or_breaks_another_run_is_said() -> None:
         assert "5 of 6 good ones are the same" in lines[0]
         assert lines[1] == "good_6 changed: “answer `total`: 12 → 13”"
     assert "no good run is recorded" in repair_lines(unseen, [])[0]
+
+
+@pytest.mark.requirement("replay:failed-starts")
+def test_a_recording_without_the_body_that_its_headers_tell_of_is_not_replayed() -> None:
+    headers = [(b"content-length", b"13")]
+    asked = RunMessage("POST", "/", headers=headers, body=b"")
+    lacking = replace(recording(body={}), request=asked)
+    assert "no recorded request" in lacking.why_no_input
+    assert lacking.why_no_input in lacking.obstacles
+    for whole in (RunMessage("GET", "/", headers=[(b"content-length", b"0")]), RunMessage("GET", "/")):
+        assert replace(lacking, request=whole).why_no_input == ""

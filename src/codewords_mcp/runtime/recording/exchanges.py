@@ -170,7 +170,7 @@ class RunMessage:
     status: int = 0
     headers: Headers = field(default_factory=Headers)
     body: bytes | None = b""
-    """None where it was longer than is kept."""
+    """None where it was longer than is kept, or not read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +197,17 @@ class Recording:
     @property
     def why_no_input(self) -> str:
         """The reason why the run's input is not on the recording; "" where it is."""
-        if self.request.body is not None:
+        if self.request.body is not None and not self._lacks_body:
             return ""
         if self.truncated == NOT_STORED:
             return self.truncated
-        return "its input is longer than is kept"
+        return "no recorded request: its input was not read to its end, or is longer than is kept"
+
+    @property
+    def _lacks_body(self) -> bool:
+        # Older runtimes stored an empty body for a run that ended before its program read it.
+        lengths = [value for name, value in self.request.headers if name.lower() == b"content-length"]
+        return not self.request.body and any(value.strip(b"0") for value in lengths)
 
     @property
     def obstacles(self) -> list[str]:

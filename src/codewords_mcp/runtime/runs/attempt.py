@@ -303,6 +303,7 @@ class Execution:
         try:
             if lease is not None and error is not None:
                 await _kill(lease, error)
+            await self._reader.read_unsent()
             await self.record.settle(error)
             if error is not None:
                 self.response.fail(error)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import InputEntry
@@ -11,6 +13,8 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 KEPT_BYTES = 16 << 10
 """Bytes of a request body that the record keeps."""
+REST_TIMEOUT_S = 1.0
+"""Seconds that a run that never started waits for the rest of its request."""
 
 
 class RequestReader:
@@ -24,6 +28,8 @@ class RequestReader:
         self._start = bytearray()
         self._most = KEPT_BYTES
         self._size = 0
+        self._started = False
+        self._read_to_end = False
         self.private = False
 
     def keep(self, size: int) -> None:
@@ -32,17 +38,35 @@ class RequestReader:
 
     @property
     def body(self) -> bytes | None:
-        """The body as far as it was read; None where it is private, or longer than is remembered."""
-        if self.private or self._size > len(self._start):
+        """The whole body; None where it is private, not read to its end, or longer than is remembered."""
+        length = value_of(self._request.headers, b"content-length")
+        whole = self._read_to_end or (length is not None and length == str(self._size))
+        if self.private or not whole or self._size > len(self._start):
             return None
         return bytes(self._start)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, as it comes."""
+        self._started = True
         async for chunk in self._request.body:
             self._start += chunk[: self._most - len(self._start)]
             self._size += len(chunk)
             yield chunk
+        self._read_to_end = True
+
+    async def read_unsent(self) -> None:
+        """Read the body of a run that ended before its program got it, as far as it is remembered. Never raises.
+
+        Without it the record and a replay would have an empty input.
+        """
+        if self._started:
+            return
+        # The caller may be gone, or send nothing more.
+        with suppress(Exception):
+            async with asyncio.timeout(REST_TIMEOUT_S):
+                async for _ in self.chunks():
+                    if self._size > self._most:
+                        break
 
     def record(self, scrubbers: Sequence[Scrubber] = ()) -> InputEntry:
         """The record's column, as JSON. `content` is None for what is private or no text."""
