@@ -152,3 +152,25 @@ def test_no_collection_looks_for_garbage_among_what_is_loaded_and_those_after_it
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=240, check=True
     )
     assert result.stdout.split() == ["0", "True", "True"]
+
+
+@pytest.mark.requirement("cli:archives")
+def test_one_module_reads_archives_and_nothing_inflates_without_a_bound() -> None:
+    reading = re.compile(
+        r"tarfile\.open\((?!.*mode=\"w)|zipfile\.ZipFile\((?!.*\"w\")|extractall|unpack_archive|gzip\.(open|decompress)|zlib\.decompress\("
+        r"|\.decompress\([^,()]+\)"
+    )
+    archives = PROJECT / "src" / "codewords_mcp" / "common" / "archives.py"
+    files = [
+        p
+        for root in ("src", "packaging", "packages/codewords-client")
+        for p in (PROJECT / root).rglob("*.py")
+    ]
+    assert reading.search(archives.read_text(encoding="utf-8"))
+    found = [
+        f"{path.relative_to(PROJECT)}: {match[0]}"
+        for path in files
+        if path != archives
+        for match in reading.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

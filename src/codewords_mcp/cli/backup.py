@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import shutil
 import sqlite3
 import sys
 import tarfile
 import tempfile
-import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from codewords_mcp.cli._connect import is_elsewhere, read_settings
 from codewords_mcp.cli._container_backup import backup_of_container, in_container, restore_into_container
 from codewords_mcp.cli._postgres_backup import PostgresHome
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.common.archives import ArchiveBounds, Member, RefusedArchive, TargetFolder, read_tar
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
 from codewords_mcp.stdio.home import home_folder
 
@@ -45,6 +46,14 @@ PART = ".part"
 """The suffix of unfinished uploads."""
 MARK = "codewords-backup"
 VERSION = b"1\n"
+_NAMES = re.compile(
+    "|".join(
+        (*map(re.escape, (MARK, DATABASE, DUMP, *KEYS)), rf"{DATABASES}/[\w.-]+\.db", rf"{FILES}/[\w.-]+")
+    ),
+    re.ASCII,
+)
+"""The names that a backup has."""
+_MAX_MEMBERS = 1_000_000
 _HOLDS_KEYS = "It holds secrets and keys: keep it like a password."
 
 
@@ -189,18 +198,33 @@ def restore(
 def _unpack(settings: Settings, file: Path, source: IO[bytes]) -> int:
     """Fill this machine's home from a backup. Returns the number of files."""
     home = settings.home
+    bounds = ArchiveBounds(members=_MAX_MEMBERS, size=_room(home), names=_NAMES)
     try:
-        with tarfile.open(fileobj=source, mode="r:gz") as archive:
-            names = _checked(archive, DUMP if _postgres(settings) else DATABASE)
-            with _locked(home):
-                # Again, with the lock: another restore may have been faster.
-                _require_no_database(settings)
-                _extract(archive, settings)
-    except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
+        # Twice, so that nothing of a refused archive is written.
+        names = [member.name for member in read_tar(source, bounds)]
+        _require_backup(names, DUMP if _postgres(settings) else DATABASE)
+        source.seek(0)
+        with _locked(home):
+            # Again, with the lock: another restore may have been faster.
+            _require_no_database(settings)
+            _extract(read_tar(source, bounds), settings)
+    except RefusedArchive as error:
+        raise InvalidInput(
+            f"{file} is no backup of a home that fits here: {error}.",
+            hint="`codewords backup FILE` makes one.",
+        ) from error
+    except (OSError, sqlite3.Error) as error:
         (home / RESTORING).unlink(missing_ok=True)
-        raise StorageFailed(f"{file} could not be restored: it is damaged, or the disk is full.") from error
+        reason = getattr(error, "strerror", None) or "Its database is damaged"
+        raise StorageFailed(f"{file} could not be restored: {reason[0].lower()}{reason[1:]}.") from error
 
     return len(names)
+
+
+def _room(home: Path) -> int:
+    """Bytes that are free where the home is, or will be."""
+    there = next(folder for folder in (home, *home.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free
 
 
 @contextmanager
@@ -232,7 +256,7 @@ def _opened(file: Path) -> Generator[IO[bytes]]:
     """The backup to read. Raises InvalidInput for one that is not there."""
     if str(file) == STANDARD:
         with tempfile.TemporaryFile() as copy:
-            # tarfile reads the names first and then again, and stdin can't go back.
+            # The archive is read twice, and stdin can't go back.
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             yield copy
@@ -248,20 +272,19 @@ def _opened(file: Path) -> Generator[IO[bytes]]:
         yield source
 
 
-def _extract(archive: tarfile.TarFile, settings: Settings) -> None:
+def _extract(members: Iterator[Member], settings: Settings) -> None:
     """Unpack into the home. The database comes last, under its name once it is marked as paused."""
     home = settings.home
     # Replicas that share a folder look for uploads there. Those of a bucket are not in a backup.
-    files = _files(settings) or home / FILES
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    for member in archive.getmembers():
-        if member.name in {DATABASE, DUMP}:
-            _extract_file(archive, member, home / RESTORING)
-        elif member.name.startswith(f"{FILES}/"):
-            _extract_file(archive, member, files / member.name.removeprefix(f"{FILES}/"))
-        elif member.name != MARK:
-            _extract_file(archive, member, home / member.name)
+    elsewhere = settings.files and _files(settings)
+    with TargetFolder(home) as folder, TargetFolder(elsewhere or home) as files:
+        for name, _, modified, content in members:
+            if name in {DATABASE, DUMP}:
+                folder.write(RESTORING, content, modified)
+            elif elsewhere and name.startswith(f"{FILES}/"):
+                files.write(name.removeprefix(f"{FILES}/"), content, modified)
+            elif name != MARK:
+                folder.write(name, content, modified)
 
     if address := _postgres(settings):
         # The first runtime that opens it notices that it was restored, and pauses it.
@@ -272,23 +295,12 @@ def _extract(archive: tarfile.TarFile, settings: Settings) -> None:
     from codewords_mcp.runtime.runs.pausing import mark
 
     with closing(sqlite3.connect(home / RESTORING)) as database, database:
+        # No home has one, and a trigger of a hostile database could take the mark away again.
+        if database.execute("SELECT 1 FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone():
+            raise sqlite3.DatabaseError
         database.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mark())
     # Last: until here no command takes this folder for a home.
     (home / RESTORING).rename(home / DATABASE)
-
-
-def _extract_file(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    """Write one file of a backup, readable by its owner only. Raises TarError for what a backup has not."""
-    # By hand: the filters of `tarfile` against links and paths that lead out came with Python 3.11.4.
-    content = archive.extractfile(member) if member.isreg() else None
-    if content is None or ".." in Path(member.name).parts:
-        raise tarfile.TarError(member.name)
-
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with content, os.fdopen(descriptor, "wb") as file:
-        shutil.copyfileobj(content, file)
-    os.utime(target, (member.mtime, member.mtime))
 
 
 def _own_settings() -> Settings:
@@ -378,19 +390,12 @@ def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
             continue
 
 
-def _checked(archive: tarfile.TarFile, database: str) -> list[str]:
-    """The names in it. Raises InvalidInput for what is no backup of ours, or one of another kind of `database`."""
-    names = archive.getnames()
-    allowed = {MARK, DATABASE, DUMP, DATABASES, FILES, *KEYS}
-    # Only names that a backup has: nothing else is unpacked into a home, not even harmless
-    # files.
-    if MARK not in names or any(name.split("/")[0] not in allowed for name in names):
-        raise InvalidInput("This file is no backup of a home.", hint="`codewords backup FILE` makes one.")
-    if DATABASE not in names and DUMP not in names:
+def _require_backup(names: list[str], database: str) -> None:
+    """Raises InvalidInput for the names of no backup, or of one with another kind of `database`."""
+    if MARK not in names or (DATABASE in names) == (DUMP in names):
         raise InvalidInput("This file is no backup of a home.", hint="`codewords backup FILE` makes one.")
     if database not in names:
         kind, hint = "PostgreSQL", "Name an empty one by CODEWORDS_DATABASE_URL."
         if database == DUMP:
             kind, hint = "SQLite", "Restore it without CODEWORDS_DATABASE_URL."
         raise InvalidInput(f"This backup is of a home on {kind}.", hint=hint)
-    return names

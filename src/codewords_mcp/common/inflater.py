@@ -52,7 +52,29 @@ class Inflater:
             if piece:
                 yield piece
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the data that was fed ends where a member ends."""
+        return self._ended or (self._engine is not None and self._engine.eof)
+
     def _window_bits(self, first: int) -> int:
         if self._may_lack_header and first != _GZIP_MAGIC and first & 0x0F != _ZLIB_METHOD:
             return _RAW
         return _GZIP_OR_ZLIB
+
+
+def inflate(body: bytes, encoding: str, most: int) -> bytes | None:
+    """A whole body without its compression; None for one that is damaged, cut off, or longer than `most` bytes."""
+    inflater = Inflater(encoding)
+    pieces: list[bytes] = []
+    try:
+        for piece in inflater.feed(body):
+            pieces.append(piece)
+            most -= len(piece)
+            if most < 0:
+                return None
+    except DamagedCompression:
+        return None
+    if not inflater.is_whole:
+        return None
+    return b"".join(pieces)

@@ -6,23 +6,21 @@ the time in an archive are gone.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import re
-import zipfile
-import zlib
 from typing import Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
+from codewords_mcp.common.archives import ArchiveBounds, RefusedArchive, read_zip
 from codewords_mcp.common.bounded_json import JsonValue, parse
+from codewords_mcp.common.inflater import inflate
 from codewords_mcp.runtime.recording.exchanges import Headers
 
 Value: TypeAlias = JsonValue
 
 MAX_UNPACKED: Final = 8 << 20
 """Bytes of an archive or a compressed body that are looked at. What is longer counts as bytes."""
-MAX_MEMBERS: Final = 1000
+_ZIP_BOUNDS: Final = ArchiveBounds(members=1000, size=MAX_UNPACKED)
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -49,7 +47,7 @@ def read_content(body: bytes, content_type: str = "", *, nested: int = 0) -> Val
         return ""
     # Bounded, since an archive can contain itself.
     if nested < 3 and body.startswith(_GZIP):
-        unpacked = _inflated(body)
+        unpacked = inflate(body, "gzip", MAX_UNPACKED)
         if unpacked is not None:
             return {"gzip": read_content(unpacked, nested=nested + 1)}
     if nested < 3 and body.startswith(_ZIP):
@@ -123,34 +121,11 @@ def _parts(body: bytes, boundary: bytes, nested: int) -> Value:
     return found
 
 
-def _inflated(body: bytes) -> bytes | None:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
-            # The byte beyond the limit tells a body of exactly that size from a longer one.
-            unpacked = file.read(MAX_UNPACKED + 1)
-    except (OSError, EOFError, zlib.error):
-        return None
-    if len(unpacked) <= MAX_UNPACKED:
-        return unpacked
-    return None
-
-
 def _unzipped(body: bytes, nested: int) -> Value:
-    members: dict[str, Value] = {}
-    left = MAX_UNPACKED
     try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            if len(archive.infolist()) > MAX_MEMBERS:
-                return None
-            for member in archive.infolist():
-                with archive.open(member) as file:
-                    content = file.read(left + 1)
-                left -= len(content)
-                if left < 0:
-                    return None
-                members[member.filename] = read_content(content, nested=nested + 1)
-    # `zipfile` raises RuntimeError for an encrypted member and NotImplementedError for an unknown
-    # compression.
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return {
+            member.name: read_content(member.content.read(member.size) or b"", nested=nested + 1)
+            for member in read_zip(body, _ZIP_BOUNDS)
+        }
+    except RefusedArchive:
         return None
-    return members

@@ -6,17 +6,16 @@ same seed.
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast, get_args
 
+from codewords_mcp.common.inflater import inflate
 from codewords_mcp.runtime.model.replay import FaultKind, FaultReport
-from codewords_mcp.runtime.recording.content import Value, header
+from codewords_mcp.runtime.recording.content import MAX_UNPACKED, Value, header
 from codewords_mcp.runtime.recording.exchanges import Exchange, Headers, RecordedRequest, Recording
 from codewords_mcp.runtime.recording.request_pairs import SeenRequest, pair_requests
 from codewords_mcp.runtime.recording.writes import kind_of
@@ -260,15 +259,10 @@ def _with_body(one: Exchange, body: bytes) -> Exchange:
 
 
 def _decoded(one: Exchange) -> bytes | None:
-    """The body without its encoding; None where that is not one that is read here."""
+    """The body without its encoding; None where that is not one that is read here, or it is longer than `MAX_UNPACKED`."""
     encoding = header(one.headers, b"content-encoding").lower()
-    try:
-        if encoding == "gzip":
-            return gzip.decompress(one.body)
-        if encoding == "deflate":
-            return zlib.decompress(one.body)
-    except (OSError, EOFError, zlib.error):
-        return None
+    if encoding in {"gzip", "deflate"}:
+        return inflate(one.body, encoding, MAX_UNPACKED)
     if encoding not in {"", "identity"}:
         return None
     return one.body

@@ -11,12 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codewords_mcp.common.archives import ArchiveBounds, TargetFolder, read_zip
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.model.modules import MODULES_DISTRIBUTION, MODULES_FILE, SharedModule, join_modules
+from codewords_mcp.runtime.model.modules import (
+    MAX_MODULES,
+    MODULES_DISTRIBUTION,
+    MODULES_FILE,
+    SharedModule,
+    join_modules,
+)
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can hold, so that no clock is in the wheel."""
 _WHEEL = "Wheel-Version: 1.0\nGenerator: codewords-mcp\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+_BOUNDS = ArchiveBounds(members=MAX_MODULES + 4, size=64 << 20)
+"""The modules and the four files of a wheel's metadata. Code has 1 MiB at most."""
 _CODE = (".py", ".pyc", ".so", ".pyd")
 
 
@@ -76,10 +85,14 @@ def install_modules(wheel: ModuleWheel, site_packages: Path) -> list[Path]:
                 f"A package of the index brings a module called {top}, and so does the shared module beside the workflow.",
                 hint=f"Rename the shared module {top}, or take the package that brings the other one out of the header.",
             )
-    with zipfile.ZipFile(io.BytesIO(wheel.data)) as archive:
-        # Every path was checked when the code was read: names of Python, below one folder.
-        archive.extractall(site_packages)
-        return [site_packages / name for name in archive.namelist() if name.endswith(".py")]
+    sources: list[Path] = []
+    # uv links the packages' files from its cache, which other environments share: none is written through.
+    with TargetFolder(site_packages, mode=0o644) as folder:
+        for member in read_zip(wheel.data, _BOUNDS):
+            folder.write(member.name, member.content)
+            if member.name.endswith(".py"):
+                sources.append(site_packages / member.name)
+    return sources
 
 
 def _record(files: dict[str, str], own: str) -> str:
