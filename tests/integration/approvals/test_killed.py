@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.approvals.helpers import ask, asking
+from tests.support.background_runs import with_options
 from tests.support.mail_server import MailServer
-from tests.support.runtime import make_home
+from tests.support.runtime import make_home, workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
 
@@ -101,3 +102,43 @@ def test_a_mail_that_was_being_sent_at_the_kill_is_sent_again_as_the_same_and_it
             assert runtime.call("GET", f"/result/{run_id}?timeout=60")["status"] == "succeeded"
     finally:
         mail.stop()
+
+
+_SLOW_TO_ASK = """
+import asyncio, os, httpx
+
+@app.post("/")
+async def act(body: dict):
+    async with httpx.AsyncClient(timeout=60, base_url=os.environ["CODEWORDS_RUNTIME_URI"]) as client:
+        client.headers["Authorization"] = os.environ["CODEWORDS_API_KEY"]
+        await client.post("/run/files/upload/", json={"filename": body["name"], "content": "text"})
+        await asyncio.sleep(2)
+        reply = await client.post("/run/approvals/", json={"title": "Go on?", "timeout": 1, "default": "reject"})
+    return reply.json()
+"""
+
+
+@pytest.mark.requirement("approvals:suspend", "approvals:default")
+def test_a_run_killed_before_it_learns_of_its_answer_goes_on(tmp_path: Path) -> None:
+    """The resumed attempt has not come to its question again: its answer came before it began."""
+    home, names = make_home(tmp_path / "home"), ("one", "two")
+    script = with_options(workflow(_SLOW_TO_ASK, title="Slow"), 'services = ["approvals", "files"]')
+
+    with start_runtime(home, CODEWORDS_WAITING_GRACE="0") as runtime:
+        service = runtime.deploy(script, "Slow")
+        runs = [
+            runtime.call("POST", f"/run_async/{service}/", {"name": name})["request_id"] for name in names
+        ]
+
+        def are_resumed() -> bool:
+            found = [runtime.call("GET", f"/request/{run_id}") for run_id in runs]
+            return all(len(run["attempts"]) == 2 and run["status"] == "running" for run in found)
+
+        until(are_resumed, "the second attempts")
+        runtime.kill()
+
+    with start_runtime(home, CODEWORDS_WAITING_GRACE="0") as runtime:
+        for run_id in runs:
+            run = runtime.call("GET", f"/result/{run_id}?timeout=60")
+            assert (run["status"], run["responseJson"]["answer"]) == ("succeeded", "reject"), run
+            assert [one["outcome"] for one in run["attempts"]] == ["suspended", "interrupted", "succeeded"]

@@ -109,6 +109,11 @@ def to_released(attempts: Iterable[AttemptEntry]) -> RunColumns:
     }
 
 
+def to_released_anew(attempts: Iterable[AttemptEntry], retries: int) -> RunColumns:
+    """Columns of a run whose attempt was lost before it learned that its wait is over: none of its `retries` is used up."""
+    return {**to_released(attempts), "error": None, "retries": retries + 1}
+
+
 def to_suspended(waits_for: QueueReason, attempts: Sequence[AttemptEntry], retries: int) -> RunColumns:
     """Columns of a run that gives its sandbox back and waits for a person or a time. `retries` are those before it."""
     return {

@@ -83,6 +83,8 @@ class ResumeRecorder:
         self._writing: set[int] = set()
         self._open: dict[int, str] = {}
         """Requests on their way, but for calls that wait, with their keys."""
+        self._waiting: dict[str, int] = {}
+        """Calls that wait, by their keys; the values are those of `_open`."""
         self._suspended = False
         self._all_answered = asyncio.Event()
         self._all_answered.set()
@@ -120,6 +122,11 @@ class ResumeRecorder:
             return False
         self._suspended = True
         return True
+
+    def expect_answer(self, key: str) -> None:
+        """A call that waits, of this key, has its answer: until the program has it, it is on its way like any other request."""
+        if key in self._waiting:
+            self._open[self._waiting[key]] = key
 
     async def _decide_write(
         self, request: RecordedRequest, keys: RequestKeys, entry: JournalEntry | None
@@ -183,6 +190,7 @@ class ResumeRecorder:
         self._knowledge.saw(exchange)
         # The run gives its sandbox back for such a call, which therefore must not count as on its way.
         if may_wait(entry.request):
+            self._waiting[entry.repeat_key] = id(exchange)
             return exchange
         self._open[id(exchange)] = entry.repeat_key
         if entry.is_write:
@@ -192,6 +200,8 @@ class ResumeRecorder:
 
     def _ended(self, entry: JournalEntry, exchange: OpenExchange) -> None:
         self._open.pop(id(exchange), None)
+        if self._waiting.get(entry.repeat_key) == id(exchange):
+            del self._waiting[entry.repeat_key]
         self._writing.discard(id(exchange))
         if not self._writing:
             self._all_answered.set()

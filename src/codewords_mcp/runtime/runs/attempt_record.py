@@ -44,7 +44,7 @@ from codewords_mcp.runtime.runs.results import (
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.sandboxes.base import Usage
 from codewords_mcp.runtime.secrets.scrub import Scrubber
-from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import requests, run_waits
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import usage as sums
 from codewords_mcp.runtime.store.clock import now
@@ -235,7 +235,9 @@ class AttemptRecord:
         """Write that a suspended run waits without a sandbox; nothing for another run."""
         if self._suspension:
             values, self._suspension = self._suspension, RunColumns()
-            self._db.write_with_retries(rows.change, self._setup.run_id, values, holder=self._executor)
+            journal = self._setup.info.journal
+            passed = () if journal is None else journal.over
+            self._db.write_with_retries(run_waits.suspend, self._setup.run_id, values, passed, self._executor)
 
     async def _file_columns(self, headers: Headers) -> RunColumns:
         if self._captured.truncated:

@@ -97,7 +97,8 @@ class CalledRuns:
                     raise Conflict(f"The run {run_id} that was called is gone.")
                 if run.status in FINISHED:
                     self._waits.stop_waiting(caller_id, run_id, key)
-                    self._db.write_with_retries(rows.take_called, caller_id, run_id)
+                    if not self._waits.is_suspending(caller_id):
+                        self._db.write_with_retries(rows.take_called, caller_id, run_id)
                     return run
 
                 if run.status != "queued":

@@ -34,9 +34,13 @@ from codewords_mcp.runtime.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class AttemptJournal:
-    """The entries that an attempt at a run goes on from, and the place of its own."""
+    """The entries that an attempt at a run goes on from, and the place of its own.
+
+    `over`: waits that were over before it began, and that the run did not know of.
+    """
 
     earlier: tuple[JournalEntry, ...]
+    over: tuple[str, ...]
     stored: StoredJournal
     on_unknown: Callable[[Sequence[JournalEntry]], None]
     on_no_record: Callable[[StorageFailed], None]
@@ -67,7 +71,7 @@ class RunJournals:
         """The journal for the next attempt at a run. Raises JournalDamaged."""
         owner = request.caller.owner
         # In the order of all writes: what the attempt before has sent is on it.
-        earlier = await self._db.write(self._load, owner, run_id, request.mode_of)
+        earlier, over = await self._db.write(self._load, owner, run_id, request.mode_of)
         stored = StoredJournal(
             self._db, self._sealer, self._executor, owner, run_id, request.service_id, attempt
         )
@@ -79,7 +83,7 @@ class RunJournals:
             message = f"A write was not sent, since it could not be put on record first. {error.message}"
             self._fail(run_id, StorageFailed(message, hint=error.hint, remedy=error.remedy))
 
-        return AttemptJournal(tuple(earlier), stored, on_unknown, on_no_record)
+        return AttemptJournal(tuple(earlier), tuple(over), stored, on_unknown, on_no_record)
 
     async def has_entries(self, run_id: str) -> bool:
         """Whether attempts at a run have put anything on record."""
@@ -110,18 +114,23 @@ class RunJournals:
 
     def _load(
         self, connection: Connection, owner: str, run_id: str, resumed: str | None
-    ) -> list[JournalEntry]:
+    ) -> tuple[list[JournalEntry], list[str]]:
         entries = self._entries(connection, owner, run_id)
         if entries:
             trace_killed_attempts(connection, run_id, entries)
-        if resumed is None:
-            return entries
+        if resumed is not None:
+            entries += self._adopt(connection, owner, run_id, resumed)
+        return entries, waits.over(connection, run_id)
+
+    def _adopt(self, connection: Connection, owner: str, run_id: str, resumed: str) -> list[JournalEntry]:
+        """Move the journal of a run that ended with a question to the run that goes on from it."""
         adopted = self._entries(connection, owner, resumed)
         if not adopted:
-            return entries
+            return []
 
         # Before the attempts of this run, whose numbers begin at 1.
         last = max(one.attempt for one in adopted)
+        entries: list[JournalEntry] = []
         for one in adopted:
             moved = replace(one, attempt=one.attempt - last)
             sealed = seal(self._sealer, connection, owner, run_id, moved)

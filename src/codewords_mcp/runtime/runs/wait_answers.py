@@ -13,7 +13,7 @@ from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_wait import PersonAnswer, RunWait
 from codewords_mcp.runtime.model.webhook import Arrival, WebhookResponse
 from codewords_mcp.runtime.runs import webhook_waits
-from codewords_mcp.runtime.runs.suspended_runs import SuspendedRuns
+from codewords_mcp.runtime.runs.suspended_runs import SuspendedRuns, WaitChanges
 from codewords_mcp.runtime.store import question_messages, workflows
 from codewords_mcp.runtime.store import run_waits as rows
 from codewords_mcp.runtime.store.clock import to_datetime
@@ -37,15 +37,13 @@ class WaitAnswers:
 
         Raises NotFound, InvalidInput for an answer that was not asked for, Conflict where it comes too late.
         """
-        resumes, wait = await self._db.write(self._answer, owner, wait_id, reply)
-        self._suspended.changed(wait)
-        if resumes:
-            self._suspended.resume(wait.run_id)
-        return wait
+        return await self._suspended.change(
+            lambda connection: self._answer(connection, owner, wait_id, reply)
+        )
 
     def _answer(
         self, connection: Connection, owner: str, wait_id: str, reply: PersonAnswer
-    ) -> tuple[bool, RunWait]:
+    ) -> tuple[RunWait, WaitChanges]:
         found = rows.get(connection, wait_id)
         if found is None or found.owner != owner or found.kind != "question":
             raise NotFound("There is no such question of yours.")
@@ -66,7 +64,8 @@ class WaitAnswers:
         answer = {"answer": reply.answer, "fields": fill(wait.question["fields"], reply.fields)}
         if not rows.close(connection, wait_id, "answered", answer, by=reply.by or owner, source=reply.source):
             raise Conflict("This question was answered in the meantime; the first answer counts.")
-        return self._suspended.claim(connection, run), rows.get(connection, wait_id) or wait
+        answered = rows.get(connection, wait_id) or wait
+        return answered, WaitChanges([answered], self._suspended.claim(connection, run))
 
     async def receive(self, arrival: Arrival, own_secret: OwnSecret) -> WebhookResponse | None:
         """Give a request to the run whose address it came to, once; None for an address of another kind.
@@ -85,18 +84,12 @@ class WaitAnswers:
 
         content = webhook_waits.content_of(arrival)
 
-        def take(connection: Connection) -> tuple[RunWait, bool, bool]:
-            taken, run, is_repeated = webhook_waits.take(connection, arrival.endpoint, content)
-            # Before the run waits for its address it may be suspended by another wait.
-            resumes = (
-                run is not None and rows.has_news(connection, run) and self._suspended.claim(connection, run)
-            )
-            return taken, is_repeated, resumes
+        def take(connection: Connection) -> tuple[bool, WaitChanges]:
+            answered, run, is_repeated = webhook_waits.take(connection, arrival.endpoint, content)
+            # A run that does not wait for its address yet, but for something else, stays suspended.
+            return is_repeated, WaitChanges([answered], self._suspended.claim(connection, run))
 
-        taken, is_repeated, resumes = await self._db.write(take)
-        self._suspended.changed(taken)
-        if resumes:
-            self._suspended.resume(taken.run_id)
+        is_repeated = await self._suspended.change(take)
         return WebhookResponse({"ok": True, "repeated": is_repeated})
 
     async def open_address(self, run_id: str) -> RunWait | None:

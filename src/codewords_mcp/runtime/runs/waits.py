@@ -116,7 +116,10 @@ class RunWaits:
             over = wait
         else:
             over = await self._until_over(run_id, wait.id, resumable=resumable)
-        self._db.write_with_retries(rows.take, over.id)
+        if run_id not in self._suspending:
+            # The answer of a call that is broken off does not reach the program.
+            self._answering(run_id, repeat_key)
+            self._db.write_with_retries(rows.take, over.id)
         return over
 
     async def new_webhook(self, caller: Caller, repeat_key: str | None, question: dict[str, Any]) -> RunWait:
@@ -259,6 +262,15 @@ class RunWaits:
         """The run that a call waits for goes on, or has ended."""
         self._called.discard(called_id)
         self._calls.get(run_id, set()).discard(key)
+
+    def _answering(self, run_id: str, repeat_key: str | None) -> None:
+        """A call is about to be answered: its attempt is not suspended before the program has the answer."""
+        if repeat_key is not None and (recorder := self._recorder(run_id)) is not None:
+            recorder.expect_answer(repeat_key)
+
+    def is_suspending(self, run_id: str) -> bool:
+        """True if the attempt of a run here ends now, since the run waits."""
+        return run_id in self._suspending
 
     def hangs_up(self, run_id: str) -> bool:
         """True if a run that breaks its calls off does not come back to them."""

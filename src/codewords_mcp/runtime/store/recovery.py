@@ -19,8 +19,10 @@ from codewords_mcp.runtime.model.run_state import (
     platform_error,
     to_finished,
     to_released,
+    to_released_anew,
     to_suspended,
 )
+from codewords_mcp.runtime.model.suspension import shown_reason, state_of
 from codewords_mcp.runtime.store import requests, run_waits
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.runs import change
@@ -60,7 +62,7 @@ def abandon(
     # A row that is locked is settled by another replica, or still written by its executor: the next round
     # sees it.
     for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
-        values = _suspended_columns(connection, row, at) or _columns_after(row, at)
+        values = _columns_of_waiting(connection, row, at) or _columns_after(row, at)
         if values is None:
             continue
 
@@ -74,14 +76,20 @@ def abandon(
     return abandoned
 
 
-def _suspended_columns(connection: Connection, row: RowMapping, at: int) -> RunColumns | None:
-    """Columns of a run that was in a wait when its executor left it, and goes on after it; None for another."""
+def _columns_of_waiting(connection: Connection, row: RowMapping, at: int) -> RunColumns | None:
+    """Columns of a run whose attempt waited, or did not know yet that its wait is over; None for another."""
     if row["cancel_asked"] or not row["background"] or not has_open_attempt(row["attempts"]):
         return None
-    reason = run_waits.reason_of(connection, row["id"])
-    if reason is None:
-        return None
-    return to_suspended(reason, close_attempts(row["attempts"], at, "suspended"), row["retries"])
+    waits = run_waits.facts(connection, row["id"])
+    match state_of(waits):
+        case "none":
+            return None
+        case "waiting":
+            return to_suspended(
+                shown_reason(waits), close_attempts(row["attempts"], at, "suspended"), row["retries"]
+            )
+        case "over":
+            return to_released_anew(close_attempts(row["attempts"], at, "interrupted"), row["retries"])
 
 
 def _columns_after(row: RowMapping, at: int) -> RunColumns | None:

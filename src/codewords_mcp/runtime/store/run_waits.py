@@ -5,17 +5,21 @@ Writers lock the row of the run first, then that of the wait: an answer and the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, text, update
 
 from codewords_mcp.runtime.model.run import FINISHED
-from codewords_mcp.runtime.model.run_columns import AttemptEntry
-from codewords_mcp.runtime.model.run_state import SUSPENDED
+from codewords_mcp.runtime.model.run_columns import RunColumns
+from codewords_mcp.runtime.model.run_state import SUSPENDED, to_resumed
 from codewords_mcp.runtime.model.run_wait import RunWait
+from codewords_mcp.runtime.model.suspension import ALL, WaitFacts, WaitState, state_of
 from codewords_mcp.runtime.store import question_messages
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
+from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import run_waits, runs
+from codewords_mcp.runtime.store.tables.waits import UNTAKEN
 
 _ROWS = run_waits.c
 _SUSPENDED = and_(
@@ -30,7 +34,6 @@ class WaitingRun(NamedTuple):
     status: str
     executor: str | None
     waits_for: str | None
-    attempts: list[AttemptEntry]
 
     @property
     def is_suspended(self) -> bool:
@@ -38,7 +41,7 @@ class WaitingRun(NamedTuple):
         return self.status == "queued" and self.executor is None and self.waits_for in SUSPENDED
 
 
-_RUN = select(runs.c.id, runs.c.status, runs.c.executor, runs.c.waits_for, runs.c.attempts)
+_RUN = select(runs.c.id, runs.c.status, runs.c.executor, runs.c.waits_for)
 
 
 def lock_run(connection: Connection, run_id: str) -> WaitingRun | None:
@@ -195,39 +198,59 @@ def due(connection: Connection, at: int, limit: int) -> list[RunWait]:
     return [_to_wait(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def has_news(connection: Connection, run: WaitingRun) -> bool:
-    """Whether a wait is over that the last attempt at a run did not learn of."""
-    # An attempt that began after a wait was over found it closed when it asked.
-    since = run.attempts[-1]["started_at"] if run.attempts else 0
-    query = select(_ROWS.id).where(
-        _ROWS.run_id == run.id, _ROWS.status != "open", _ROWS.taken.is_(False), _ROWS.closed_at >= since
+def facts(connection: Connection, run_id: str) -> list[WaitFacts]:
+    """All waits of a run, as far as `model/suspension.py` decides by them."""
+    query = select(_ROWS.kind, _ROWS.status, _ROWS.resumable, _ROWS.taken).where(_ROWS.run_id == run_id)
+    return [WaitFacts(*row) for row in connection.execute(query)]
+
+
+def resume(connection: Connection, run: WaitingRun, executor: str | None) -> bool:
+    """Let this executor claim a locked run, None any, if the run is suspended and nothing holds it up. True if it was so."""
+    if not run.is_suspended or state_of(facts(connection, run.id)) == "waiting":
+        return False
+    return change(connection, run.id, to_resumed(executor), only_from=("queued",))
+
+
+def over(connection: Connection, run_id: str) -> list[str]:
+    """Ids of the waits that are over and that their run does not know of."""
+    query = select(_ROWS.id).where(_ROWS.run_id == run_id, text(UNTAKEN), _condition("over"))
+    return list(connection.execute(query).scalars())
+
+
+def suspend(
+    connection: Connection, run_id: str, values: RunColumns, passed: Sequence[str], holder: str
+) -> None:
+    """Record that an attempt of this executor gives its sandbox back. `passed` are the waits that were over before it began."""
+    lock_run(connection, run_id)
+    if change(connection, run_id, values, holder=holder) and passed:
+        connection.execute(update(run_waits).where(_ROWS.id.in_(passed)).values(taken=True))
+
+
+def over_of_suspended(connection: Connection, limit: int) -> list[str]:
+    """Suspended runs with a wait that is over: the process that should have resumed them was stopped before it."""
+    waits = select(_ROWS.run_id).where(text(UNTAKEN), _condition("over"))
+    return list(
+        connection.execute(select(runs.c.id).where(_SUSPENDED, runs.c.id.in_(waits)).limit(limit)).scalars()
     )
-    return connection.execute(query.limit(1)).first() is not None
 
 
-def suspended_with_news(connection: Connection, limit: int) -> list[str]:
-    """Suspended runs of which a wait is over: who should have resumed them was stopped before it."""
-    query = (
-        select(runs.c.id)
-        .join(run_waits, _ROWS.run_id == runs.c.id)
-        .where(_SUSPENDED, _ROWS.status != "open", _ROWS.taken.is_(False))
-        .distinct()
+def suspended_without_wait(connection: Connection, limit: int) -> list[str]:
+    """Suspended runs of which no wait is open. Reads all suspended runs."""
+    waits = select(_ROWS.id).where(_ROWS.run_id == runs.c.id, _condition("waiting"))
+    return list(
+        connection.execute(select(runs.c.id).where(_SUSPENDED, ~waits.exists()).limit(limit)).scalars()
     )
-    return list(connection.execute(query.limit(limit)).scalars())
 
 
-def reason_of(connection: Connection, run_id: str) -> str | None:
-    """The thing that a run waits for and may be resumed after, as its column `waits_for` names it; None if there is none."""
-    query = select(_ROWS.kind).where(
-        _ROWS.run_id == run_id,
-        _ROWS.resumable.is_(True),
-        or_(_ROWS.status == "open", _ROWS.taken.is_(False)),
+def _condition(state: WaitState) -> ColumnElement[bool]:
+    """Rows of waits that are in a state."""
+    found = {one[1:] for one in ALL if one.state == state}
+    return or_(
+        *(
+            and_(_ROWS.status == status, _ROWS.resumable.is_(resumable), _ROWS.taken.is_(taken))
+            for status, resumable, taken in sorted(found)
+        )
     )
-    kinds = set(connection.execute(query).scalars())
-    if not kinds:
-        return None
-    # Where it waits for both, a person can act on the one that is named.
-    return "answer" if "question" in kinds else "wait"
 
 
 def open_questions(connection: Connection, owner: str, limit: int) -> list[RunWait]:
