@@ -18,7 +18,7 @@ from mcp_types import ElicitRequestURLParams, ElicitResult
 WISH = "Post the first line of a list to a Slack channel every morning, signed with our own key"
 SECRET = "SIGNING_KEY"
 CODE = '''# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["codewords-client==0.4.11", "fastapi==0.115.12", "httpx==0.28.1", "pydantic==2.11.3"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "LOGLEVEL=INFO", "CODEWORDS_API_KEY", "CODEWORDS_RUNTIME_URI", "PIPEDREAM_SLACK_ACCESS", "SIGNING_KEY"]
@@ -63,7 +63,7 @@ if __name__ == "__main__":
 '''
 """What the model writes from the brief; a name in it does not exist."""
 GREETS = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["codewords-client==0.4.11", "fastapi==0.115.12", "httpx==0.28.1", "pydantic==2.11.3"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "LOGLEVEL=INFO"]

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Generator
@@ -65,6 +66,16 @@ def seed_examples() -> Path:
     if not path.is_dir():
         pytest.skip("the seed's example programs are not beside this checkout (../shared/seed/examples)")
     return path
+
+
+@pytest.fixture(scope="session")
+def deployable_seed_examples(seed_examples: Path) -> Path:
+    """The seed's programs, for tests that deploy them: they keep their pin, so those tests skip without Python 3.11."""
+    if sys.version_info[:2] != (3, 11) and shutil.which("python3.11") is None:
+        pytest.skip(
+            "the seed's programs ask for Python 3.11, which is not installed (uv python install 3.11)"
+        )
+    return seed_examples
 
 
 @pytest.hookimpl(wrapper=True)

@@ -177,13 +177,13 @@ SEED_ANSWERS: list[tuple[str, dict[str, Any], int, dict[str, Any] | str]] = [
 )
 def test_the_seeds_programs_run_letter_for_letter_and_say_which_service_is_missing(
     served: ServedRuntime,
-    seed_examples: Path,
+    deployable_seed_examples: Path,
     name: str,
     body: dict[str, Any],
     status: int,
     answer: dict[str, Any] | str,
 ) -> None:
-    service = served.deploy((seed_examples / f"{name}.py").read_text(encoding="utf-8"), name)
+    service = served.deploy((deployable_seed_examples / f"{name}.py").read_text(encoding="utf-8"), name)
     got = httpx.post(
         f"{served.url}/run/{service}/",
         json=body,

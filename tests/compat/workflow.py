@@ -1,5 +1,5 @@
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "fastapi==0.115.12",
 #   "uvicorn[standard]==0.34.2",

@@ -1,6 +1,6 @@
 # pyright: basic, reportMissingImports=false
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "fastapi==0.116.1",
 #   "uvicorn==0.35.0",

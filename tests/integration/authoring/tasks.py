@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _HEADER = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2", "httpx==0.28.1"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000"]

@@ -46,7 +46,7 @@ def slow(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 SLOW = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000"]

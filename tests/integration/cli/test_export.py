@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.requirement("projects:export")]
 SECRET = "the-value-of-a-secret-0123456789"  # of the tests
 PROGRAM = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "LIMIT=1", "OF_THE_EXPORT"]

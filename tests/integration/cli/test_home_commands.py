@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import httpx
@@ -112,6 +113,8 @@ def test_doctor_says_whether_workflows_can_run_and_why(shell: Shell, program: st
     tiers = {check["id"]: check for check in found.json["checks"]}
     assert {"version", "runtime", "sandbox", "home", "disk", "uv", "store"} <= set(tiers)
     assert found.json["ok"] is (found.code == 0)
+    pins = next(check["detail"] for check in found.json["checks"] if check["id"] == "python")
+    assert f"3.{sys.version_info[1]} (the runtime's own)" in pins
     told = shell(program, "doctor")
     assert told.code == found.code
     assert str(shell.home) in told.out

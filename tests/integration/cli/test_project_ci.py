@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 ACTION = Path(__file__).parents[3] / "packaging" / "github-action"
 PROGRAM = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000"]

@@ -15,7 +15,7 @@ from tests.support.runtime import make_home
 pytestmark = pytest.mark.slow
 PROGRAM = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000"]

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("editor:real"), pytest.mark.slow]
 WORKFLOW = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000"]

@@ -18,7 +18,7 @@ from codewords_testing.providers import LoopbackProviders
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("gateway:sandbox")]
 
 HEADER = f"""# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2", {", ".join(f'"{one}"' for one in PROVIDER_SDKS["newest"])}]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"]

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LIVE_KEY, KEY = "AIza-real-live-key", "sk-real-realtime-key"
 # The requirements of `recording/sdk_workflow.py`, whose environment is shared with it.
 HEADER = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "fastapi==0.115.12", "uvicorn[standard]==0.34.2", "openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1",
 #   "requests", "httpx[http2]", "httpx2", "aiohttp", "urllib3", "botocore", "firecrawl-py==4.55.0", "websockets",

@@ -183,7 +183,7 @@ def test_a_workflow_posts_to_its_own_webhooks_only_and_with_its_key(
 
 
 GREETING = '''# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.116.1", "uvicorn==0.35.0"]
 # ///
 import os

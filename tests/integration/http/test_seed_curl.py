@@ -35,7 +35,7 @@ curl -X POST "https://your-workflow-url/" \\
 """
 _ENRICHER = """\
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2"]
 # ///
 import os

@@ -9,7 +9,7 @@ from tests.support.http_runtime import Door
 from tests.support.waiting import until
 
 _HEADER = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "codewords-client==0.4.11",
 #   "fastapi==0.115.12",

@@ -1,6 +1,6 @@
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportCallIssue=false, reportArgumentType=false
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "fastapi==0.115.12", "uvicorn[standard]==0.34.2", "openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1",
 #   "requests", "httpx[http2]", "httpx2", "aiohttp", "urllib3", "botocore", "firecrawl-py==4.55.0", "websockets",

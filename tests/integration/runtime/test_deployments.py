@@ -50,11 +50,11 @@ async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 @pytest.mark.requirement("seed:examples")
 @pytest.mark.parametrize("name", SEED_NOTES)
 async def test_the_seeds_programs_deploy_letter_for_letter_with_a_note_of_what_they_forget(
-    runtime: Runtime, seed_examples: Path, name: str
+    runtime: Runtime, deployable_seed_examples: Path, name: str
 ) -> None:
     for secret, value in SEED_TOKENS.items():
         await runtime.secrets.set(ADMIN, secret, value)
-    code = (seed_examples / f"{name}.py").read_text(encoding="utf-8")
+    code = (deployable_seed_examples / f"{name}.py").read_text(encoding="utf-8")
     deployment = await runtime.workflows.deploy(ADMIN, code=code, consent=ALLOWED)
     assert (await runtime.workflows.get(ADMIN, deployment.service_id, include_code=True)).code == code
     assert SEED_NOTES[name] in " ".join(f"{note.message} {note.fix}" for note in deployment.notes)

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.workflows.script import parse_script
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:heavy-imports")]
 _HEADER = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn==0.34.2", "numpy==2.3.5", "pandas==2.3.3", "playwright==1.65.2"]
 # ///
 """

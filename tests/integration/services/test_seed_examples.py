@@ -94,11 +94,11 @@ def deploy(http: httpx.Client, path: Path) -> str:
 
 
 def test_the_website_monitor_finds_at_its_second_run_what_the_first_one_kept(
-    home: Door, site: StandIn, claude: StandIn, apps: LoopbackApps, seed_examples: Path
+    home: Door, site: StandIn, claude: StandIn, apps: LoopbackApps, deployable_seed_examples: Path
 ) -> None:
     site.answer = lambda _: Answer(200, pages()[2].html.encode(), {"Content-Type": "text/html"})
     with home.client() as http:
-        service = deploy(http, seed_examples / "website_monitor.py")
+        service = deploy(http, deployable_seed_examples / "website_monitor.py")
         asked = {"url": f"{site.url}/pricing", "slack_channel": "#changes"}
         first = http.post(f"/run/{service}/", json=asked)
         assert first.status_code == 200, first.text
@@ -124,10 +124,10 @@ def test_the_website_monitor_finds_at_its_second_run_what_the_first_one_kept(
 
 
 def test_the_ticket_analyzer_answers_and_updates_the_crm(
-    home: Door, apps: LoopbackApps, seed_examples: Path
+    home: Door, apps: LoopbackApps, deployable_seed_examples: Path
 ) -> None:
     with home.client() as http:
-        service = deploy(http, seed_examples / "support_ticket_analyzer.py")
+        service = deploy(http, deployable_seed_examples / "support_ticket_analyzer.py")
         asked = {"ticket_id": "T-1", "subject": "Site down", "content": "All is down!", "customer_email": "a@example.org", "customer_tier": "enterprise"}  # fmt: skip
         answer = http.post(f"/run/{service}/", json=asked)
         assert answer.status_code == 200, answer.text + log(http, answer)
@@ -147,14 +147,14 @@ def test_the_ticket_analyzer_answers_and_updates_the_crm(
     executable() is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
 )
 def test_the_profile_enricher_reads_pages_that_a_browser_builds(
-    home: Door, site: StandIn, models: LoopbackProviders, seed_examples: Path
+    home: Door, site: StandIn, models: LoopbackProviders, deployable_seed_examples: Path
 ) -> None:
     page = b"<!doctype html><h1>Ada</h1><div id=d></div><script>d.innerText = 'Made ' + 'by script'</script>"
     site.answer = lambda _: Answer(200, page, {"Content-Type": "text/html"})
     profiles = [{"name": "Ada", "headline": "Analyst"}, {"name": "Bob", "headline": None}]
     models.answer_next(*(chat_reply(json.dumps(one)) for one in profiles))
     with home.client() as http:
-        service = deploy(http, seed_examples / "linkedin_profile_enricher.py")
+        service = deploy(http, deployable_seed_examples / "linkedin_profile_enricher.py")
         asked = {"linkedin_urls": [f"{site.url}/in/ada", f"{site.url}/in/bob"]}
         answer = http.post(f"/run/{service}/", json=asked, timeout=120)
         assert answer.status_code == 200, answer.text + log(http, answer)
@@ -167,12 +167,12 @@ def test_the_profile_enricher_reads_pages_that_a_browser_builds(
 
 @pytest.mark.requirement("integrations:validation")
 def test_the_ticket_analyzer_is_not_deployed_while_the_crm_is_not_connected(
-    home: Door, seed_examples: Path
+    home: Door, deployable_seed_examples: Path
 ) -> None:
     with home.client() as http:
         http.delete("/secrets/HUBSPOT_ACCESS_TOKEN").raise_for_status()
         try:
-            code = (seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8") + "\n# again\n"
+            code = (deployable_seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8") + "\n# again\n"
             answer = http.post("/deploy", json={"code": code, "name": "again", "allow": True}, timeout=120)
             assert answer.status_code == 422
             assert "PIPEDREAM_HUBSPOT_ACCESS" in answer.text

@@ -24,9 +24,7 @@ OURS = 'NAME = "ours"\n'
 
 
 def script(*dependencies: str, **modules: str) -> Script:
-    header = (
-        f'# /// script\n# requires-python = "==3.11.*"\n# dependencies = {json.dumps(dependencies)}\n# ///\n'
-    )
+    header = f'# /// script\n# requires-python = ">=3.11,<3.14"\n# dependencies = {json.dumps(dependencies)}\n# ///\n'
     found = [SharedModule(f"{name.replace('__', '/')}.py", text) for name, text in modules.items()]
     return parse_script(join_modules(header, found))
 

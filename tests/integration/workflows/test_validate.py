@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 Run = Callable[..., Awaitable[CheckedScript]]
 
 HEADER = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2"]
 # [tool.env-checker]
 # env_vars = ["PORT=8000", "TOKEN_OF_MINE"]
@@ -87,8 +87,8 @@ def failed(validation: CheckedScript) -> list[str]:
 
 
 @pytest.mark.requirement("workflows:seed", "workflows:validate")
-async def test_the_seeds_programs_validate_with_their_notes(run: Run, seed_examples: Path) -> None:
-    for path in sorted(seed_examples.glob("*.py")):
+async def test_the_seeds_programs_validate_with_their_notes(run: Run, deployable_seed_examples: Path) -> None:
+    for path in sorted(deployable_seed_examples.glob("*.py")):
         validation = await run(path.read_text(encoding="utf-8"))
         assert failed(validation) == [], validation.report.report
         assert validation.openapi is not None
@@ -199,7 +199,9 @@ async def test_required_variables_have_a_stand_in_while_a_script_is_checked(run:
 
 @pytest.mark.requirement("workflows:served")
 async def test_an_app_that_no_line_serves_starts_with_fastapi_alone_among_its_packages(run: Run) -> None:
-    header = '# /// script\n# requires-python = "==3.11.*"\n# dependencies = ["fastapi==0.115.12"]\n# ///\n'
+    header = (
+        '# /// script\n# requires-python = ">=3.11,<3.14"\n# dependencies = ["fastapi==0.115.12"]\n# ///\n'
+    )
     validation = await run(header + APP + ROUTE, smoke=Smoke({}))
     assert failed(validation) == []
     assert of(validation, "app").status == "note"

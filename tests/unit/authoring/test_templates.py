@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
+from codewords_mcp.cli.load.command import NO_OP
 from codewords_mcp.runtime.authoring.service_choice import choose_services
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.services.base import Unavailability
@@ -16,9 +18,21 @@ from codewords_mcp.runtime.workflows.script import parse_script
 pytestmark = pytest.mark.requirement("workflows:templates")
 
 
-def test_the_greeting_is_the_guides_letter_for_letter(seed_examples: Path) -> None:
+def test_the_greeting_is_the_guides_letter_for_letter_but_for_its_pin(seed_examples: Path) -> None:
     greeting = next(one for one in templates() if one.id == "greeting")
-    assert greeting.code.encode() == (seed_examples / "greeting.py").read_bytes()
+    guide = (seed_examples / "greeting.py").read_text(encoding="utf-8")
+    assert greeting.code == guide.replace('"==3.11.*"', '">=3.11,<3.14"')
+
+
+def test_every_program_of_ours_runs_on_any_python_that_the_runtime_runs_on() -> None:
+    programs = {template.id: template.code for template in templates()} | {"load test": NO_OP}
+    for minor in (11, 12, 13):
+        refusing = [
+            name
+            for name, code in programs.items()
+            if not SpecifierSet(parse_script(code).requires_python).contains(f"3.{minor}.0")
+        ]
+        assert refusing == []
 
 
 def test_every_template_is_a_whole_script_that_tells_what_it_needs() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-HEADER = """# /// script
-# requires-python = "==3.11.*"
+ANY = ">=3.11,<3.14"
+HEADER = f"""# /// script
+# requires-python = "{ANY}"
 # dependencies = [
 #   "fastapi==0.115.12",
 #   "uvicorn[standard]==0.34.2"
@@ -14,6 +15,7 @@ HEADER = """# /// script
 # ]
 # ///
 """
+ONLY_3_11 = HEADER.replace(ANY, "==3.11.*")
 APP = "from fastapi import FastAPI\napp = FastAPI()\n"
 
 

@@ -9,7 +9,7 @@ from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
 _HEAD = """# /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = ["codewords-client==0.4.11"]
 # ///
 from codewords_client import AsyncCodewordsClient

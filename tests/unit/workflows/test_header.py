@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from tests.unit.workflows.helpers import APP, HEADER, script
+from packaging.specifiers import SpecifierSet
+from tests.unit.workflows.helpers import ANY, APP, HEADER, script
 
 from codewords_mcp.errors import InvalidInput, InvalidScript
 from codewords_mcp.runtime.model.egress_policy import EgressPolicy
@@ -28,7 +29,7 @@ def with_lines(*lines: str) -> str:
 
 def test_a_header_is_read_as_the_specification_says() -> None:
     read = parse_script(script())
-    assert read.requires_python == "==3.11.*"
+    assert SpecifierSet(read.requires_python) == SpecifierSet(ANY)
     assert read.dependencies == ("fastapi==0.115.12", "uvicorn[standard]==0.34.2")
     assert [(one.name, one.default, one.required) for one in read.env] == [("PORT", "8000", False)]
 
@@ -45,7 +46,7 @@ def test_other_blocks_and_text_before_the_header_are_left_alone() -> None:
     read = parse_script(
         "#!/usr/bin/env python\n# a comment\n\n# /// other\n# anything = here\n# ///\n\n" + script()
     )
-    assert read.requires_python == "==3.11.*"
+    assert SpecifierSet(read.requires_python) == SpecifierSet(ANY)
 
 
 def test_an_empty_comment_line_belongs_to_the_header() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.workflows.helpers import APP, HEADER, script
+from tests.unit.workflows.helpers import ANY, APP, HEADER, script
 
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script
@@ -72,7 +72,7 @@ async def test_a_finding_that_the_author_has_seen_is_left_alone() -> None:
 
 
 async def test_newer_syntax_is_right_where_the_header_asks_for_it() -> None:
-    newer = HEADER.replace("==3.11.*", ">=3.12")
+    newer = HEADER.replace(ANY, ">=3.12")
     [right] = await found("type Name = str\n", newer)
     assert right.status == "passed"
     [wrong, *_] = await found("type Name = = str\n", newer)

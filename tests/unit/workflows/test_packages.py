@@ -20,7 +20,9 @@ pytestmark = pytest.mark.anyio
 
 def script(*dependencies: str) -> Script:
     listed = ", ".join(f'"{one}"' for one in dependencies)
-    return parse_script(f'# /// script\n# requires-python = "==3.11.*"\n# dependencies = [{listed}]\n# ///\n')
+    return parse_script(
+        f'# /// script\n# requires-python = ">=3.11,<3.14"\n# dependencies = [{listed}]\n# ///\n'
+    )
 
 
 @pytest.fixture

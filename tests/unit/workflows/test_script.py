@@ -8,8 +8,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tests.unit.workflows.helpers import APP, HEADER, script
+from packaging.specifiers import SpecifierSet
+from tests.unit.workflows.helpers import ANY, APP, HEADER, ONLY_3_11, script
 
+from codewords_mcp.runtime.workflows.declarations import newest_minor
 from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 
 
@@ -133,12 +135,33 @@ def test_odd_escapes_are_read_without_a_warning_of_ours() -> None:
 
 
 @pytest.mark.requirement("workflows:parse")
-def test_syntax_of_a_newer_python_is_left_to_that_python() -> None:
+def test_syntax_that_the_scripts_python_lacks_is_refused_whatever_the_runtime_runs_on() -> None:
     newer = "type Name = str\n" + APP
-    refused(script(newer))
-    read = parse_script(script(newer, header=HEADER.replace("==3.11.*", ">=3.12")))
+    assert refused(script(newer, header=ONLY_3_11)).line == 12
+    assert refused(script("x = = 1\n", header=ONLY_3_11.replace("==3.11.*", "==3.11.7"))).line == 12
+
+
+@pytest.mark.requirement("workflows:parse")
+def test_syntax_of_a_newer_python_is_left_to_that_python() -> None:
+    read = parse_script(script("x = = 1\n" + APP, header=HEADER.replace(ANY, ">=3.30")))
     assert read.tree is None
     assert read.facts.mentions_fastapi
+
+
+@pytest.mark.requirement("workflows:parse")
+@pytest.mark.parametrize(
+    ("requires", "newest"),
+    [
+        ("", 30),
+        (">=3.11,<3.14", 13),
+        ("==3.11.7", 11),
+        (">=3.11.4,<3.12", 11),
+        ("~=3.12.1", 12),
+        (">=4", None),
+    ],
+)
+def test_the_newest_python_of_a_specifier_is_known(requires: str, newest: int | None) -> None:
+    assert newest_minor(SpecifierSet(requires)) == newest
 
 
 @pytest.mark.requirement("workflows:seed", "workflows:dialect")

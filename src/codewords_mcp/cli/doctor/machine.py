@@ -32,7 +32,7 @@ def machine_findings() -> list[Finding]:
         _key(folder),
         _disk(folder),
         _uv(uv),
-        *([_pythons(uv)] if uv else []),
+        *([_pythons(uv, folder)] if uv else []),
     ]
 
 
@@ -153,25 +153,36 @@ def _uv(uv: str | None) -> Finding:
     return Finding("uv", "ok", (_output_of([uv, "--version"]).splitlines() or [uv])[0])
 
 
-def _pythons(uv: str) -> Finding:
-    versions: set[str] = set()
+def _pythons(uv: str, folder: Path) -> Finding:
+    """Report the pins that scripts may have: the minor releases of Python here, in the places where the runtime looks."""
+    own = f"3.{sys.version_info[1]}"
+    minors = {own}
+    here = dict(os.environ)
+    for environment in (here, here | {"UV_PYTHON_INSTALL_DIR": str(folder / "pythons")}):
+        # Without a cache: `doctor` must not write anywhere.
+        command = [uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"]
+        try:
+            found: list[dict[str, Any]] = json.loads(_output_of(command, environment))
+            minors |= {
+                "{major}.{minor}".format(**item["version_parts"])
+                for item in found
+                if item["implementation"] == "cpython"
+            }
+        except (ValueError, KeyError, TypeError):
+            continue
+
+    pins = ", ".join(sorted(minors, key=home.version_key)).replace(own, f"{own} (the runtime's own)")
+    if read_settings().python_downloads:
+        others = "others are fetched when a script asks for one, if the network allows"
+    else:
+        others = "`uv python install 3.x` adds another"
+    return Finding("python", "ok", f"pins that this machine meets: {pins}; {others}")
+
+
+def _output_of(command: list[str], environment: dict[str, str] | None = None) -> str:
     try:
-        found: list[dict[str, Any]] = json.loads(
-            # Without a cache: `doctor` must not write anywhere.
-            _output_of([uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"])
-        )
-        versions = {str(item["version"]) for item in found}
-    except (ValueError, KeyError, TypeError):
-        pass
-
-    if not versions:
-        return Finding("python", "note", "uv finds none here, and fetches one when a workflow needs it.")
-
-    return Finding("python", "ok", ", ".join(sorted(versions, key=home.version_key)))
-
-
-def _output_of(command: list[str]) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", timeout=20, check=False, env=environment
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

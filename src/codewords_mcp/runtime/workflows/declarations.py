@@ -76,9 +76,20 @@ def requires_python(header: Header) -> SpecifierSet:
     line = header.line_of("requires-python")
     raise _invalid(
         f"`requires-python` on line {line} is not a version specifier.",
-        hint='Write it as `# requires-python = "==3.11.*"` or `">=3.11"`.',
+        hint='Write it as `# requires-python = ">=3.11,<3.14"` or `"==3.11.*"`.',
         line=line,
     )
+
+
+def newest_minor(requires: SpecifierSet) -> int | None:
+    """The newest minor release of Python 3 that a specifier accepts; None where it accepts none from 3.8 to 3.30."""
+    from packaging.version import Version
+
+    # `.20` stands for a late patch release, for specifiers such as `>=3.11.4`.
+    releases = {Version(f"3.{minor}.{patch}") for minor in range(8, 31) for patch in (0, 20)}
+    named = {Version(each.version.removesuffix(".*")) for each in requires}
+    accepted = (each.minor for each in releases | named if each.major == 3 and requires.contains(each))
+    return max(accepted, default=None)
 
 
 def dependencies(header: Header) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.workflows.declarations import (
     EnvVar,
     dependencies,
     environment_variables,
+    newest_minor,
     requires_python,
     tool,
     unknown_keys,
@@ -241,13 +242,14 @@ def _too_large(size: int, limit: int) -> UnreadableScript:
     )
 
 
-def _parse(text: str) -> ast.Module:
+def _parse(text: str, minor: int = sys.version_info[1]) -> ast.Module:
+    """The syntax tree, by the grammar of Python 3.`minor` as far as this Python knows it. Raises UnreadableScript."""
     try:
         with _warnings_filter, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Compiling may warn, for example about an invalid escape; the code's author gets
             # that from the linter, not the runtime's own stderr.
-            return ast.parse(text)
+            return ast.parse(text, feature_version=(3, minor))
     except SyntaxError as error:
         line, column = error.lineno, error.offset
         if line:
@@ -269,13 +271,16 @@ def _parse(text: str) -> ast.Module:
 
 
 def _tree(text: str, requires: SpecifierSet) -> ast.Module | None:
-    """The syntax tree. None if the script requires another Python than ours and is invalid for
-    ours.
+    """The syntax tree. None if the script is invalid for our Python and accepts a newer one, whose syntax we don't
+    know. A script that accepts only older ones is read by the grammar of the newest of those.
     """
+    newest, ours = newest_minor(requires), sys.version_info[1]
+    if newest is not None and newest < ours:
+        return _parse(text, newest)
+
     try:
         return _parse(text)
     except UnreadableScript:
-        ours = ".".join(str(part) for part in sys.version_info[:3])
-        if requires.contains(ours, prereleases=True):
+        if requires.contains(".".join(map(str, sys.version_info[:3])), prereleases=True):
             raise
         return None

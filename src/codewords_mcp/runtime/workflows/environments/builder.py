@@ -48,9 +48,14 @@ async def newest(uv: Uv, recipe: Recipe, work: Path) -> str:
 
     Raises EnvironmentFailed with the resolver's reason in one sentence.
     """
-    arguments = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-deps"]
+    locked = await resolve(uv, recipe, work, "--no-deps")
+    return "".join(f"{line}\n" for line in locked.splitlines() if "==" in line)
+
+
+async def resolve(uv: Uv, recipe: Recipe, work: Path, *options: str) -> str:
+    """Lock the requirements, from wheels only, and install nothing. Raises as `newest`."""
     done = await uv.run(
-        *arguments,
+        *("pip", "compile", "--quiet", "--no-header", "--no-annotate", *options),
         *_choices(recipe, work),
         "-",
         timeout_s=_RESOLVE_TIMEOUT,
@@ -60,8 +65,7 @@ async def newest(uv: Uv, recipe: Recipe, work: Path) -> str:
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
-
-    return "".join(f"{line}\n" for line in done.stdout.splitlines() if "==" in line)
+    return done.stdout
 
 
 async def build_venv(

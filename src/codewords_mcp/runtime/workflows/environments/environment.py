@@ -25,7 +25,7 @@ import structlog
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.workflows.environments import folders, shared_files
-from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, newest
+from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, newest, resolve
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
 from codewords_mcp.runtime.workflows.environments.installed import (
     Environment,
@@ -35,7 +35,7 @@ from codewords_mcp.runtime.workflows.environments.installed import (
 )
 from codewords_mcp.runtime.workflows.environments.integrity import clean_cache, damaged_packages
 from codewords_mcp.runtime.workflows.environments.module_wheel import module_wheel
-from codewords_mcp.runtime.workflows.environments.pythons import Python, find_python
+from codewords_mcp.runtime.workflows.environments.pythons import NoPython, Python, find_python, own_python
 from codewords_mcp.runtime.workflows.environments.uv import Uv
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.settings import Settings
@@ -117,19 +117,37 @@ class Environments:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _recipe(self, script: Script) -> Recipe:
-        python = await self._python(script.requires_python)
+        try:
+            python = await self._python(script.requires_python)
+        except NoPython as error:
+            raise error.explained(await self._problem_on_own_python(script)) from None
+
+        recipe = await self._recipe_for(script, python)
+        modules = module_wheel(script.modules)
+        if modules is None:
+            return recipe
+        whole = hashlib.sha256(f"{recipe.hash}\0{modules.digest}".encode()).hexdigest()[:24]
+        return replace(recipe, hash=whole, modules=modules)
+
+    async def _recipe_for(self, script: Script, python: Python) -> Recipe:
+        """The packages of a script for a Python, without its shared modules."""
+        client = None
         if script.uses_our_client:
             client = await self._client()
-        else:
-            client = None
         # Sorted, so that scripts which list the same packages share an environment.
         requirements = tuple(sorted(set(script.requirements)))
         packages = _hash(requirements, python, client)
-        modules = module_wheel(script.modules)
-        if modules is None:
-            return Recipe(packages, requirements, python, client, lock_name=packages)
-        whole = hashlib.sha256(f"{packages}\0{modules.digest}".encode()).hexdigest()[:24]
-        return Recipe(whole, requirements, python, client, modules, packages)
+        return Recipe(packages, requirements, python, client, lock_name=packages)
+
+    async def _problem_on_own_python(self, script: Script) -> EnvironmentFailed | None:
+        """The reason why a script's packages don't install on the runtime's own Python; None if they do."""
+        recipe = await self._recipe_for(script, own_python())
+        try:
+            async with folders.unfinished(self._root) as work:
+                await folders.writable(resolve(self._uv, recipe, work))
+        except EnvironmentFailed as error:
+            return error
+        return None
 
     async def _python(self, requires: str) -> Python:
         """A Python that fits. Results are cached while the interpreter exists: finding one starts

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
+from codewords_mcp.runtime.workflows.declarations import newest_minor
+from codewords_mcp.runtime.workflows.environments.resolver import index_failure
+from codewords_mcp.runtime.workflows.environments.uv import Uv, UvResult, run_command
 
 _PROBE = """
 import json, platform, sys
@@ -46,7 +48,7 @@ def own_python() -> Python:
 async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path) -> Python:
     """The runtime's own Python where `requires` (PEP 440, may be empty) allows it, else one that uv finds or fetches.
 
-    Fetched ones go to `installs`. Raises EnvironmentFailed where none fits.
+    Fetched ones go to `installs`. Raises NoPython where none fits.
     """
     from packaging.specifiers import SpecifierSet
 
@@ -56,30 +58,66 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
         return own
 
     where = {"UV_PYTHON_INSTALL_DIR": str(installs)}
+    # Those of the person's own uv too: uv looks at one folder of installations at a time.
+    found = await _find(uv, requires, {}) or await _find(uv, requires, where)
+    if found is not None:
+        return found
+    if not downloads:
+        raise NoPython(requires, "", hint="CODEWORDS_PYTHON_DOWNLOADS=true lets the runtime fetch it.")
+
+    done = await uv.run(
+        "python", "install", "--no-bin", requires, timeout_s=300, doing="fetching a Python", extra=where
+    )
     found = await _find(uv, requires, where)
-    fetched: bool | None = None
-    if found is None and downloads:
-        done = await uv.run(
-            "python", "install", "--no-bin", requires, timeout_s=300, doing="fetching a Python", extra=where
-        )
-        fetched = done.code == 0
-        found = await _find(uv, requires, where)
-
     if found is None:
-        if fetched is None:
-            tried = ""
-        elif not fetched:
-            tried = " Fetching one failed too: is the network there?"
-        else:
-            tried = ""
-
-        raise EnvironmentFailed(
-            f"The script asks for Python {requires}, and none of this machine fits.{tried}",
-            hint='Write `requires-python = ">=3.11"`, or install that Python.'
-            + ("" if downloads else " CODEWORDS_PYTHON_DOWNLOADS=true lets the runtime fetch it."),
-        )
-
+        raise NoPython(requires, _why_not_fetched(done))
     return found
+
+
+class NoPython(EnvironmentFailed):
+    """No Python of this machine meets a script's pin, and none was fetched. `reason` is a sentence, may be empty."""
+
+    def __init__(self, requires: str, reason: str, *, hint: str = "") -> None:
+        message = f"The script asks for Python {requires}, and this machine has none. {reason}"
+        super().__init__(message.rstrip(), hint=hint)
+        self.requires = requires
+
+    def explained(self, problem: EnvironmentFailed | None) -> EnvironmentFailed:
+        """The error with both ways out. `problem` says why the packages don't install on the runtime's own Python."""
+        from packaging.specifiers import SpecifierSet
+
+        own, newest = own_python().short, newest_minor(SpecifierSet(self.requires))
+        ways: list[str] = []
+        if newest is not None:
+            ways.append(f"`uv python install 3.{newest}` installs it.")
+        if problem is None:
+            ways.append(
+                f"Its packages also install on this runtime's Python {own}: "
+                f'with `requires-python = "{wider_pin(self.requires)}"` it runs there.'
+            )
+        else:
+            ways.append(f"This runtime's Python {own} does not fit its packages: {problem.message}")
+        return EnvironmentFailed(self.message, hint=" ".join(filter(None, (*ways, self.hint))))
+
+
+def wider_pin(requires: str) -> str:
+    """`requires` (PEP 440) widened, so that it also accepts the runtime's own Python."""
+    from packaging.specifiers import SpecifierSet
+
+    newest, own = newest_minor(SpecifierSet(requires)), sys.version_info[1]
+    if newest is None or newest > own:
+        return f">=3.{own}"
+    return f">=3.{newest},<3.{own + 1}"
+
+
+def _why_not_fetched(done: UvResult) -> str:
+    if not done.code:
+        return "The one that was fetched does not start."
+    if "No download found" in done.stderr:
+        return "There is none to fetch."
+    if index_failure(done.stderr) is not None:
+        return "Fetching one failed: its server cannot be reached."
+    return "Fetching one failed."
 
 
 async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.workflows.declarations import newest_minor
 from codewords_mcp.runtime.workflows.environments.uv import run_command
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.repair import missing_imports
@@ -21,6 +22,8 @@ from codewords_mcp.runtime.workflows.validation.shared_defaults import harmless_
 # whenever it is reached.
 _CRASHES = "E9,F502,F503,F504,F505,F506,F507,F508,F509,F521,F524,F63,F70,F82"
 _SMELLS = "F402,F501,F811,B006,B023,ASYNC210,ASYNC251,PLE"
+_NEWEST_OF_RUFF = 14
+"""The newest minor release of Python 3 that ruff takes as a target."""
 _LIMIT = 20
 _UNDEFINED = re.compile(r"Undefined name `([^`]{1,80})`")
 _CRASH_CODE = re.compile(r"E9\d*|F50[2-9]|F52[14]|F63\d*|F70\d*|F82\d*|invalid-syntax")
@@ -89,12 +92,8 @@ def _target(script: Script) -> str:
     """The newest Python that the script accepts, so that new syntax is not reported as wrong."""
     from packaging.specifiers import SpecifierSet
 
-    supported = SpecifierSet(script.requires_python)
-    # `.20` stands for a late patch release, for specifiers such as `>=3.11.4`.
-    for minor in range(14, 7, -1):
-        if supported.contains(f"3.{minor}.0") or supported.contains(f"3.{minor}.20"):
-            return f"py3{minor}"
-    return "py311"
+    newest = newest_minor(SpecifierSet(script.requires_python))
+    return f"py3{min(newest or 11, _NEWEST_OF_RUFF)}"
 
 
 def _check(finding: dict[str, Any], imported: tuple[str, ...]) -> Check:

@@ -1,5 +1,5 @@
 # /// script
-# requires-python = "==3.11.*"
+# requires-python = ">=3.11,<3.14"
 # dependencies = [
 #   "codewords-client==0.4.11",
 #   "fastapi==0.115.12",
