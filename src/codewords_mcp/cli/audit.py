@@ -25,7 +25,7 @@ _AT_ONCE = 1000
 
 Action = Annotated[
     str | None,
-    typer.Option("--action", help="`secret.change`, or `secret` for all of a kind.", show_default=False),
+    typer.Option("--action", help="`consent.agreed`, or `consent` for all of a kind.", show_default=False),
 ]
 Target = Annotated[
     str | None, typer.Option("--target", help="Only about this id or name.", show_default=False)

@@ -8,7 +8,7 @@ export const audit = {
   fold: (/** @type {number} */ n) => (n ? `Filters (${n})` : "Filters"),
   filters: { action: "Action", outcome: "Outcome", actor: "By", target: "About", since: "Since" },
   actions: [
-    ["run", "Runs"], ["secret", "Secrets"], ["key", "Keys"], ["version", "Versions"], ["workflow", "Workflows"], ["agreement", "Agreements"],
+    ["run", "Runs"], ["secret", "Secrets"], ["key", "Keys"], ["version", "Versions"], ["workflow", "Workflows"], ["consent", "Consents"], ["agreement", "Agreements"],
     ["budget", "Budgets"], ["schedule", "Schedules"], ["trigger", "Triggers"], ["webhook", "Webhooks"], ["session", "Sign-ins"], ["member", "Members"], ["passkey", "Passkeys"],
     ["call", "Other operations"], ["refuse", "Refusals"],
   ],

@@ -30,7 +30,7 @@ async def delete_workflow(
         await runtime.drafts.delete(caller, workflow_id)
         return tool_result(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
     # The person has agreed: `TOOL` asks `_question` first.
-    await runtime.workflows.delete(caller, workflow_id, consent=Consent(allow=True))
+    await runtime.workflows.delete(caller, workflow_id, consent=Consent(allow=True, way=""))
     return tool_result(
         DeletedWorkflow(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record."
     )

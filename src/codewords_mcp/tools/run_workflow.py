@@ -120,7 +120,9 @@ def _divided(sent: Any) -> tuple[Any, dict[str, str] | None]:
 
 async def _apply(runtime: Runtime, caller: Caller, dry_run: str) -> Run:
     """Start the run that sends what a dry run held. The person has agreed to that list: see `_question`."""
-    return await runtime.runs.get(caller, await runtime.dry_runs.apply(caller, dry_run, Consent(allow=True)))
+    return await runtime.runs.get(
+        caller, await runtime.dry_runs.apply(caller, dry_run, Consent(allow=True, way=""))
+    )
 
 
 async def _test(runtime: Runtime, caller: Caller, workflow_id: str, trigger_id: str, data: Any) -> Run:

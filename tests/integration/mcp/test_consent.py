@@ -12,6 +12,7 @@ from tests.support.runtime import ADMIN, workflow
 
 from codewords_mcp.mcp_server.limits import ServerLimits
 from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.audit import AuditFilter
 from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("manifest:mcp")]
@@ -52,6 +53,13 @@ async def deploy(client: Client, code: str, name: str, **more: Any) -> Any:
     return await client.call_tool("deploy_workflow", {"code": code, "name": name} | more)
 
 
+async def consents(runtime: Runtime) -> list[tuple[str, str]]:
+    """(action, way) of the newest two entries of consents."""
+    page = await runtime.audit.page(ADMIN, AuditFilter(action="consent"), limit=2)
+    return [(entry.action, (entry.after or {}).get("way", "")) for entry in page.items]
+
+
+@pytest.mark.requirement("audit:consents")
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 async def test_a_person_who_is_asked_and_agrees_has_it_deployed_once_and_is_not_asked_again(
     real: Runtime, era: Era
@@ -68,6 +76,7 @@ async def test_a_person_who_is_asked_and_agrees_has_it_deployed_once_and_is_not_
     assert again["version"] == 2
     [asked] = person.asked
     assert f"hosts        {HOST}" in asked.message
+    assert await consents(real) == [("consent.agreed", "chat"), ("consent.asked", "")]
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])

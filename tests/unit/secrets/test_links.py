@@ -6,11 +6,16 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.support.databases import open_database
 
 from codewords_mcp.runtime.auth.one_time_links import LIFETIME, MAX_LINKS, MAX_PER_OWNER, Links
+from codewords_mcp.runtime.model.audit import AuditFilter
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.master_key import MasterKey
+from codewords_mcp.runtime.store import audit, tables
+from codewords_mcp.runtime.store import links as rows
+from codewords_mcp.runtime.store.consent_entries import ConsentEntry
 from codewords_mcp.runtime.store.database import Database
 
 pytestmark = [pytest.mark.anyio]
@@ -145,3 +150,25 @@ async def test_the_same_asked_again_is_the_same_link_and_its_time_begins_anew(da
     assert await one.ensure("ann", "TOKEN", {"rule": None}) == first, "also after others"
     assert await one.spend(again)
     assert await one.ensure("ann", "TOKEN", {"rule": None}) != first
+
+
+@pytest.mark.requirement("audit:consents")
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_question_that_nobody_used_in_time_has_an_entry_with_what_it_asked(
+    database: Database, answered: bool
+) -> None:
+    questions = Links("consent", database, Vault(KEY), lifetime=1e-6)
+    facts = {"about": "deploy", "question": "d" * 64, "permissions": "p" * 64}
+    asked = ConsentEntry("asked", "ann", "flow_0a1b2c3d", facts)
+    if answered:
+        token = await Links("consent", database, Vault(KEY)).create("ann", "d" * 64, {}, asked)
+        await questions.answer(token, "agreed")
+        past = update(tables.links).values(expires_at=1)
+        await database.write(lambda connection: connection.execute(past))
+    else:
+        await questions.create("ann", "d" * 64, {}, asked)
+    await database.write(rows.purge)
+    found = await database.read(audit.page, AuditFilter(action="consent"), 10, None)
+    assert [entry.action for entry in found] == ["consent.expired", "consent.asked"]
+    assert (found[0].target, found[0].owner) == ("flow_0a1b2c3d", "ann")
+    assert found[0].after == facts | ({"answer": "agreed"} if answered else {})

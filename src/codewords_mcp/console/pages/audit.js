@@ -67,7 +67,7 @@ function About({ entry }) {
   if (noun === "run") return html`<${RunLink} id=${entry.target} />`;
   if (noun === "secret") return html`<${SecretLink} name=${entry.target} />`;
   const workflow = entry.target.split("/")[0];
-  if (["workflow", "version", "call"].includes(noun) && idOf(workflow)) return html`<${WorkflowLink} id=${idOf(workflow)} />`;
+  if (["workflow", "version", "consent", "call"].includes(noun) && idOf(workflow)) return html`<${WorkflowLink} id=${idOf(workflow)} />`;
   return entry.target ? html`<span class="mono"><${Text} of=${entry.target} /></span>` : common.none;
 }
 

@@ -72,7 +72,7 @@ OPERATIONS = [
         "ask again with the last `seq` to follow the trail or to export all of it. Admins and keys with the scope `audit` see "
         "the whole home, other keys what concerns their own things.",
         parameters=(
-            Parameter("action", "`secret.change`, or `secret` for all of a kind.", {"type": "string"}),
+            Parameter("action", "`consent.agreed`, or `consent` for all of a kind.", {"type": "string"}),
             Parameter("target", "Only about this id or name.", {"type": "string"}),
             Parameter("outcome", "How it ended.", {"type": "string", "enum": list(get_args(AuditOutcome))}),
             Parameter("actor", "Only by this owner's keys and sessions.", {"type": "string"}),

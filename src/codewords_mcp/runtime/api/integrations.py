@@ -52,7 +52,7 @@ class IntegrationApi:
 
     async def call(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
-        seconds: float = RUN_TIMEOUT_S, consent: Consent = Consent(allow=True),  # noqa: B008  # immutable
+        seconds: float = RUN_TIMEOUT_S, consent: Consent = Consent(allow=True, way=""),  # noqa: B008  # immutable
     ) -> ActionOutcome:  # fmt: skip
         """Make one call. An action that writes needs `consent` or a person's agreement: raises ConsentNeeded without."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")

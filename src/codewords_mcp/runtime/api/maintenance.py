@@ -11,6 +11,7 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.audit.trail import prune_audit
 from codewords_mcp.runtime.store import alerts as alert_rows
+from codewords_mcp.runtime.store import links as link_rows
 from codewords_mcp.runtime.store import replays as replay_rows
 from codewords_mcp.runtime.store import retention, service_values
 from codewords_mcp.runtime.store import tasks as task_rows
@@ -56,6 +57,7 @@ async def tidy(container: Container, settings: Settings) -> None:
     await container.write_lists.prune(at - int(settings.recording_ttl * 1e6))
     await container.database.write(replay_rows.purge, at - int(settings.recording_ttl * 1e6))
     await container.database.write(service_values.purge, at)
+    await container.database.write(link_rows.purge)
     await container.database.write(webhook_rows.purge, at - int(settings.webhook_ttl * 1e6))
     await container.database.write(alert_rows.purge, at - int(settings.alert_ttl * 1e6))
     await container.database.write(task_rows.purge, at)

@@ -138,7 +138,10 @@ class SecretApi:
         """
         refuse_run(caller, "set secrets")
         rule = _requested_rule(hosts, places, plain=plain)
-        return await self._container.secrets.set(caller.owner, name, value, rule, _end(expires_at))
+        stored = await self._container.secrets.set(caller.owner, name, value, rule, _end(expires_at))
+        # A page that waits for this value waits no longer.
+        await self._container.secret_links.close(caller.owner, name)
+        return stored
 
     async def refer(
         self,
@@ -158,7 +161,9 @@ class SecretApi:
         """
         refuse_run(caller, "set secrets")
         rule = _requested_rule(hosts, places, plain=plain)
-        return await self._container.secrets.refer(caller.owner, name, source, rule, _end(expires_at))
+        stored = await self._container.secrets.refer(caller.owner, name, source, rule, _end(expires_at))
+        await self._container.secret_links.close(caller.owner, name)
+        return stored
 
     async def _link(self, caller: Caller, nonce: str) -> OneTimeLink:
         link = await self._container.secret_links.find(nonce)

@@ -129,7 +129,7 @@ class WorkflowApi:
         if draft is None and code is None:
             code = await self._templates.get_code(caller, template_id or "")
         if consent.gallery and service_id is None and self._templates.in_gallery(template_id):
-            consent = replace(consent, allow=True)
+            consent = replace(consent, allow=True, way="gallery")
 
         request = DeployRequest(
             caller, code or "", name, service_id, base_version, description, public, by, config

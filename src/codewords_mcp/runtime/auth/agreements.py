@@ -7,6 +7,8 @@ again.
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.auth.authority import Permissions
@@ -18,6 +20,7 @@ from codewords_mcp.runtime.model.questions import of_run
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.consent_entries import ConsentEntry
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import AgreementRow
 
@@ -109,7 +112,16 @@ class Agreements:
 
     async def withdraw(self, owner: str, service_id: str) -> None:
         """Delete the owner's agreement to a workflow. Runs in flight continue. Raises NotFound."""
-        removed = await self._db.write(rows.remove, owner, service_id)
+
+        def remove(connection: Connection) -> bool:
+            digest = rows.remove(connection, owner, service_id)
+            if digest is None:
+                return False
+            facts = {"about": "run", "permissions": digest}
+            ConsentEntry("withdrawn", owner, service_id, facts).note(connection)
+            return True
+
+        removed = await self._db.write(remove)
         self._known.pop((owner, service_id), None)
         if not removed:
             raise NotFound(

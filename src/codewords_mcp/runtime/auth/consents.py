@@ -11,9 +11,10 @@ from typing import Any, Final, Literal, cast
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink, require_own
-from codewords_mcp.runtime.model.questions import OpenQuestion, Question, Wording
+from codewords_mcp.runtime.model.questions import Matter, OpenQuestion, Question, Wording
 from codewords_mcp.runtime.model.workflow import Consent, DeployChanges
 from codewords_mcp.runtime.store.clock import to_datetime
+from codewords_mcp.runtime.store.consent_entries import ConsentEntry, ConsentEvent, current_way
 
 Answer = Literal["agreed", "declined"]
 POLL_INTERVAL: Final = 0.5
@@ -36,7 +37,15 @@ class Consents:
         Raises ConsentNeeded with a token for exactly this question, Forbidden if a person declined
         it.
         """
-        if not question.lines or consent.allow:
+        if not question.lines:
+            return
+        if consent.allow:
+            # A question that waits for exactly this is answered by it.
+            if consent.way:
+                agreed = _entry_of("agreed", question, consent.way)
+            else:
+                agreed = None
+            await self._links.close(question.owner, question.digest, agreed)
             return
 
         if consent.asker:
@@ -51,19 +60,20 @@ class Consents:
         if link is None or (link.owner, link.subject) != (question.owner, question.digest):
             link = await self._links.about(question.owner, question.digest)
         if link is None:
-            raise self._needed(
-                question, await self._links.create(question.owner, question.digest, _to_data(question))
-            )
+            raise self._needed(question, await self._ask(question))
 
         # The token alone proves nothing: a model gets it too. Somebody has to vouch for a
         # person.
         confirms = consent.confirm == link.token and (consent.by_person or self._unattended)
         if link.answer is None and not confirms:
             raise self._needed(question, link.token)
-        if not await self._links.spend(link):  # by another deploy of the same, at the same moment
-            raise self._needed(
-                question, await self._links.create(question.owner, question.digest, _to_data(question))
-            )
+        # An answer has an entry already; a token that is an answer itself has one now.
+        if link.answer is None:
+            agreed = _entry_of("agreed", question, "token")
+        else:
+            agreed = None
+        if not await self._links.spend(link, agreed):  # by another deploy of the same, at the same moment
+            raise self._needed(question, await self._ask(question))
         if link.answer == "declined":
             raise Forbidden(question.wording.declined, hint="Ask for less, or ask the person what they want.")
 
@@ -74,7 +84,7 @@ class Consents:
         """
         link = await self._links.about(question.owner, question.digest)
         if link is None:
-            token = await self._links.create(question.owner, question.digest, _to_data(question))
+            token = await self._ask(question)
             return token, self._url_of(token), None
         return link.token, self._url_of(link.token), cast("Answer | None", link.answer)
 
@@ -99,8 +109,16 @@ class Consents:
 
         Raises Forbidden.
         """
-        require_own(await self._links.find(token), owner)
-        first = await self._links.answer(token, "agreed" if agreed else "declined")
+        link = await self._links.find(token)
+        require_own(link, owner)
+        if link is None:
+            return False
+        if agreed:
+            answer: Answer = "agreed"
+        else:
+            answer = "declined"
+        entry = _entry(answer, owner, link.subject, _matter(link), current_way())
+        first = await self._links.answer(token, answer, entry)
         if first:
             # A new event for later waiters; everybody who waits on the old one looks again.
             # Taken before the read: an answer that comes in between sets this event.
@@ -135,6 +153,11 @@ class Consents:
 
         return None
 
+    async def _ask(self, question: Question) -> str:
+        """Store a question; its token."""
+        entry = _entry_of("asked", question)
+        return await self._links.create(question.owner, question.digest, _to_data(question), entry)
+
     def _needed(self, question: Question, token: str) -> ConsentNeeded:
         url, wording = self._url_of(token), question.wording
         return ConsentNeeded(
@@ -157,8 +180,24 @@ def _to_data(question: Question) -> dict[str, Any]:
     changes = question.changes and question.changes.model_dump(mode="json", exclude={"code"})
     return {
         "wording": asdict(question.wording), "rows": question.rows, "diff": question.diff, "changes": changes,
-        "service_id": question.service_id,
+        "service_id": question.service_id, "matter": asdict(question.matter),
     }  # fmt: skip
+
+
+def _matter(link: OneTimeLink) -> Matter:
+    # Links of earlier releases have none.
+    return Matter(**link.data.get("matter", {"kind": "call"}))
+
+
+def _entry_of(event: ConsentEvent, question: Question, way: str = "") -> ConsentEntry:
+    return _entry(event, question.owner, question.digest, question.matter, way)
+
+
+def _entry(event: ConsentEvent, owner: str, digest: str, matter: Matter, way: str) -> ConsentEntry:
+    facts = {"about": matter.kind, "question": digest, **matter.facts}
+    if way:
+        facts["way"] = way
+    return ConsentEntry(event, owner, matter.target, facts)
 
 
 def _open(link: OneTimeLink) -> OpenQuestion:

@@ -19,6 +19,7 @@ from codewords_mcp.errors import Forbidden, StorageFailed
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import key_use
 from codewords_mcp.runtime.store import links as rows
+from codewords_mcp.runtime.store.consent_entries import ConsentEntry
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.rows import LinkKind, LinkRow, NewLink
 
@@ -71,8 +72,13 @@ class Links:
         self._on_change = on_change
         self._lifetime = lifetime
 
-    async def create(self, owner: str, subject: str, data: dict[str, Any]) -> str:
-        """A token, safe in a URL, that is good until it is spent, or its time is over."""
+    async def create(
+        self, owner: str, subject: str, data: dict[str, Any], entry: ConsentEntry | None = None
+    ) -> str:
+        """A token, safe in a URL, that is good until it is spent, or its time is over.
+
+        `entry`, here and below, goes into the audit trail with the change.
+        """
         token = secrets.token_urlsafe(24)
         link_id = _digest(token)
         # The token is sealed too, so that the list of open questions can name each link's
@@ -92,6 +98,7 @@ class Links:
                 "answer": None,
             }
             rows.add(connection, values, self._lifetime, max_of_owner=MAX_PER_OWNER, max_total=MAX_LINKS)
+            _note(connection, entry)
 
         await self._db.write(store)
         self._changed()
@@ -125,18 +132,42 @@ class Links:
         opened = map(self._opened, await self._db.read(rows.unanswered, owner))
         return [link for link in opened if link is not None]
 
-    async def answer(self, token: str, answer: str) -> bool:
+    async def answer(self, token: str, answer: str, entry: ConsentEntry | None = None) -> bool:
         """Record a person's answer; the first one counts."""
         link_id = _digest(token)
-        first = await self._db.write(rows.answer, link_id, self._kind, answer)
+
+        def store(connection: Connection) -> bool:
+            first = rows.answer(connection, link_id, self._kind, answer)
+            if first:
+                _note(connection, entry)
+            return first
+
+        first = await self._db.write(store)
         self._changed()
         return first
 
-    async def spend(self, link: OneTimeLink) -> bool:
-        """End a link for good; False if another process was faster."""
-        spent = await self._db.write(rows.spend, link.row)
+    async def spend(self, link: OneTimeLink, entry: ConsentEntry | None = None) -> bool:
+        """End a link for good, and others about the same; False if another process was faster."""
+
+        def store(connection: Connection) -> bool:
+            spent = rows.spend(connection, link.row)
+            if spent:
+                _note(connection, entry)
+            return spent
+
+        spent = await self._db.write(store)
         self._changed()
         return spent
+
+    async def close(self, owner: str, subject: str, entry: ConsentEntry | None = None) -> None:
+        """End every link about this: it was done, or answered, by another way."""
+
+        def store(connection: Connection) -> bool:
+            _note(connection, entry)
+            return rows.close(connection, self._kind, owner, subject)
+
+        if await self._db.write(store):
+            self._changed()
 
     def _changed(self) -> None:
         if self._on_change is not None:
@@ -161,6 +192,11 @@ def require_own(link: OneTimeLink | None, owner: str) -> None:
             "This page is for another owner of this runtime than the one who is signed in.",
             hint="Sign out at / and sign in with a key of theirs.",
         )
+
+
+def _note(connection: Connection, entry: ConsentEntry | None) -> None:
+    if entry is not None:
+        entry.note(connection)
 
 
 def _name(link_id: str) -> str:

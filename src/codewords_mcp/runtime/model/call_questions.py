@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
-from codewords_mcp.runtime.model.questions import TO_CALL, Question, Rows, Wording, digest_of, lines_of
+from codewords_mcp.runtime.model.questions import (
+    TO_CALL,
+    Matter,
+    Question,
+    Rows,
+    Wording,
+    digest_of,
+    lines_of,
+)
 
 _NAME, _ACCOUNT, _VALUE = 40, 80, 600
 """Maximum characters shown of a field's name, an account's id and a value."""
@@ -25,7 +33,7 @@ def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | No
         rows.append(("account", [item(account, _ACCOUNT)]))
     # The digest has all arguments: consent to one call is not consent to another.
     digest = digest_of(owner, "call", action, account, json.dumps(props, sort_keys=True))
-    return Question(owner, digest, rows, lines_of(rows), _wording_of_call(name))
+    return Question(owner, Matter("call", action), digest, rows, lines_of(rows), _wording_of_call(name))
 
 
 def of_service(owner: str, service: str, path: str, data: Any) -> Question:
@@ -37,7 +45,7 @@ def of_service(owner: str, service: str, path: str, data: Any) -> Question:
         fields = {"input": data}
     rows: Rows = [("service", [name]), *_fields(fields)]
     digest = digest_of(owner, "service", service, path, json.dumps(data, sort_keys=True))
-    return Question(owner, digest, rows, lines_of(rows), _wording_of_call(name))
+    return Question(owner, Matter("call", service), digest, rows, lines_of(rows), _wording_of_call(name))
 
 
 def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> Question:
@@ -55,7 +63,7 @@ def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> 
     rows: Rows = [("tool", [tool]), *_fields(arguments)]
     digest = digest_of(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
 
-    return Question(owner, digest, rows, lines_of(rows), wording)
+    return Question(owner, Matter("call", tool), digest, rows, lines_of(rows), wording)
 
 
 def of_apply(
@@ -88,7 +96,8 @@ def of_apply(
         rows.append(("may differ", list(varies)))
     digest = digest_of(owner, "apply", list_id, version, [(number, key) for number, key, _ in writes])
     shown = lines + [f"May differ: {part}" for part in varies]
-    return Question(owner, digest, rows, shown, wording, service_id=service_id)
+    matter = Matter("apply", service_id, {"run": list_id, "version": str(version)})
+    return Question(owner, matter, digest, rows, shown, wording, service_id=service_id)
 
 
 def _these(count: int) -> str:

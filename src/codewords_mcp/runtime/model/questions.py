@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.deletion import Deletion
@@ -55,6 +55,18 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
+class Matter:
+    """The subject of a question as the audit trail has it: no text of a program or a model is in it.
+
+    `target` is the id of a thing, or the name of an action. `facts` are numbers, ids and hashes.
+    """
+
+    kind: Literal["deploy", "run", "serve", "delete", "rollback", "call", "apply"]
+    target: str = ""
+    facts: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """`rows` are the kinds of permissions with their items, if any; `lines` the same for a
     terminal.
@@ -64,6 +76,7 @@ class Question:
     """
 
     owner: str
+    matter: Matter
     digest: str
     rows: Rows
     lines: list[str]
@@ -134,8 +147,13 @@ def of_deploy(
     )
     # a new workflow is known by its name, an old one by its id
     digest = digest_of(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
+    matter = Matter(
+        "deploy",
+        service_id or "",
+        {"live": str(live or 0), "code": code_hash, "permissions": _permissions(grants)},
+    )
     return Question(
-        owner, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF],
+        owner, matter, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF],
         service_id=service_id or "",
     )  # fmt: skip
 
@@ -171,7 +189,8 @@ def of_run(
     )
 
     subject = digest_of(owner, "run", service_id, digest, sorted(grants))
-    return Question(owner, subject, rows, lines, wording, service_id=service_id)
+    matter = Matter("run", service_id, {"permissions": _permissions(grants)})
+    return Question(owner, matter, subject, rows, lines, wording, service_id=service_id)
 
 
 def of_serving(owner: str, draft_id: str, name: str, grants: Sequence[Grant]) -> Question:
@@ -188,7 +207,8 @@ def of_serving(owner: str, draft_id: str, name: str, grants: Sequence[Grant]) ->
         no="No, don't serve it",
     )
     digest = digest_of(owner, "serve", draft_id, sorted(grants))
-    return Question(owner, digest, tabulate_grants(grants), describe_grants(grants), wording)
+    matter = Matter("serve", draft_id, {"permissions": _permissions(grants)})
+    return Question(owner, matter, digest, tabulate_grants(grants), describe_grants(grants), wording)
 
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, deletion: Deletion) -> Question:
@@ -212,7 +232,8 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, deleti
 
     # A person agrees to these numbers.
     digest = digest_of(owner, "delete", service_id, live, *deletion.model_dump().values())
-    return Question(owner, digest, rows, lines_of(rows), wording, service_id=service_id)
+    matter = Matter("delete", service_id, {"live": str(live or 0)})
+    return Question(owner, matter, digest, rows, lines_of(rows), wording, service_id=service_id)
 
 
 def of_rollback(
@@ -238,7 +259,9 @@ def of_rollback(
     rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
     digest = digest_of(owner, "rollback", service_id, version, live, more)
 
-    return Question(owner, digest, rows, lines_of(rows), wording, service_id=service_id)
+    facts = {"version": str(version), "live": str(live), "permissions": _permissions(grants or ())}
+    matter = Matter("rollback", service_id, facts)
+    return Question(owner, matter, digest, rows, lines_of(rows), wording, service_id=service_id)
 
 
 def with_remarks(question: Question, remarks: Rows, key: str) -> Question:
@@ -326,6 +349,10 @@ def describe_key(caller: Caller) -> str:
 def lines_of(rows: Rows) -> list[str]:
     """The rows of a question as lines of text."""
     return [f"{kind}: {', '.join(items)}" for kind, items in rows]
+
+
+def _permissions(grants: Sequence[Grant]) -> str:
+    return digest_of(sorted(grants))
 
 
 def digest_of(*parts: object) -> str:

@@ -129,7 +129,8 @@ class Consent:
     `by_person`: the caller vouches that a person approved this token (CLI, HTTP). If false, the
     approval must be recorded on the consent page. `asker` names the origin of the request in the
     question. `gallery`: consent to a new workflow that is a template of the gallery as it stands, whose
-    code no model wrote.
+    code no model wrote. `way` is the way of an `allow` in the audit trail; "" where that is no person's
+    answer of its own: they agreed to the call before, or make it by their own key.
     """
 
     allow: bool = False
@@ -137,6 +138,7 @@ class Consent:
     by_person: bool = False
     asker: str = ""
     gallery: bool = False
+    way: Literal["", "allow", "gallery"] = "allow"
 
 
 class WorkflowSummary(Model):

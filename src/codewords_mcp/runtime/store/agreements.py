@@ -34,7 +34,9 @@ def of_owner(connection: Connection, owner: str) -> list[ListedAgreement]:
     return [ListedAgreement(**row) for row in connection.execute(query).mappings()]
 
 
-def remove(connection: Connection, owner: str, workflow_id: str) -> bool:
-    """Remove an agreement; whether there was one."""
+def remove(connection: Connection, owner: str, workflow_id: str) -> str | None:
+    """Remove an agreement; the digest of its permissions, None if there was none."""
     same = (agreements.c.owner == owner) & (agreements.c.workflow_id == workflow_id)
-    return connection.execute(delete(agreements).where(same)).rowcount > 0
+    digest = connection.execute(select(agreements.c.digest).where(same)).scalar()
+    connection.execute(delete(agreements).where(same))
+    return digest

@@ -173,6 +173,19 @@ def _after(
             )
 
 
+def note(
+    connection: Connection, action: str, owner: str, target: str, facts: Mapping[str, str], *, whole: bool
+) -> None:
+    """Collect the entry of something that no change of an audited table tells.
+
+    `whole`: the operation that goes on is no more than that, so it gets no other entry.
+    """
+    operation: AuditedOperation | None = connection.info.get(_OPERATION)
+    _collect(connection, operation, action, owner, target, {"after": dict(facts)})
+    if whole and operation is not None:
+        operation.recorded = True
+
+
 def note_new_run(connection: Connection, row: Params) -> None:
     """Collect the entry of a new run, whose statement the listener has not seen."""
     _note_new(connection, AUDITED["runs"], [row], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
+from codewords_mcp.runtime.store.consent_entries import ConsentEvent, note_ended
 from codewords_mcp.runtime.store.executors import clock
 from codewords_mcp.runtime.store.first_row import first_row
 from codewords_mcp.runtime.store.rows import LinkRow, NewLink
@@ -18,7 +19,7 @@ def add(connection: Connection, values: NewLink, ttl: float, *, max_of_owner: in
     """
     at = clock(connection)
     # Expired ones go first, since they would count for the bounds below.
-    connection.execute(delete(links).where(links.c.expires_at <= at))
+    purge(connection)
     of_kind = links.c.kind == values["kind"]
     _remove_oldest(connection, of_kind & (links.c.owner == values["owner"]), max_of_owner)
     _remove_oldest(connection, of_kind, max_total)
@@ -29,7 +30,21 @@ def _remove_oldest(connection: Connection, which: ColumnElement[bool], maximum: 
     count = connection.execute(select(func.count()).select_from(links).where(which)).scalar_one()
     if count >= maximum:
         oldest = select(links.c.id).where(which).order_by(links.c.created_at).limit(count - maximum + 1)
-        connection.execute(delete(links).where(links.c.id.in_(oldest)))
+        end(connection, links.c.id.in_(oldest), "expired")
+
+
+def purge(connection: Connection) -> None:
+    """Remove links whose time is over."""
+    end(connection, links.c.expires_at <= clock(connection), "expired")
+
+
+def end(connection: Connection, which: ColumnElement[bool], event: ConsentEvent) -> int:
+    """Remove links that were not used. Questions among them get an entry in the audit trail. Returns their number."""
+    found = [LinkRow(**row) for row in connection.execute(select(links).where(which)).mappings()]
+    if found:
+        connection.execute(delete(links).where(links.c.id.in_([row["id"] for row in found])))
+        note_ended(connection, found, event)
+    return len(found)
 
 
 def renew(connection: Connection, link_id: str, ttl: float) -> bool:
@@ -79,7 +94,7 @@ def answer(connection: Connection, link_id: str, kind: str, text: str) -> bool:
 
 
 def spend(connection: Connection, row: LinkRow) -> bool:
-    """End a link as it was read, and other links of its question; False if it changed meanwhile.
+    """End a link as it was read, and other links about the same; False if it changed meanwhile.
 
     Only this link's own row decides: a question that was put again after a concurrent spending is
     another one.
@@ -89,8 +104,11 @@ def spend(connection: Connection, row: LinkRow) -> bool:
     if connection.execute(own).rowcount != 1:
         return False
 
-    if row["kind"] == "consent":
-        same = (links.c.kind == row["kind"], links.c.owner == row["owner"], links.c.subject == row["subject"])
-        connection.execute(delete(links).where(*same))
-
+    close(connection, row["kind"], row["owner"], row["subject"])
     return True
+
+
+def close(connection: Connection, kind: str, owner: str, subject: str) -> bool:
+    """End every link about this, since it is done or answered; whether there was one."""
+    same = (links.c.kind == kind, links.c.owner == owner, links.c.subject == subject)
+    return connection.execute(delete(links).where(*same)).rowcount > 0

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, u
 from codewords_mcp.runtime.model.caller import HOME_OWNER, HomeMember, Role
 from codewords_mcp.runtime.store import advisory_locks, service_values
 from codewords_mcp.runtime.store.first_row import first_row
+from codewords_mcp.runtime.store.links import end as end_links
 from codewords_mcp.runtime.store.rows import MemberRow
 from codewords_mcp.runtime.store.tables import keys, links, members, passkeys
 
@@ -121,7 +122,7 @@ def remove(
 
     # A stored answer does not say who gave it, so none counts: who still wants it is asked again.
     open_ones = (links.c.kind == "consent") & (links.c.owner == HOME_OWNER)
-    questions = connection.execute(delete(links).where(open_ones)).rowcount
+    questions = end_links(connection, open_ones, "withdrawn")
     connection.execute(delete(members).where(members.c.id == member_id))
     return EndedAccess(ended_keys, len(ended), ended_passkeys, questions)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
+
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
@@ -37,9 +39,11 @@ from codewords_mcp.runtime.model.mcp import (
     server_of,
     tool_differences,
 )
+from codewords_mcp.runtime.model.questions import digest_of
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store import mcp_servers as rows
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.consent_entries import ConsentEntry, current_way
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import FileStore
 from codewords_mcp.runtime.web.client import Web
@@ -193,22 +197,37 @@ class McpServers:
         return ServerReview(server, tuple(tools), tuple(changes), last_words, refused_host)
 
     async def agree(
-        self, owner: str, name: str, digests: list[tuple[str, str]], *, believed: bool | None
+        self,
+        owner: str,
+        name: str,
+        digests: list[tuple[str, str]],
+        *,
+        believed: bool | None,
+        about: Literal["server", "tool"] = "server",
     ) -> McpServer:
         """Note that a person agreed to a server and to these tools of it. Raises NotFound.
 
         `believed`: they take its word for which tools only read; None leaves that as it was.
+        `about` is what they were asked about.
         """
         values: dict[str, Any] = {"agreed_at": now()}
         if believed is not None:
             values["believed"] = believed
-        await self._database.write(rows.agree, owner, name, digests, values)
+        facts = {"about": about, "permissions": digest_of(sorted(digests)), "way": current_way()}
+        entry = ConsentEntry("agreed", owner, f"mcp:{name}", facts)
+
+        def store(connection: Connection) -> None:
+            rows.agree(connection, owner, name, digests, values)
+            entry.note(connection)
+
+        await self._database.write(store)
         return await self.require(owner, name)
 
     async def agree_to_tool(self, owner: str, tool: AgreedTool) -> None:
         """Note that a person agreed to a tool as it is described now, by agreeing to a call of it."""
         if tool.now is not None and not tool.is_agreed:
-            await self.agree(owner, tool.server.name, [(tool.now.name, tool.now.digest)], believed=None)
+            digests = [(tool.now.name, tool.now.digest)]
+            await self.agree(owner, tool.server.name, digests, believed=None, about="tool")
 
     async def signed_in(self, owner: str, name: str) -> None:
         """Use the tokens of a sign-in that was completed just now."""
