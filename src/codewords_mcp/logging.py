@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
 
 from codewords_mcp.common.frozen_imports import hidden
+from codewords_mcp.common.log_stream import LogStream
 
 # structlog would import rich for tracebacks in colour, which are not used here: 45 ms of a start that a person waits for.
 with hidden("rich"):
@@ -27,9 +28,10 @@ _HIDDEN = "[hidden]"
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send structlog's and the standard library's log to `stream` (stderr). `level` is that of our own log.
 
-    Libraries are heard from WARNING on: what they say below that is about themselves.
+    Libraries are heard from WARNING on: what they say below that is about themselves. A line that cannot be written is never
+    an error of the code that logs it.
     """
-    out = sys.stderr if stream is None else stream
+    out = guard(sys.stderr if stream is None else stream)
     human = out.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -49,7 +51,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", out)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(out)
@@ -60,6 +62,13 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def guard(stream: TextIO | None) -> LogStream:
+    """`stream` as one that never raises; the same one if it is that already."""
+    if isinstance(stream, LogStream):
+        return stream
+    return LogStream(stream)
 
 
 def hide_secrets(_logger: Any, _method: str, event: _Event) -> _Event:

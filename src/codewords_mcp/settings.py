@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     sync_timeout: float = Field(default=120, gt=0, description="Seconds a synchronous run may take before 504.")
     run_timeout: float = Field(default=900, gt=0, description="Seconds a background run may take.")
     start_timeout: float = Field(default=60, gt=0, description="Seconds a workflow has to open its port.")
-    drain_timeout: float = Field(default=10, ge=0, description="Seconds that runs may go on once the runtime was told to end; up to 5 more while it closes.")
+    drain_timeout: float = Field(default=10, ge=0, description="Seconds that runs may go on once the runtime was told to end; up to 15 more while it closes.")
     shutdown_delay: float = Field(default=0, ge=0, description="Seconds after SIGTERM in which requests are still taken, while `GET /readyz` is 503 already: for a balancer that asks it, two of its intervals.")
     grace_timeout: float = Field(default=10, ge=0, description="Seconds a workflow may work on after its response (background tasks).")
     waiting_grace: float = Field(default=5, ge=0, description="Seconds that a background run which waits for a person or a time keeps its sandbox.")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.chaos.helpers import lines, outcomes, record, result, start
-from tests.support.runtime import warm_folder, workflow
+from tests.support.mounted_disk import FILL_DISK, on_disk, require_mounts, run_inside
+from tests.support.runtime import workflow
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
 
@@ -28,15 +26,6 @@ from codewords_mcp.runtime.store.database import WRITES_RETAINED
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:disk-full")]
 
 SIZE = 48 << 20
-ROOM = """
-set -e
-mount -t tmpfs -o size=$1,mode=700 tmpfs "$2"
-mkdir "$2-run"
-ln -s "$2-run" "$2/run"
-ln -s "$3/environments" "$3/cache" "$2"
-shift 3
-exec "$@"
-"""
 TALKER = workflow(
     """
 import asyncio
@@ -70,22 +59,6 @@ async def call(request: Request):
 """,
     title="Caller",
 )
-FILL = """
-import contextlib, sqlite3
-database = sqlite3.connect("codewords.db", isolation_level=None)
-database.execute("CREATE TABLE IF NOT EXISTS ballast (x)")
-while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-    pass
-with open("ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
-    while True:
-        file.write(bytes(4096))
-try:
-    for _ in range(500):
-        database.execute("INSERT INTO ballast VALUES (0)")
-except sqlite3.OperationalError as error:
-    print(error)
-"""
-"""To the last byte, also what is left of the database's log: it tells that it is full."""
 CHECK = """
 import sqlite3
 print(sqlite3.connect("codewords.db").execute("PRAGMA integrity_check").fetchall())
@@ -101,12 +74,8 @@ class SmallDisk:
         self._home = home
 
     def inside(self, code: str) -> str:
-        """What a program in the home prints. SQLite would follow the link in /proc out of the namespace again."""
-        enter = ["nsenter", f"--target={self.runtime.pid}", "--mount"]
-        if os.geteuid() != 0:
-            enter += ["--user", "--preserve-credentials"]
-        program = [sys.executable, "-c", f"import os; os.chdir({str(self._home)!r})\n{code}"]
-        return subprocess.run([*enter, *program], check=True, capture_output=True, encoding="utf-8").stdout
+        """Output of a program in the home."""
+        return run_inside(self.runtime, self._home, code)
 
     def said(self) -> str:
         """What the runtime has logged."""
@@ -116,13 +85,8 @@ class SmallDisk:
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
     home = tmp_path_factory.mktemp("small") / "home"
-    apart = ["unshare", "--mount", "--propagation", "private"]
-    if os.geteuid() != 0:
-        apart.append("--map-root-user")
-    tried = subprocess.run([*apart, "mount", "-t", "tmpfs", "none", "/mnt"], check=False, capture_output=True)
-    if tried.returncode:
-        pytest.skip("this user may not mount anything, not even in a namespace of its own")
-    under = [*apart, "sh", "-c", ROOM, "sh", str(SIZE), str(home), str(warm_folder())]
+    require_mounts()
+    under = on_disk("tmpfs", "tmpfs", f"size={SIZE},mode=700", home)
     with start_runtime(home, under=under, CODEWORDS_GRACE_TIMEOUT="0.2") as runtime:
         yield SmallDisk(runtime, home)
 
@@ -172,7 +136,7 @@ def test_a_recording_without_room_says_where_it_ends_and_the_next_one_is_whole(
     answer = pool.submit(runtime.call, "POST", f"/run/{caller}/", {"seconds": 3})
     until(lambda: runtime.call("GET", "/runs?status=running")["items"], "a run to be running")
     going = runtime.call("GET", "/runs?status=running")["items"][0]["id"]
-    disk.inside(FILL)
+    disk.inside(FILL_DISK)
     told = answer.result()
     assert told == {"status": 405}, "the run goes on"
     # It is stored once the sandbox is gone, after the answer.
@@ -211,7 +175,7 @@ def test_what_was_stored_stays_what_is_asked_is_refused_and_what_ran_is_on_recor
     until(lambda: runtime.call("GET", "/runs?status=running")["items"], "a run to be running")
     going = runtime.call("GET", "/runs?status=running")["items"][0]["id"]
 
-    assert "full" in disk.inside(FILL)
+    assert "full" in disk.inside(FILL_DISK)
     another = {"code": TALKER + "#", "name": "late", "allow": True}
     asked = {f"/run/{talker}/": {"seconds": 0}, f"/run_async/{talker}/": {"seconds": 0}, "/deploy": another}
     for path, body in asked.items():

@@ -20,6 +20,7 @@ import uvloop
 from codewords_mcp import __version__
 from codewords_mcp.cli._activity import Activity
 from codewords_mcp.cli._address import RuntimeListener
+from codewords_mcp.cli._exit_watchdog import ExitWatchdog
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.cli.hosts.session_service import is_installed
 from codewords_mcp.cli.lazy_mcp_app import LazyMcpApp
@@ -39,6 +40,8 @@ _HANG_UP = 1.0
 _LAST_CALL = 0.3
 """Seconds between telling proxies to stay away and closing the listener, when an idle runtime ends."""
 _FORCED_EXIT = 2.0
+_CLOSE_TIMEOUT = 15.0
+"""Seconds after the drain in which the runtime closes in order. The unit of the session waits 30 s in all."""
 _KEEP_ALIVE = 75
 _COLLECT_AFTER = 10_000
 """New objects after which the collector looks for cycles: at Python's own 700 or 2,000 it mostly finds requests being served."""
@@ -98,6 +101,7 @@ class Lifecycle:
         self._started_at = datetime.now(UTC).isoformat()
         self._exit_code = 0
         self._signals = 0
+        self._watchdog = ExitWatchdog()
 
     def run(self) -> int:
         """Live; the exit code. Raises what opening the runtime raises."""
@@ -239,6 +243,7 @@ class Lifecycle:
 
     async def _drain(self, runtime: Runtime) -> None:
         """Let runs come to their end for a while, with the listener closed."""
+        self._bound_end()
         self._hold.retire()
         if self._server.listening.is_set():
             runtime.announce_end()
@@ -265,6 +270,7 @@ class Lifecycle:
     def _on_signal(self, number: int) -> None:
         self._signals += 1
         self._stopping.set()
+        self._bound_end()
         if self._signals > 1:
             self._forced.set()
             if number == signal.SIGINT:
@@ -274,12 +280,13 @@ class Lifecycle:
             # The second signal: whoever sends it doesn't want to wait.
             self._server.force_exit = True
             # Sandboxes are still ended and the store closed, if that takes no time.
-            asyncio.get_running_loop().call_later(_FORCED_EXIT, self._leave_at_once)
+            self._watchdog.exit_within(_FORCED_EXIT, self._exit_code)
 
-    def _leave_at_once(self) -> None:
-        self._hold.retire()
-        # Without the interpreter's own end, which joins threads that may hang.
-        os._exit(self._exit_code)
+    def _bound_end(self) -> None:
+        """End the process in time, whatever its disk and its database do meanwhile."""
+        self._watchdog.exit_within(
+            self._settings.shutdown_delay + self._settings.drain_timeout + _CLOSE_TIMEOUT
+        )
 
 
 def _copy_and_truncate(path: str) -> None:

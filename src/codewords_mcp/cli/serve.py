@@ -112,8 +112,10 @@ def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: d
 
 
 def _configure_log(settings: Settings) -> None:
-    from codewords_mcp.logging import configure
+    from codewords_mcp.logging import configure, guard
 
+    # Also for tracebacks and warnings, which the interpreter and libraries print there.
+    sys.stderr = guard(sys.stderr)
     configure(settings.log_level)
 
 

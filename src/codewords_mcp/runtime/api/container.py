@@ -142,7 +142,8 @@ class Container:
         self.executor = uuid.uuid4().hex
         self.replica_ttl = settings.replica_ttl
         self.disk = DiskSpace(settings.home, warning=settings.disk_warning)
-        self.readiness = Readiness(database, self.disk, self.driver)
+        self._run_folder = settings.home / "run"
+        self.readiness = Readiness(database, self.disk, DiskSpace(self._run_folder), self.driver)
         self.announcements = Announcements()
         self.tasks = TaskStore(database, self.executor, dead_after=settings.replica_ttl)
         # each step uses what the steps before it made
@@ -460,9 +461,7 @@ class Container:
                 if self._driver is None:
                     # A self-test that finds no room would prove no isolation, until the next start.
                     await asyncio.to_thread(self.disk.require)
-                    self._driver = await self._open_driver(
-                        self.settings, self.egress, self.settings.home / "run"
-                    )
+                    self._driver = await self._open_driver(self.settings, self.egress, self._run_folder)
         return self._driver
 
     async def _environment_of(self, code: str) -> EnvironmentRef:

@@ -1,4 +1,4 @@
-"""Readiness of this runtime: its database answers and takes writes, its disk has room, and its sandbox driver works.
+"""Readiness of this runtime: it tries what a run needs of its database, its disk and its sandbox driver.
 
 Liveness (`/healthz`) says that the process answers; a process whose database is away is alive and not ready.
 """
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection, text
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.errors.remedies import Remedy
@@ -42,10 +41,16 @@ class Problem:
 class Readiness:
     """Checks the parts, each bounded in time and one check at a time.
 
-    `driver` opens the sandbox driver.
+    `driver` opens the sandbox driver, whose files are in `run_disk`.
     """
 
-    def __init__(self, database: Database, disk: DiskSpace, driver: Callable[[], Awaitable[Driver]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        disk: DiskSpace,
+        run_disk: DiskSpace,
+        driver: Callable[[], Awaitable[Driver]],
+    ) -> None:
         self._checks: dict[str, Callable[[], Awaitable[Problem | None]]] = {
             "database": self._check_database,
             "disk": self._check_disk,
@@ -54,6 +59,7 @@ class Readiness:
         self._database = database
         self._driver = driver
         self._disk = disk
+        self._run_disk = run_disk
         self._running: dict[str, asyncio.Task[Problem | None]] = {}
         self._found: tuple[float, list[Problem]] | None = None
         self._checking: asyncio.Task[list[Problem]] | None = None
@@ -119,16 +125,23 @@ class Readiness:
             return await self._checks[part]()
         except CodewordsError as error:
             return Problem(part, error.message, error.hint, error.remedy)
+        # A check that breaks tells of a part that does not work, and a probe must get its answer.
+        except Exception as error:
+            log.exception("readiness check failed", part=part)
+            return Problem(
+                part,
+                f"The {part} could not be checked: {type(error).__name__}.",
+                "The runtime's log has the details.",
+            )
 
     async def _check_database(self) -> Problem | None:
         database = self._database
-        database.require_file()
         stalled = database.behind
         # Reads may work while the disk is full or another program has the lock.
         if database.holds_writes or stalled > WRITES_STALLED:
             hint = "Look for a full disk, or for another program that holds the database locked."
             return Problem("database", "The database answers and takes no writes; they wait.", hint)
-        await database.read_within(0, _ping)
+        await database.require_usable()
         return None
 
     async def _check_disk(self) -> Problem | None:
@@ -138,10 +151,7 @@ class Readiness:
 
     async def _check_sandbox(self) -> Problem | None:
         tier = (await self._driver()).tier
+        await asyncio.to_thread(self._run_disk.require)
         if tier.id != "D":
             return None
         return Problem("sandbox", " ".join(tier.facts) or "No isolation here.", tier.fix)
-
-
-def _ping(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from codewords_mcp import __version__
-from codewords_mcp.errors import CodewordsError
+from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.quotas import QuotaApi
 from codewords_mcp.runtime.api.readiness import Problem
@@ -58,8 +57,12 @@ class StatusApi:
 
         # `doctor` must get an answer from a runtime whose database hangs.
         if all(problem.part != "database" for problem in problems):
-            stored = await self._stored(caller)
-            recorded = await container.database.read(run_purge.count)
+            try:
+                recorded = await container.database.read(run_purge.count)
+                stored = await self._stored(caller)
+            except StorageFailed as error:
+                # It broke after the check, whose result serves for a second.
+                problems = [*problems, Problem("database", error.message, error.hint, error.remedy)]
 
         return {
             "problems": [asdict(problem) for problem in problems],
@@ -249,7 +252,7 @@ async def store_status(container: Container) -> dict[str, Any]:
         "file_bytes": file_bytes,
         "files_at": container.files.blobs.location,
         "files_shared": settings.files is not None,
-        "disk_free": shutil.disk_usage(settings.home).free,
+        "disk_free": container.disk.free_bytes(),
         "run_ttl": settings.run_ttl,
         "runs_kept": settings.runs_kept,
     }

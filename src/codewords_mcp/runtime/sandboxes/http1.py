@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 from codewords_mcp.common.http1 import (
     MAX_HEAD_BYTES,
@@ -21,6 +22,7 @@ from codewords_mcp.common.http1 import (
     ResponseConnection,
 )
 from codewords_mcp.errors import CodewordsError, InvalidInput, ProgramFailed
+from codewords_mcp.runtime.model.disk_errors import require_folder
 
 # Seconds after which an idle connection is not used again: uvicorn closes one after 5.
 MAX_IDLE = 4.0
@@ -194,6 +196,8 @@ async def _connect(path: str, pool: Connections | None) -> _Connection:
             if end is not None:
                 end.close()
 
+        if isinstance(error, FileNotFoundError):
+            await asyncio.to_thread(require_folder, Path(path).parent)
         if isinstance(error, OSError):
             raise ProgramFailed(
                 "program_bad_reply", "The workflow is no longer running, so it cannot be asked.", hint=_HINT

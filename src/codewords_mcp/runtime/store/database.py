@@ -21,9 +21,9 @@ from sqlalchemy import Connection, Engine, make_url
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.audit import CURRENT
 from codewords_mcp.runtime.model.measures import Measures
-from codewords_mcp.runtime.store import audit_capture, local_file
+from codewords_mcp.runtime.store import audit_capture, local_file, table_pages
 from codewords_mcp.runtime.store.database_address import database_url
-from codewords_mcp.runtime.store.database_errors import is_locked, is_retryable
+from codewords_mcp.runtime.store.database_errors import is_damage, is_locked, is_retryable
 from codewords_mcp.runtime.store.engine import CONNECTIONS, IDLE_TIMEOUT, open_engine
 from codewords_mcp.runtime.store.gathered_write import GatheredWrite, Outcome, gathered, settle
 from codewords_mcp.runtime.store.local_file import OpenFile
@@ -153,6 +153,17 @@ class Database:
     def require_file(self) -> None:
         """Raises StorageFailed where the SQLite file was deleted or replaced under this runtime."""
         self._transactions.require_file()
+
+    async def require_usable(self) -> None:
+        """Raise StorageFailed where the database would refuse what a run reads or writes. May wait as long as a write."""
+        self._transactions.require_file()
+        refusal = self._transactions.refusal
+        if refusal is not None:
+            if is_damage(refusal.__cause__):
+                raise refusal
+            # Nothing else may write while a balancer sends no requests here.
+            await self.write(table_pages.write_one)
+        await self.read_within(0, table_pages.read_one_of_each)
 
     async def write(
         self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -52,7 +52,7 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
             f"The home {home} cannot be written.",
             hint="Make it writable for this user, or set CODEWORDS_HOME to another folder.",
         )
-    if _result_code(error) in _DAMAGED:
+    if is_damage(error):
         return StorageFailed(
             f"The database in {home} is damaged.",
             hint="Restore codewords.db from a backup, or move it away to start anew.",
@@ -94,6 +94,11 @@ def is_locked(error: BaseException | None) -> bool:
     """Tell whether SQLite timed out on another connection's lock."""
     cause = getattr(error, "orig", error)
     return isinstance(cause, sqlite3.OperationalError) and _result_code(error) in {BUSY, LOCKED}
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Tell whether SQLite found its file damaged."""
+    return _result_code(error) in _DAMAGED
 
 
 def _result_code(error: BaseException | None) -> int | None:

@@ -14,7 +14,7 @@ from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.model.measures import EndedRun, Measures
 from codewords_mcp.runtime.store import audit_capture, run_ends
 from codewords_mcp.runtime.store.checkpoints import Checkpoints
-from codewords_mcp.runtime.store.database_errors import is_transient, nul_error, storage_error
+from codewords_mcp.runtime.store.database_errors import is_damage, is_transient, nul_error, storage_error
 from codewords_mcp.runtime.store.engine import limit_lock_wait
 from codewords_mcp.runtime.store.local_file import OpenFile
 from codewords_mcp.runtime.store.transaction_marks import TransactionMarks
@@ -51,6 +51,9 @@ class Transactions:
         self._checkpoints = Checkpoints(file.path) if file is not None else None
         self.audited = 0
         """Entries that these transactions have added to the audit trail."""
+        self.refusal: StorageFailed | None = None
+        """The error of the last write, until one succeeds. Damage stays until the file is opened anew: other pages may still
+        take writes."""
         self.closed = False
 
     def require_file(self) -> None:
@@ -82,7 +85,13 @@ class Transactions:
 
             return outcome[0]
 
-        result = self._measured("write", attempt, deadline)
+        try:
+            result = self._measured("write", attempt, deadline)
+        except StorageFailed as error:
+            self.refusal = error
+            raise
+        if self.refusal is not None and not is_damage(self.refusal.__cause__):
+            self.refusal = None
         if self._checkpoints is not None:
             self._checkpoints.count_commit()
         for run in ended:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from codewords_mcp.runtime.model.disk_errors import deleted_folder
 from codewords_mcp.runtime.sandboxes.host import cgroups, files
 
 # Seconds that a driver's end waits for files to be removed.
@@ -39,11 +40,14 @@ class Folders:
     socket: str
 
     def make(self, uid: int | None, *, forked: bool = False) -> None:
-        """Make them; `app` and `tmp` belong to the program. Raises OSError."""
+        """Make them; `app` and `tmp` belong to the program. Raises OSError, StorageFailed if the folder above is gone."""
         # A forked one has no root of its own. A fork server is no more than any user and mounts the
         # folders: it may pass through `top`, not list it.
         for folder in (self.top, self.app, self.tmp) if forked else (self.top, self.app, self.tmp, self.root):
-            folder.mkdir(mode=0o700)
+            try:
+                folder.mkdir(mode=0o700)
+            except FileNotFoundError as error:
+                raise deleted_folder(folder.parent) from error
         if uid is not None:
             for folder in (self.app, self.tmp):
                 os.chown(folder, uid, uid)
