@@ -16,6 +16,7 @@ from tests.support.databases import open_database
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.run_columns import RunColumns
 from codewords_mcp.runtime.model.run_query import QueryResult
+from codewords_mcp.runtime.sandboxes.landlock.workers import confined_command
 from codewords_mcp.runtime.store import query_worker
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store.database import Database
@@ -120,7 +121,7 @@ def _schedule(connection: Connection, owner: str, flow: str) -> None:
 
 
 async def ask(database: Database, sql: str, owner: str = ANN, rows: int = 100, **more: Any) -> QueryResult:
-    return await RunQueries(database, **more).query(owner, sql, rows)
+    return await RunQueries(database, confined_command, **more).query(owner, sql, rows)
 
 
 @pytest.mark.requirement("runs:sql")
@@ -243,7 +244,7 @@ async def test_nothing_but_the_views_is_read_whatever_the_sql_is(database: Datab
     names = set(metadata.tables) - {view.name for view in VIEWS}
     tables = [f"SELECT * FROM {name}" for name in names]
     forged = [f"WITH runs AS (SELECT 1 FROM main.{name}) SELECT * FROM runs" for name in metadata.tables]
-    queries = RunQueries(database)
+    queries = RunQueries(database, confined_command)
     for sql in [*OTHERS, *tables, *forged]:
         # In this process: starting hundreds would show no more.
         prepared = await queries.prepare(ANN, sql, 100)

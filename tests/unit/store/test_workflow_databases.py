@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, StorageFailed
+from codewords_mcp.runtime.sandboxes.landlock.workers import confined_command
 from codewords_mcp.runtime.store.workflow_databases.base import DatabaseKey, SqlCall, SqlStatement
 from codewords_mcp.runtime.store.workflow_databases.sqlite import SqliteDatabases
 
@@ -23,7 +24,7 @@ ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELEC
 
 @pytest.fixture
 async def databases(tmp_path: Path) -> AsyncIterator[SqliteDatabases]:
-    opened = SqliteDatabases(tmp_path, timeout=2.0, file_bytes=1 << 20)
+    opened = SqliteDatabases(tmp_path, confined_command, timeout=2.0, file_bytes=1 << 20)
     yield opened
     await opened.close()
 
@@ -49,7 +50,7 @@ async def test_a_function_that_nothing_interrupts_is_ended_by_the_alarm(database
 
 
 async def test_a_statement_has_so_much_memory(tmp_path: Path) -> None:
-    databases = SqliteDatabases(tmp_path, timeout=60)
+    databases = SqliteDatabases(tmp_path, confined_command, timeout=60)
     many = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 400) SELECT count(*) FROM (SELECT DISTINCT randomblob(3000000) FROM c)"
     with pytest.raises(InvalidInput, match="too much memory"):
         await databases.run(KEY, call(many))

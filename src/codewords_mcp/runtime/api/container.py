@@ -91,6 +91,7 @@ from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
 from codewords_mcp.runtime.runs.write_lists import WriteLists
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.drivers import OpenDriver
+from codewords_mcp.runtime.sandboxes.landlock.workers import confined_command
 from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.elsewhere import SecretsElsewhere
 from codewords_mcp.runtime.secrets.references import AllowedReferences
@@ -188,7 +189,7 @@ class Container:
         )
         self.agreements = Agreements(database, self.consents)
 
-        self.databases = open_databases(database, settings.home, self.keys.current.derive)
+        self.databases = open_databases(database, settings.home, self.keys.current.derive, confined_command)
         self.stored_data = StoredData(database, self.databases.bytes_of)
         self.quotas = OwnerQuotas(database, settings.memory_limit, self.stored_data)
         self.files = FileStore(

@@ -6,6 +6,7 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.run_query import QueryResult
+from codewords_mcp.runtime.sandboxes.landlock.workers import confined_command
 from codewords_mcp.runtime.store.query_process import RunQueries
 from codewords_mcp.runtime.store.query_views import describe_views
 
@@ -17,7 +18,7 @@ class QueryApi:
 
     def __init__(self, container: Container) -> None:
         self._container = container
-        self._queries = RunQueries(container.database)
+        self._queries = RunQueries(container.database, confined_command)
 
     async def query(self, caller: Caller, sql: str, *, limit: int = 200) -> QueryResult:
         """Run one SELECT over the caller's rows, in SQLite's dialect. Raises InvalidInput with the views' columns."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -15,6 +14,7 @@ from codewords_mcp.runtime.store import query_worker
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.query_copy import copy_rows
 from codewords_mcp.runtime.store.query_views import VIEWS, describe_views, mentioned
+from codewords_mcp.runtime.store.worker_command import WorkerCommand
 
 MAX_SQL: Final = 20_000
 """Characters of a query."""
@@ -41,8 +41,9 @@ class PreparedQuery(NamedTuple):
 class RunQueries:
     """Runs SELECTs over one owner's rows."""
 
-    def __init__(self, database: Database, *, seconds: float = SECONDS) -> None:
+    def __init__(self, database: Database, command: WorkerCommand, *, seconds: float = SECONDS) -> None:
         self._db = database
+        self._command = command
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -64,7 +65,8 @@ class RunQueries:
 
     async def _query(self, owner: str, sql: str, max_rows: int) -> QueryResult:
         prepared = await self.prepare(owner, sql, max_rows)
-        answer = await self._run(json.dumps(prepared.request).encode() + b"\n" + prepared.copy)
+        file = prepared.request["file"]
+        answer = await self._run(file, json.dumps(prepared.request).encode() + b"\n" + prepared.copy)
         if "failed" in answer:
             raise StorageFailed("The store could not be read for the query.")
         if "error" in answer:
@@ -94,15 +96,17 @@ class RunQueries:
         }
         return PreparedQuery(request, copy, cut)
 
-    async def _run(self, request: bytes) -> dict[str, Any]:
+    async def _run(self, file: str | None, request: bytes) -> dict[str, Any]:
         """Run the worker. `error` of its answer is the query's fault, `failed` the store's."""
         # A file: a pipe can't be written to where the process has ended before.
         with tempfile.TemporaryFile() as stdin:
             await asyncio.to_thread(stdin.write, request)
             stdin.seek(0)
-            # Hostile SQL runs there, so it gets no environment and loads the standard library only.
+            # Hostile SQL runs there, so it gets no environment, and reaches the database only. Readers write to its index, too.
+            own = [Path(f"{file}-shm")] if file else []
+            read = [Path(f"{file}{side}") for side in ("", "-wal")] if file else []
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(_WORKER), stdin=stdin, stdout=asyncio.subprocess.PIPE,
+                *self._command(_WORKER, own, read), stdin=stdin, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL, env={}, cwd="/", start_new_session=True,
             )  # fmt: skip
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing_extensions import override
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store.worker_command import WorkerCommand
 from codewords_mcp.runtime.store.workflow_databases import base
 from codewords_mcp.runtime.store.workflow_databases.base import (
     CallResult,
@@ -46,9 +46,15 @@ class SqliteDatabases(WorkflowDatabases):
     """Files below `home/databases`, readable by their owner only."""
 
     def __init__(
-        self, home: Path, *, timeout: float = base.TIMEOUT, file_bytes: int = base.MAX_DATABASE
+        self,
+        home: Path,
+        command: WorkerCommand,
+        *,
+        timeout: float = base.TIMEOUT,
+        file_bytes: int = base.MAX_DATABASE,
     ) -> None:
         self._folder = home / FOLDER
+        self._command = command
         self._timeout = timeout
         self._limits = {
             "rows": base.MAX_ROWS, "bytes": base.MAX_ANSWER, "value": base.MAX_VALUE, "sql": base.MAX_SQL, "file": file_bytes,
@@ -135,9 +141,11 @@ class SqliteDatabases(WorkflowDatabases):
             self._end(process)
             process = None
         if process is None:
+            # What the process may open is settled at its start: the folder has to be there.
+            self._folder.mkdir(mode=local_file.PRIVATE_FOLDER, exist_ok=True)
             # Without its own environment, and without what the runtime has imported.
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_WORKER)],
+                self._command(_WORKER, [self._folder]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ import signal
 import sqlite3
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,13 @@ MODULES = frozenset(("fts5", "json_each", "json_tree", "generate_series", "rtree
 READING = frozenset(
     (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 )
+TABLES_REFUSED = frozenset(
+    ("sqlite_dbpage", "sqlite_dbdata", "sqlite_dbptr", "dbstat", "sqlite_stmt", "bytecode", "tables_used")
+)
+"""Virtual tables that some builds of SQLite have at once, by which raw pages can be read or written."""
+SHADOWS = frozenset(("data", "idx", "content", "docsize", "config", "node", "rowid", "parent"))
+"""The ends of the names of the tables in which fts5 and rtree keep a virtual table. Hostile content there meets their parsers."""
+EXPLAIN = "EXPLAIN "
 TEMPORARY = frozenset(
     (
         sqlite3.SQLITE_CREATE_TEMP_INDEX, sqlite3.SQLITE_CREATE_TEMP_TABLE, sqlite3.SQLITE_CREATE_TEMP_TRIGGER,
@@ -49,6 +56,15 @@ TABLE_ACTIONS = frozenset(
         sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_CREATE_VIEW, sqlite3.SQLITE_DROP_VIEW,
     )
 )  # fmt: skip
+OF_TABLES = frozenset(
+    (
+        sqlite3.SQLITE_ALTER_TABLE,
+        sqlite3.SQLITE_CREATE_TRIGGER,
+        sqlite3.SQLITE_CREATE_INDEX,
+        sqlite3.SQLITE_DROP_INDEX,
+    )
+)
+"""Actions whose second name is that of the table."""
 FAILURES = {
     "SQLITE_FULL": "full", "SQLITE_BUSY": "busy", "SQLITE_LOCKED": "busy", "SQLITE_INTERRUPT": "timeout",
     "SQLITE_NOMEM": "memory", "SQLITE_CORRUPT": "damaged", "SQLITE_NOTADB": "damaged", "SQLITE_TOOBIG": "rows",
@@ -73,15 +89,23 @@ class SqlGuard:
         """Whether the statement is the worker's own."""
         self.writes = False
         self.refused = ""
+        self.virtual: frozenset[str] = frozenset()
+        """The names of the virtual tables in small letters."""
+        self.checked = False
+        """Whether the statement by itself writes no shadow table, so that whatever does is a module's own statement."""
 
     def __call__(
-        self, action: int, first: str | None, second: str | None, database: str | None, _inner: str | None
+        self, action: int, first: str | None, second: str | None, database: str | None, inner: str | None
     ) -> int:
         """SQLite's verdict on one action of a statement."""
         if self.trusted:
             return sqlite3.SQLITE_OK
 
-        self.refused = self.refused or self._reason(action, first or "", second or "", database or "")
+        self.refused = (
+            self.refused
+            or self._reason(action, first or "", second or "", database or "")
+            or self._shadow_reason(action, first or "", second or "", inner)
+        )
         if self.refused:
             return sqlite3.SQLITE_DENY
         if action not in READING and action != sqlite3.SQLITE_PRAGMA:
@@ -104,6 +128,8 @@ class SqlGuard:
             return "of PRAGMA only those that describe tables and indexes are allowed"
         if action == sqlite3.SQLITE_FUNCTION and second.lower() in FUNCTIONS_REFUSED:
             return "this function is not allowed"
+        if first.lower() in TABLES_REFUSED:
+            return "this table is not allowed"
         if action in TEMPORARY or database == "temp":
             return "temporary tables would be gone after the call"
         if action == sqlite3.SQLITE_CREATE_VTABLE and second.lower() not in MODULES:
@@ -112,6 +138,21 @@ class SqlGuard:
             return f"{MIGRATIONS} belongs to the service"
         if action == sqlite3.SQLITE_ALTER_TABLE and second.lower() == MIGRATIONS:
             return f"{MIGRATIONS} belongs to the service"
+        return ""
+
+    def _shadow_reason(self, action: int, first: str, second: str, inner: str | None) -> str:
+        # A module's statements fire triggers too; those have a name within.
+        if not self.virtual or (self.checked and inner is None):
+            return ""
+        if action in TABLE_ACTIONS:
+            name = first
+        elif action in OF_TABLES:
+            name = second
+        else:
+            return ""
+        table, _, end = name.lower().rpartition("_")
+        if end in SHADOWS and table in self.virtual:
+            return f"only the virtual table {table} itself writes to its tables"
         return ""
 
 
@@ -152,11 +193,14 @@ class FileCall:
         # Loading extensions is off by default, and the authorizer refuses the function.
         for name, limit in (
             (sqlite3.SQLITE_LIMIT_LENGTH, self.limits["value"]), (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
-            (sqlite3.SQLITE_LIMIT_SQL_LENGTH, self.limits["sql"]), (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 200),
+            (sqlite3.SQLITE_LIMIT_SQL_LENGTH, self.limits["sql"] + len(EXPLAIN)), (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 200),
             (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 50), (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 500),
             (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0), (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 50),
         ):  # fmt: skip
             connection.setlimit(name, limit)
+        # Since Python 3.12. The guard refuses the same: writes to shadow tables and to the schema.
+        if hasattr(connection, "setconfig"):
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # type: ignore[attr-defined]
         connection.execute(f"PRAGMA max_page_count = {self.limits['file'] // PAGE}")
         # In memory, which is bounded; files of the system's folder would not be.
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -197,9 +241,11 @@ class FileCall:
 
     def _execute(self, connection: sqlite3.Connection, place: int, one: dict[str, Any]) -> dict[str, Any]:
         """One statement of the call. Raises SqlFailure."""
+        self._open_virtual_tables(connection)
         # From here on the workflow's own SQL runs, and no longer the worker's.
         self.guard.trusted, self.guard.writes = False, False
         try:
+            self._check_shadow_writes(connection, one)
             cursor = connection.execute(one["sql"], _bound(one["parameters"]))
             rows: list[list[Any]] = []
             for row in cursor:
@@ -212,6 +258,34 @@ class FileCall:
             raise SqlFailure("memory") from None
         columns = [column[0] for column in cursor.description or ()]
         return {"columns": columns, "rows": rows, "changed": max(cursor.rowcount, 0)}
+
+    def _open_virtual_tables(self, connection: sqlite3.Connection) -> None:
+        """Have the modules compile their own statements, which rtree does when a table is first named, also to be read."""
+        self.guard.trusted, self.guard.checked = True, False
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0")
+        names = [str(name) for (name,) in found]
+        self.guard.virtual = frozenset(map(str.lower, names))
+        for name in names:
+            quoted = name.replace('"', '""')
+            # A broken one is left to the statement that names it.
+            with suppress(sqlite3.Error):
+                connection.execute(f'SELECT 1 FROM "{quoted}" LIMIT 0').close()  # noqa: S608  # quoted
+
+    def _check_shadow_writes(self, connection: sqlite3.Connection, one: dict[str, Any]) -> None:
+        """Compile a statement without running it. Raises sqlite3.Error where it writes to a shadow table by itself.
+
+        Running it, fts5 and rtree compile statements of their own, which look the same to the authorizer.
+        """
+        if not self.guard.virtual:
+            return
+        try:
+            connection.execute(EXPLAIN + one["sql"], _bound(one["parameters"])).close()
+        except (sqlite3.Error, sqlite3.Warning):
+            if self.guard.refused:
+                raise
+            # A fault, which running it tells better, or an EXPLAIN, which writes nothing.
+            return
+        self.guard.checked = True
 
     def _counted(self, row: tuple[Any, ...]) -> list[Any]:
         values = [_shown(value) for value in row]

@@ -172,10 +172,17 @@ def _search(cases: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
     return [(_JGE, 0, 1, cases[middle][0]), (_JUMP, 0, 0, len(below)), *below, *above]
 
 
-def assemble(machine: str | None = None, *, server: bool = False, exact_memory: bool = True) -> bytes:
+def assemble(
+    machine: str | None = None,
+    *,
+    server: bool = False,
+    exact_memory: bool = True,
+    only: frozenset[str] | None = None,
+) -> bytes:
     """The program's filter, or a fork server's, for a machine (`platform.machine()`).
 
-    Without `exact_memory` System V IPC is refused. Raises OSError where the machine's numbers are not known.
+    Without `exact_memory` System V IPC is refused. `only`: of what a program may call, these calls.
+    Raises OSError where the machine's numbers are not known.
     """
     machine = machine or platform.machine()
     table = syscalls.numbers(machine)
@@ -189,6 +196,9 @@ def assemble(machine: str | None = None, *, server: bool = False, exact_memory: 
         allowed = syscalls.ALLOWED | _SERVER_CALLS
     else:
         allowed = syscalls.ALLOWED
+    if only is not None:
+        judged = {name: judgement for name, judgement in judged.items() if name in only}
+        allowed &= only
 
     passed: list[_Instruction] = [_PASS]
     refused, unknown = [_refuse(errno.EPERM)], [_refuse(errno.ENOSYS)]
