@@ -22,7 +22,7 @@ def open_page(
         str | None,
         typer.Argument(
             metavar="PAGE",
-            help="A workflow's id or name; or a page's address, its path, or its token; without it, what waits for you.",
+            help="A workflow's id or name (ID/form: a page of it); a page's address, path or token; or what waits for you.",
             show_default=False,
         ),
     ] = None,
@@ -39,7 +39,11 @@ def open_page(
     with connect() as client:
         items = client.items("/waiting")
         if page and _names_workflow(page, items):
-            url = client.record("POST", f"/workflows/{part(workflow_id(client, page))}/page", body={})["url"]
+            name, slash, path = page.partition("/")
+            body = {"path": slash + path} if path else {}
+            url = client.record("POST", f"/workflows/{part(workflow_id(client, name))}/page", body=body)[
+                "url"
+            ]
         else:
             url = client.record("POST", "/sign-ins", body={"page": _target(page, items)})["url"]
         unattended = client.record("GET", "/status").get("consent") == "token"

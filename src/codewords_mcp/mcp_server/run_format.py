@@ -11,7 +11,7 @@ from codewords_mcp.mcp_server.dry_run_format import held_text
 from codewords_mcp.mcp_server.paging import WINDOW
 from codewords_mcp.mcp_server.run_result import MAX_LOG_SHOWN, DiagnosisResult, RunResult
 from codewords_mcp.mcp_server.text import compact, fence, utc_second
-from codewords_mcp.runtime.model.run import FINISHED
+from codewords_mcp.runtime.model.run import FINISHED, NOT_STORED
 from codewords_mcp.runtime.model.run_filter import RunTrigger
 from codewords_mcp.runtime.model.status_words import status_words
 
@@ -22,10 +22,13 @@ _MAX_TRACE_SHOWN = 1_200
 STARTED_BY: dict[RunTrigger, str] = {
     "schedule": "a schedule",
     "event": "an event",
+    "webhook": "a webhook",
     "run": "another run",
+    "on_failure": "a failure of another workflow",
     "caller": "a call",
 }
 _EMPTY = 204
+_ON_NO_RECORD = "Its answer may hold a secret, so it is on no record: only a workflow that calls it gets it."
 _NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
 
 
@@ -86,6 +89,8 @@ def _result_lines(data: RunResult) -> list[str]:
             return [_NO_TEXT]
         return []
 
+    if data.result == NOT_STORED:
+        return [_ON_NO_RECORD]
     parts = [fence("Result", compact(data.result)[:_MAX_RESULT_SHOWN], _MAX_RESULT_SHOWN)]
     if data.next_offset is not None:
         parts.append(

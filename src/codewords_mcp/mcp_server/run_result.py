@@ -18,7 +18,7 @@ from codewords_mcp.runtime.model.dry_run import DryRunInfo
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
 from codewords_mcp.runtime.model.media_types import is_type_of_text
-from codewords_mcp.runtime.model.run import LogLine, Run, WaitsFor
+from codewords_mcp.runtime.model.run import NOT_STORED, LogLine, Run, WaitsFor
 from codewords_mcp.runtime.model.run_filter import RunTrigger, trigger_of
 from codewords_mcp.runtime.model.trace import RunTrace
 
@@ -131,6 +131,7 @@ def run_result(view: RunView) -> RunResult:
     """Make the structured result of a view. Raises InvalidInput for a path that doesn't exist."""
     run, diagnosis = view.run, view.diagnosis
     result, part = _result(run, view.path, view.offset)
+    cut_off = run.response_truncated and run.response_content != NOT_STORED
 
     if diagnosis is not None and diagnosis.frames and not view.path and not view.offset:
         # The response is the traceback, which the diagnosis has in fewer words.
@@ -151,8 +152,8 @@ def run_result(view: RunView) -> RunResult:
         asked=_format_input(run) if view.with_input else None,
         cost_usd=run.usage.get("cost"),
         result=result,
-        result_cut=run.response_truncated or (part is not None and part.total > _MAX_RESULT) or None,
-        record_cut=run.response_truncated or None,
+        result_cut=cut_off or (part is not None and part.total > _MAX_RESULT) or None,
+        record_cut=cut_off or None,
         total=part.total if part and not part.whole else None,
         next_offset=part.next if part else None,
         file=_file(run),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.mcp_server.cards import REVIEW_CARD, shows_cards
 from codewords_mcp.mcp_server.change_format import change_lines
@@ -24,11 +21,12 @@ from codewords_mcp.mcp_server.check_format import (
 )
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
-from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.text import clean, clean_json, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool, tool_result
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
-from codewords_mcp.runtime.model.workflow import Consent, DeployChanges, Deployment
+from codewords_mcp.runtime.model.workflow import Consent, DeployChanges, Deployment, WorkflowDetail
+from codewords_mcp.runtime.model.workflow_calls import curl_command, page_line, run_call
 from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
 
@@ -41,8 +39,6 @@ _MIN_TIMEOUT = 6.0
 _OF_CHANGES = frozenset({"replay", "tests"})
 _DIFF = 8_000
 _FORECAST = 2
-_MAX_EXAMPLE = 600
-"""Limit of an example's characters in the line for a shell."""
 
 
 class DeployResult(BaseModel):
@@ -79,9 +75,9 @@ async def deploy_workflow(
     revision: int | None = None,
     confirm: Annotated[str | None, Field(description="From the reply that asked")] = None,
 ) -> Annotated[CallToolResult, DeployResult] | InputRequiredResult:
-    """Validate code, a draft or a template and make it live under a URL. A failed deploy leaves the version before serving.
+    """Validate code, a draft or a template and make it live. A failed deploy leaves the previous version serving.
 
-    What it may reach needs the user's consent, asked on the way.
+    Asks the user to consent to what it may reach.
     """
     if sum(source is not None for source in (code, template_id, draft_id)) != 1:
         raise InvalidInput(
@@ -111,8 +107,8 @@ async def deploy_workflow(
         return tool_result(DeployResult(status="building"), text)
 
     runtime, caller = runtime_and_caller(ctx)
-    example = (await runtime.workflows.get(caller, deployment.service_id)).example
-    return _deployed_result(deployment, example)
+    detail = await runtime.workflows.get(caller, deployment.service_id)
+    return _deployed_result(deployment, detail, runtime.base_url)
 
 
 async def _deploy(
@@ -147,14 +143,16 @@ def _pending_result(question: ConsentNeeded, *, with_changes: bool) -> CallToolR
     return tool_result(data, "\n".join(lines))
 
 
-def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
+def _deployed_result(live: Deployment, detail: WorkflowDetail, base_url: str) -> CallToolResult:
+    curl = curl_command(live.url, detail.routes, clean_json(detail.example))
+    page = page_line(live.service_id, detail.routes, base_url)
     data = DeployResult(
         status="deployed" if live.changed else "unchanged",
         workflow_id=live.service_id,
         version=live.version,
         url=live.url,
         isolation=live.isolation,
-        curl=_curl(live.url, example),
+        curl=curl,
         notes=check_items(live.notes),
         capabilities=capability_list(live.capabilities),
         availability=availability_text(live.availability),
@@ -166,14 +164,13 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
     else:
         done = f"Unchanged: version {live.version} is this code already"
 
-    if data.curl == _curl(live.url, None):
-        shell = f"Shell: {data.curl}"
-    else:
-        shell = fence("Shell", data.curl or "", 2_000)
-
-    lines = [
-        f"{done} of {live.service_id}, isolation {live.isolation}.",
-        shell,
+    lines = [f"{done} of {live.service_id}, isolation {live.isolation}."]
+    if curl:
+        # A route and an example are the author's words.
+        lines.append(fence("Shell", curl, 2_000))
+    if page:
+        lines.append(page)
+    lines += [
         *capability_lines(live.capabilities),
         *change_lines(live.changes),
         # The replays and tests are among the changes.
@@ -182,7 +179,8 @@ def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
     ]
     if data.availability:
         lines.append(f"The runtime: {data.availability}")
-    lines.append(f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})")
+    if call := run_call(live.service_id, detail.routes):
+        lines.append(f"Next: {call}")
     return tool_result(data, "\n".join(lines))
 
 
@@ -199,19 +197,6 @@ def _bounded(changes: DeployChanges | None) -> DeployChanges | None:
         behaviour=[one_line(line, 300) for line in changes.behaviour[:12]],
         cost=changes.cost,
     )
-
-
-def _curl(url: str, example: JsonValue) -> str:
-    """Return the call as a shell command, with the example if it is short."""
-    if isinstance(example, dict):
-        known = compact(clean_json(example))
-    else:
-        known = ""
-    if 0 < len(known) <= _MAX_EXAMPLE:
-        body = shlex.quote(known)
-    else:
-        body = "'{}'"
-    return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d {body}"
 
 
 TOOL = tool(

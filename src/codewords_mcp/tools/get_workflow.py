@@ -10,14 +10,17 @@ from pydantic import BaseModel, Field
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.mcp_server.check_format import CheckItem, capability_lines, capability_list, check_items
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.run_format import STARTED_BY
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run, WaitsFor
+from codewords_mcp.runtime.model.run_filter import trigger_of
 from codewords_mcp.runtime.model.status_words import status_words
 from codewords_mcp.runtime.model.trigger import Trigger
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
+from codewords_mcp.runtime.model.workflow_calls import form_calls, page_line
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._triggers import trigger_line
@@ -95,7 +98,10 @@ async def get_workflow(
     detail = await runtime.workflows.get(caller, workflow_id, version=version, include_code=include_code)
     triggers = await runtime.triggers.list(caller, service_id=detail.service_id)
     data = _data(detail, triggers)
-    return tool_result(data, _text(data))
+    ways = [page_line(detail.service_id, detail.routes, runtime.base_url)]
+    if any("form" in route for route in detail.routes):
+        ways += [f"Fill in its form: {one}" for one in form_calls(detail.service_id, detail.routes)]
+    return tool_result(data, _text(data, [way for way in ways if way]))
 
 
 async def _diff_result(
@@ -160,26 +166,15 @@ def _run_item(run: Run) -> RunItem:
     if run.started_at and run.completed_at:
         took = round((run.completed_at - run.started_at).total_seconds(), 3)
 
-    starter = None
-    if run.schedule_id:
-        starter = "a schedule"
-    elif run.parent_id:
-        starter = "another run"
-
     return RunItem(
         run_id=run.id,
         status=run.status,
         waits_for=run.waits_for,
         created_at=run.created_at.isoformat(timespec="seconds"),
         seconds=took,
-        started_by=starter,
+        started_by=STARTED_BY[trigger_of(run)],
         cost_usd=run.usage.get("cost") or None,
     )
-
-
-_FORM = (
-    'Its form takes input={"@files": {"table.csv": "the text, or the address of a file"}, "other field": …}.'
-)
 
 
 @overload
@@ -222,7 +217,7 @@ def _named_variable(variable: dict[str, Any]) -> str:
     return f"{variable['name']} (optional)"
 
 
-def _text(data: Workflow) -> str:
+def _text(data: Workflow, ways: list[str]) -> str:
     facts = [f"Name: {data.name}"]
     if data.description:
         facts.append(f"Description: {data.description}")
@@ -239,8 +234,7 @@ def _text(data: Workflow) -> str:
         f"Versions: {'; '.join(map(_version, data.versions))}",
     ]
     lines += capability_lines(data.capabilities)
-    if any("form" in route for route in data.routes):
-        lines.append(_FORM)
+    lines += ways
     if data.tried:
         tried = "\n".join(f"{item.status} {item.id}: {item.message}" for item in data.tried)
         lines.append(fence("How it was tried at its deploy", tried, _MAX_TRIED))

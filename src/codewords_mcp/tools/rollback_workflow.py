@@ -11,6 +11,7 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_rollback
+from codewords_mcp.runtime.model.workflow_calls import page_line
 from codewords_mcp.tools._arguments import WorkflowId
 
 
@@ -31,7 +32,11 @@ async def rollback_workflow(
     runtime, caller = runtime_and_caller(ctx)
     live = await runtime.workflows.rollback(caller, workflow_id, version)
     data = RollbackResult(workflow_id=live.service_id, version=live.version, url=live.url)
-    return tool_result(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
+    lines = [f"Version {live.version} of {live.service_id} is live at {live.url}"]
+    detail = await runtime.workflows.get(caller, live.service_id)
+    if page := page_line(live.service_id, detail.routes, runtime.base_url):
+        lines.append(page)
+    return tool_result(data, "\n".join(lines))
 
 
 async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | None:

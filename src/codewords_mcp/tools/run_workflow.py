@@ -22,6 +22,7 @@ from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.trigger import TriggerTest
 from codewords_mcp.runtime.model.workflow import Consent
+from codewords_mcp.runtime.model.workflow_calls import FORM_FILES, fields_for_files, page_line
 from codewords_mcp.tools._approvals import question_text
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
 _FAILURE_LOG_LINES = 20
-FORM_FILES = "@files"
-"""The key of an input for a form whose values are its files. In the input, since each parameter costs every chat tokens."""
 _CANCELLING: set[asyncio.Task[None]] = set()
 """Cancellations in progress; referenced here, or asyncio could collect the tasks."""
 
@@ -53,6 +52,11 @@ async def run_workflow(
     runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
     data, files = _divided(input)
+    if files:
+        shown = await runtime.workflows.get(caller, workflow_id)
+        file_fields = fields_for_files(shown.routes, method, path)
+    else:
+        file_fields = list[str]()
     # A separate task: cancelling this call while the run is being recorded must not lose its id.
     if apply is not None:
         starting = _apply(runtime, caller, apply)
@@ -70,6 +74,7 @@ async def run_workflow(
             idempotency_key=task and f"task:{task.task_id}",
             dry_run=dry_run,
             files=files,
+            file_fields=file_fields,
             headers={name: str(value) for name, value in (headers or {}).items()},
         )
     recording = asyncio.ensure_future(starting)
@@ -94,7 +99,7 @@ async def run_workflow(
     held = await held_writes(runtime, caller, run)
     if run.status not in FINISHED or run.status == "succeeded":
         picture = await load_picture(runtime, caller, run)
-        question = await question_text(runtime, caller, run)
+        question = await question_text(runtime, caller, run) or await _page_line(runtime, caller, run)
         return run_tool_result(RunView(run, picture=picture, held=held, question=question))
 
     logs = await runtime.logs.final(caller, run, limit=_FAILURE_LOG_LINES)
@@ -102,6 +107,15 @@ async def run_workflow(
     # A diagnosis with frames has the workflow's own lines, so the end of the traceback adds nothing.
     lines = [] if diagnosis and diagnosis.frames else logs
     return run_tool_result(RunView(run, lines, diagnosis, held=held))
+
+
+async def _page_line(runtime: Runtime, caller: Caller, run: Run) -> str:
+    """A sentence on opening the page that a run answered with; "" for another answer."""
+    beginning = (run.response_content or "")[:100].lstrip().lower()
+    if run.service_id is None or not beginning.startswith(("<!doctype html", "<html")):
+        return ""
+    shown = await runtime.workflows.get(caller, run.service_id)
+    return page_line(run.service_id, shown.routes, runtime.base_url) or ""
 
 
 def _divided(sent: Any) -> tuple[Any, dict[str, str] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Unpack
@@ -36,10 +36,11 @@ class FakeRunApi(RunApi):
         idempotency_key: str | None = None,
         dry_run: bool = False,
         files: Mapping[str, str] | None = None,
+        file_fields: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         trigger: TriggerRef | None = None,
     ) -> Run:
-        del dry_run, files, headers, trigger
+        del dry_run, files, file_fields, headers, trigger
         if idempotency_key in self._fake.run_ids:
             return self._fake.recorded[self._fake.run_ids[idempotency_key]]
         if self._fake.crash is not None:

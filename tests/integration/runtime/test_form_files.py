@@ -78,6 +78,42 @@ async def test_what_cannot_be_a_form_starts_no_run(runtime: Runtime, site: Stand
     assert (await runtime.runs.list(ADMIN, limit=5)).items == []
 
 
+async def test_data_addresses_are_decoded_and_a_path_of_a_machine_is_refused(runtime: Runtime) -> None:
+    service = await deploy(runtime, FORM)
+    files = {
+        "table.csv": "data:text/csv;base64,YSxiCg==",
+        "note": "data:,a%20b",
+        "text": "/one line\nand another",
+    }
+    run = await runtime.runs.call(ADMIN, service, files=files)
+    assert run.response_json == [
+        ["table", "table.csv", "text/csv", "a,b\n"],
+        ["note", "note.txt", "text/plain", "a b"],
+        ["text", "text.txt", "text/plain", "/one line\nand another"],
+    ]
+    for value in (
+        "/home/ada/t.csv",
+        "~/t.csv",
+        "./t.csv",
+        "../t.csv",
+        "C:\\t.csv",
+        "file:///t.csv",
+        "data:text/csv;base64,%%",
+        "data:",
+    ):
+        with pytest.raises(InvalidInput):
+            await runtime.runs.call(ADMIN, service, files={"table": value})
+
+
+async def test_a_file_s_own_name_goes_to_the_only_field_for_files(runtime: Runtime) -> None:
+    service = await deploy(runtime, FORM)
+    run = await runtime.runs.call(ADMIN, service, files={"t.csv": "a,b"}, file_fields=["table"])
+    assert run.response_json == [["table", "t.csv", "text/csv", "a,b"]]
+    with pytest.raises(InvalidInput, match="has not") as refused:
+        await runtime.runs.call(ADMIN, service, files={"t.csv": "a,b"}, file_fields=["left", "right"])
+    assert "left, right" in refused.value.hint
+
+
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 async def test_a_chat_is_told_of_a_form_and_fills_it_in(runtime: Runtime, era: Era) -> None:
     service = await deploy(runtime, FORM)

@@ -6,8 +6,9 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 from sqlalchemy import Connection, insert
@@ -15,6 +16,7 @@ from tests.support.databases import open_database
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.run_columns import RunColumns
+from codewords_mcp.runtime.model.run_filter import RunTrigger, trigger_of
 from codewords_mcp.runtime.model.run_query import QueryResult
 from codewords_mcp.runtime.sandboxes.landlock.workers import confined_command
 from codewords_mcp.runtime.store import query_worker
@@ -76,7 +78,7 @@ def _workflow(connection: Connection, owner: str, flow: str) -> None:
     )  # fmt: skip
 
 
-def _run(connection: Connection, owner: str, flow: str, number: int) -> None:
+def _run(connection: Connection, owner: str, flow: str, number: int, **marks: Any) -> None:
     run_id = f"{owner}-{number}"
     values = cast(
         "RunColumns",
@@ -87,6 +89,7 @@ def _run(connection: Connection, owner: str, flow: str, number: int) -> None:
             "schedule_id": "sch" if number == 1 else None, "response_content": f'{{"total": {number}}}',
             "error": {"code": "workflow_answered_error", "message": "answered 500", "origin": "service"} if number == 3 else None,
             "input": {"method": "POST", "path": "/", "content": f'{{"n": {number}, "of": "{owner}"}}', "bytes": 9},
+            **marks,
         },
     )  # fmt: skip
     run_rows.add(connection, values)
@@ -301,3 +304,35 @@ def test_a_copy_holds_the_newest_rows_and_says_which_are_missing(database: Datab
     assert b'"total"' not in some.data
     small = database.write_blocking(copy_rows, ANN, VIEWS[:1], "SELECT result FROM runs", max_bytes=10)
     assert small.cut == ("runs", "workflows", "model_usage")
+
+
+CAUSES: list[tuple[RunTrigger, dict[str, Any]]] = [
+    ("schedule", {"schedule_id": "sch_1", "trigger_kind": "schedule", "trigger_id": "sch_1"}),
+    ("event", {"trigger_kind": "feed", "trigger_id": "trg_1"}),
+    ("webhook", {"trigger_kind": "webhook", "trigger_id": "wh_1", "correlation_id": "whd_1"}),
+    ("webhook", {"correlation_id": "whd_2"}),
+    ("run", {"parent_id": "other", "correlation_id": "whd_3"}),
+    ("on_failure", {"trigger_kind": "on_failure", "trigger_id": "flow_1"}),
+    ("caller", {"trigger_kind": "schedule", "trigger_id": "sch_1"}),
+    ("caller", {}),
+]
+
+
+@pytest.mark.requirement("runs:causes")
+async def test_lists_their_filter_and_sql_say_the_same_cause_of_each_run(database: Database) -> None:
+    owner = "causes"
+
+    def fill(connection: Connection) -> None:
+        _workflow(connection, owner, "flow_cau")
+        for number, (_, marks) in enumerate(CAUSES):
+            _run(connection, owner, "flow_cau", number, **({"schedule_id": None} | marks))
+
+    database.write_blocking(fill)
+    told = {row[0]: row[1] for row in (await ask(database, "SELECT id, started_by FROM runs", owner)).rows}
+    expected = {f"{owner}-{number}": cause for number, (cause, _) in enumerate(CAUSES)}
+    assert told == expected
+    listed = await database.read(lambda connection: run_rows.page(connection, owner, limit=50, before=None))
+    assert {run.id: trigger_of(run) for run in listed} == expected
+    for cause in get_args(RunTrigger):
+        found = await database.read(partial(run_rows.page, owner=owner, limit=50, before=None, trigger=cause))
+        assert {run.id for run in found} == {run for run, other in expected.items() if other == cause}

@@ -64,19 +64,21 @@ class RunApi:
         idempotency_key: str | None = None,
         dry_run: bool = False,
         files: Mapping[str, str] | None = None,
+        file_fields: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         trigger: TriggerRef | None = None,
     ) -> Run:
         """Start a background run with JSON `data` and wait for it up to `wait` seconds. Returns its record.
 
-        A `dry_run` sends reads and holds writes. With `files` the request is a form; see `form_of`. `headers` come beside
+        A `dry_run` sends reads and holds writes. With `files` the request is a form whose fields for files are
+        `file_fields`; see `form_of`. `headers` come beside
         those of the body. Raises InvalidInput for a header that none can be.
 
         A repeated `idempotency_key` returns the run that it started the first time.
         """
         kind, body = b"application/json", b""
         if files:
-            kind, body = await form_of(self._container.web, data, files)
+            kind, body = await form_of(self._container.web, data, files, file_fields)
         elif data is not None:
             body = json.dumps(data).encode()
 
@@ -104,6 +106,9 @@ class RunApi:
         if run.response_file is not None:
             address, file_timeout = self._container.address_for_others(), FILE_WAIT if wait else FILE_LOOK
             run = await self._container.response_files.with_link(run, address, wait=file_timeout)
+        if caller.kind != "run":
+            address = self._container.address_for_others()
+            run = await self._container.response_files.with_stored_file_link(run, address)
         return (await self._container.gateway.ledger.with_costs([run]))[0]
 
     async def read_result_file(self, caller: Caller, run: Run) -> bytes | None:

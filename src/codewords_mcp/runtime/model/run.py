@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -92,6 +92,10 @@ class ResponseFile(Model):
     download_uri: str | None = None
     expires_at: datetime | None = None
     problem: Literal["storing", "too_large", "busy", "store_failed", "gone"] | None = None
+
+
+NOT_STORED: Final = "(not kept: it holds something secret)"
+"""Stored in place of a response that holds something secret."""
 
 
 class TriggerRef(Model):

@@ -9,8 +9,10 @@ from typing_extensions import TypedDict
 
 from codewords_mcp.runtime.model.run import ExecutionMode, Run
 
-RunTrigger = Literal["schedule", "event", "run", "caller"]
-"""The cause of a run: a schedule, an event of a source, another run, or a caller (a person, a program, a webhook)."""
+RunTrigger = Literal["schedule", "event", "webhook", "run", "on_failure", "caller"]
+"""The cause of a run: a schedule, an event of a source, a webhook, another run, the failure of one, or a caller (a person,
+a program).
+"""
 EVENT_TRIGGER = "trg_"
 """The beginning of the ids of the triggers of event sources."""
 
@@ -33,4 +35,10 @@ def trigger_of(run: Run) -> RunTrigger:
         return "schedule"
     if run.trigger is not None and (run.trigger.id or "").startswith(EVENT_TRIGGER):
         return "event"
-    return "caller" if run.parent_id is None else "run"
+    if run.parent_id is not None:
+        return "run"
+    kind = run.trigger.kind if run.trigger is not None else ""
+    # A webhook's run from before triggers were recorded has the delivery's id alone.
+    if kind == "webhook" or (run.correlation_id or "").startswith("whd_"):
+        return "webhook"
+    return "on_failure" if kind == "on_failure" else "caller"

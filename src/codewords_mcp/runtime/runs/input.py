@@ -31,6 +31,8 @@ class RequestReader:
         self._started = False
         self._read_to_end = False
         self.private = False
+        self.recorded: tuple[str, ...] = ()
+        """Fields of a private answer that are no secret."""
 
     def keep(self, size: int) -> None:
         """Remember up to so many bytes, for `body`."""

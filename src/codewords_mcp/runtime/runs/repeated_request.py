@@ -10,10 +10,10 @@ from functools import cache
 
 from codewords_mcp.common.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, Conflict, ProgramFailed, RunPending
-from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import FINISHED, NOT_STORED, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.runs.background_request import replayed
-from codewords_mcp.runtime.runs.results import ANSWERED_ERROR, NOT_STORED
+from codewords_mcp.runtime.runs.results import ANSWERED_ERROR
 
 _NEW_KEY = "A new Idempotency-Key runs it again."
 

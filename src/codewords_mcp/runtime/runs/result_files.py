@@ -5,6 +5,7 @@ after the run is settled.
 from __future__ import annotations
 
 import asyncio
+import json
 import mimetypes
 import re
 import secrets
@@ -13,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final, cast
 
 import structlog
 
@@ -38,6 +39,8 @@ MAX_WAITING = 64
 STORE_TIMEOUT = 600.0
 """Seconds after a run's end within which another process may still be storing its answer."""
 _CHUNK = 1 << 18
+_FILES: Final = "files"
+"""The library service whose answers hold links."""
 _BINARY = "application/octet-stream"
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
 _NAMED = re.compile(r'filename="?([^";]{1,200})')
@@ -242,6 +245,24 @@ class ResponseFiles:
             update={"download_uri": address + path, "expires_at": to_datetime(row["expires_at"])}
         )
         return run.model_copy(update={"response_file": linked})
+
+    async def with_stored_file_link(self, run: Run, address: str) -> Run:
+        """The run of `files/upload` or `files/link` with a link of its file: that of its answer is on no record."""
+        answer: Any = run.response_json
+        if run.service_id != _FILES or not run.response_truncated or not isinstance(answer, dict):
+            return run
+        answer = cast("dict[str, Any]", answer)
+        try:
+            _, path = await self._files.owned(run.owner, answer.get("file_id", ""))
+        except NotFound:
+            return run
+        linked = answer | {"download_uri": address + path}
+        values = {
+            "response_json": linked,
+            "response_content": json.dumps(linked),
+            "response_truncated": False,
+        }
+        return run.model_copy(update=values)
 
     async def read(self, run: Run) -> bytes | None:
         """The bytes of a run's answer file; None where it is not stored, or not any more."""

@@ -32,8 +32,6 @@ from codewords_mcp.runtime.store.usage import SummedUsage
 
 ANSWERED_ERROR = "workflow_answered_error"
 """Code of the error of a run whose workflow responded with a status of an error."""
-NOT_STORED = "(not kept: it holds something secret)"
-"""Stored in place of a response that holds something secret."""
 log = structlog.get_logger(__name__)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
@@ -15,7 +16,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, Run
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.model.events import RunChanged
-from codewords_mcp.runtime.model.run import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import NOT_STORED, RunRequest, RunResponse
 from codewords_mcp.runtime.model.run_columns import ErrorEntry, FinalStatus, RunColumns
 from codewords_mcp.runtime.model.run_state import (
     close_attempts,
@@ -29,7 +30,7 @@ from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.dry_runs import OperationCall
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.repeated_request import read_whole
-from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
+from codewords_mcp.runtime.runs.results import settle_if_refused
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
@@ -208,7 +209,10 @@ class ServiceRunner:
             return error, _ended(started_at, "failed", error_entry(error))
 
         columns = _response_columns(
-            response, private=reader.private, limit=self._context.settings.max_response_kept
+            response,
+            private=reader.private,
+            recorded=reader.recorded,
+            limit=self._context.settings.max_response_kept,
         )
         return response, {**_ended(started_at, "succeeded"), **columns, **_used(spent)}
 
@@ -247,7 +251,7 @@ class ServiceRunner:
                 authority = await self._context.authorization.authority(request.caller)
                 authority.require_operation(service.name, operation.name)
 
-                reader.private = operation.private
+                reader.private, reader.recorded = operation.private, operation.recorded
                 body = b"".join([chunk async for chunk in reader.chunks()])
                 data = _parsed(body, request)
                 params = parse_input(operation.input, data)
@@ -335,10 +339,13 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
     return cast("dict[str, Any]", data)
 
 
-def _response_columns(response: bytes, *, private: bool, limit: int) -> RunColumns:
+def _response_columns(response: bytes, *, private: bool, recorded: Collection[str], limit: int) -> RunColumns:
     """The columns of a response."""
     columns: RunColumns = {"response_status": 200, "response_truncated": True}
-    if private:
+    if recorded:
+        fields = {name: value for name, value in json.loads(response).items() if name in recorded}
+        columns["response_content"], columns["response_json"] = json.dumps(fields), fields
+    elif private:
         columns["response_content"] = NOT_STORED
     elif len(response) > limit:
         columns["response_content"] = response[:limit].decode(errors="ignore")

@@ -117,8 +117,8 @@ class Operation:
     `effect` is "writes" if a call may send, change, make or act on something; a person is asked
     before a model calls it. `reads_when(input)` is true for inputs with which a writing operation
     only reads; `effect_in(context, input)` says the same of one that depends on what it acts on.
-    Responses of `private` operations are not stored in the run's record. `example` is an input that a
-    reader can try. `targets(input)` lists the workflows and hosts that the call
+    Responses of `private` operations are not stored in the run's record, but for their fields `recorded`.
+    `example` is an input that a reader can try. `targets(input)` lists the workflows and hosts that the call
     acts on; a run may name only targets that its authority allows.
     """
 
@@ -132,6 +132,7 @@ class Operation:
     path: str = ""
     aliases: tuple[str, ...] = ()
     private: bool = False
+    recorded: tuple[str, ...] = ()
     example: dict[str, Any] | None = None
     targets: Callable[[Any], Iterable[CallTarget]] | None = None
 

@@ -168,6 +168,8 @@ def _file_fields(row: FileRow) -> dict[str, object]:
     }
 
 
+_RECORDED = ("success", "file_id", "filename", "content_type", "size", "created_at", "expires_at")
+"""All but the link: who may read the record gets a new one."""
 _EXAMPLE = {"file_id": "0123456789abcdef0123456789abcdef"}
 
 SERVICE = Service(
@@ -183,6 +185,7 @@ SERVICE = Service(
             effect="writes",
             path="upload",
             private=True,
+            recorded=_RECORDED,
             example={"filename": "report.csv", "content": "name,score\nAda,7\n"},
         ),
         Operation(
@@ -213,6 +216,7 @@ SERVICE = Service(
             effect="reads",
             path="link",
             private=True,
+            recorded=_RECORDED,
             example=_EXAMPLE,
         ),
         Operation(

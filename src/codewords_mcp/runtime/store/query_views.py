@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from sqlalchemy import Table
 
+from codewords_mcp.runtime.model.run_filter import RunTrigger
+from codewords_mcp.runtime.store.run_causes import cause_column
 from codewords_mcp.runtime.store.tables import (
     run_traces,
     runs,
@@ -54,16 +57,8 @@ def _time(column: str) -> str:
     return f"strftime('%Y-%m-%d %H:%M:%S', {column} / 1000000, 'unixepoch')"
 
 
-_STARTED_BY = """CASE
-    WHEN r.schedule_id IS NOT NULL THEN 'schedule'
-    WHEN r.trigger_id LIKE 'trg\\_%' ESCAPE '\\' THEN 'event'
-    WHEN r.parent_id IS NOT NULL THEN 'run'
-    WHEN r.correlation_id LIKE 'whd\\_%' ESCAPE '\\' THEN 'webhook'
-    WHEN r.idempotency_key LIKE 'on\\_failure/%' ESCAPE '\\' THEN 'on_failure'
-    ELSE 'caller' END"""
-
 _RUNS = f"""SELECT r.id, r.service_id AS workflow_id, w.name AS workflow, r.version, r.status, r.waits_for, r.mode,
-    {_STARTED_BY} AS started_by, {_time("r.created_at")} AS created_at, {_time("r.started_at")} AS started_at,
+    {cause_column("r")} AS started_by, {_time("r.created_at")} AS created_at, {_time("r.started_at")} AS started_at,
     {_time("r.completed_at")} AS completed_at, round((r.completed_at - r.started_at) / 1e6, 3) AS seconds,
     round((coalesce(r.started_at, r.completed_at) - r.created_at) / 1e6, 3) AS queued_seconds,
     json_array_length(r.attempts) AS attempts, r.response_status AS http_status,
@@ -116,7 +111,7 @@ VIEWS = (
             "status": "queued, running, succeeded, failed, timed_out, cancelled, interrupted",
             "waits_for": "of a queued one: answer (of a person), wait, time, retry, turn, memory, key, caller, workflow, home",
             "mode": "NULL, or dry_run, apply, replay, resume",
-            "started_by": "schedule, event, webhook, run, on_failure, caller", "created_at": "", "started_at": "",
+            "started_by": ", ".join(get_args(RunTrigger)), "created_at": "", "started_at": "",
             "completed_at": "", "seconds": "from its start to its end", "queued_seconds": "", "attempts": "",
             "http_status": "", "error_code": "",
             "error": "", "cost_usd": "of its own model calls, without those of runs it started", "cpu_seconds": "",

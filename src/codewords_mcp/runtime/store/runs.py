@@ -33,11 +33,12 @@ from codewords_mcp.runtime.model.run import (
     TriggerRef,
 )
 from codewords_mcp.runtime.model.run_columns import AttemptEntry, RunColumns
-from codewords_mcp.runtime.model.run_filter import EVENT_TRIGGER, RunConditions
+from codewords_mcp.runtime.model.run_filter import RunConditions
 from codewords_mcp.runtime.model.run_state import FAILED
 from codewords_mcp.runtime.store import alert_causes, audit_capture, ended_runs, run_ends
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.prepared import Prepared
+from codewords_mcp.runtime.store.run_causes import has_cause
 from codewords_mcp.runtime.store.run_chain import descends
 from codewords_mcp.runtime.store.tables import runs
 
@@ -323,23 +324,8 @@ def _conditions(matching: RunConditions) -> Iterator[ColumnElement[bool]]:
     if (until := matching.get("until")) is not None:
         yield columns.created_at < to_micros(until)
 
-    match matching.get("trigger"):
-        case "schedule":
-            yield columns.schedule_id.is_not(None)
-        case "event":
-            yield _is_event()
-        case "run":
-            yield columns.parent_id.is_not(None)
-        case "caller":
-            # The column of a run that nothing triggered is NULL, and so would be the opposite of a comparison.
-            other = columns.trigger_id.is_(None) | ~_is_event()
-            yield columns.schedule_id.is_(None) & columns.parent_id.is_(None) & other
-        case None:
-            pass
-
-
-def _is_event() -> ColumnElement[bool]:
-    return runs.c.trigger_id.startswith(EVENT_TRIGGER, autoescape=True)
+    if (trigger := matching.get("trigger")) is not None:
+        yield has_cause(trigger)
 
 
 def last_ended(connection: Connection, owner: str, service_id: str, limit: int) -> Sequence[RowMapping]:
