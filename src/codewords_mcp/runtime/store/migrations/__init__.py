@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from codewords_mcp.common.frozen_imports import hidden
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import schema
+from codewords_mcp.runtime.store.migrations import copies
 
 _FOLDER = Path(__file__).parent
 REVISIONS = tuple(sorted(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py")))
@@ -56,6 +57,8 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
     if revision is not None and revision == target:
         if revision == HEAD:
             schema.require_fit(engine, revision, schema.columns_of_head())
+        if path := _file(engine):
+            copies.remove_old_copies(path)
         return
 
     # Imported here: it has all tables of the first release, beside those of this one.
@@ -74,6 +77,8 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
         schema.require_fit(engine, revision, schema.columns_of_head())
         return
 
+    if revision is not None and (path := _file(engine)):
+        copies.copy_before(path, target)
     for attempts_left in reversed(range(LOCK_ATTEMPTS)):
         try:
             _migrate(engine, target)
@@ -88,6 +93,14 @@ def migrate(engine: Engine, target: str = HEAD) -> None:
             time.sleep(LOCK_PAUSE)
         else:
             return
+
+
+def _file(engine: Engine) -> Path | None:
+    """The file of an SQLite database; None for one in memory or of a server."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        return None
+    return Path(name)
 
 
 def _migrate(engine: Engine, target: str) -> None:
