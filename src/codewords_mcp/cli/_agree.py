@@ -64,6 +64,8 @@ def agreed(
         )
 
     _show(question.message, asks)
+    if declined is _NOT_DEPLOYED:
+        _output.note(f"The code and its difference: {url}", always=True, whole=True)
     # On stderr: stdout may be piped, and has the result only.
     if not typer.confirm(ask, default=False, err=True):
         raise declined

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import print_capabilities
+from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.cli._forecast import print_forecast
 from codewords_mcp.cli._remedies import worded
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _OF_CHANGES: Final = frozenset({"replay", "tests"})
 """Notes of a deploy that say what its changes say."""
 _MAX_DIFF: Final = 20
-_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def print_deployment(done: Json) -> None:
@@ -77,11 +77,7 @@ def _print_changes(changes: Json) -> None:
 
 def _print_code(changes: Json) -> None:
     _output.line(f"  code         +{changes['lines_added']} -{changes['lines_removed']} lines")
-    diff = [line for line in str(changes["code"]).splitlines() if not line.startswith(("+++", "---"))]
-    for line in diff[:_MAX_DIFF]:
-        _output.line(f"    {line}", _STYLES.get(line[:1], ""))
-    if len(diff) > _MAX_DIFF:
-        _output.line(f"    … {len(diff) - _MAX_DIFF} more lines of the difference", "dim")
+    print_rows(str(changes["code"]), indent=4, most=_MAX_DIFF)
 
 
 def _print_part(title: str, lines: list[str]) -> None:

@@ -9,16 +9,13 @@ import json
 import re
 from typing import Any
 
+from codewords_mcp.common.unseen import UNSEEN
+
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[@-Z\\-_]"
 )
-_UNSEEN = (
-    "\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff"
-)
-"""C1, bidirectional marks, fillers, joiners, tags and variation selectors: characters that are not seen, or that turn others."""
-_HIDDEN = re.compile(f"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
-_HIDDEN_IN_JSON = re.compile(f"[{_UNSEEN}]")  # JSON itself escapes C0
+# The variation selector 16 makes signs coloured, as in ✔️.
+_HIDDEN = re.compile(f"(?!\ufe0f)[{UNSEEN}]")
 
 
 def terminal_text(text: str) -> str:
@@ -35,7 +32,7 @@ def terminal_json(value: Any, *, indent: int | None = None) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     if text.isascii() and "\x7f" not in text:
         return text
-    return _HIDDEN_IN_JSON.sub(_escape, text)
+    return _HIDDEN.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -16,6 +16,7 @@ from codewords_mcp.cli._code_file import source_title
 from codewords_mcp.cli._completion import complete_template
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deployment_report import print_deployment
+from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._shared_modules import read_workflow
 from codewords_mcp.cli._sources import deployed_as, forget
@@ -168,4 +169,4 @@ def _deploy(client: RuntimeClient, body: Json, subject: str) -> Json:
 
 def _print_part(title: str, difference: Any) -> None:
     _output.note(title, "bold", always=True)
-    _output.note(str(difference or "(nothing)"), always=True)
+    print_rows(str(difference or "(nothing)"), stderr=True)

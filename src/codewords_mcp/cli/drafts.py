@@ -20,6 +20,7 @@ from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._code_file import read_code
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
+from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.cli._refs import AsJson, is_draft, part, workflow_id
 from codewords_mcp.cli._remedies import worded
 from codewords_mcp.cli._shared_modules import read_workflow
@@ -132,7 +133,7 @@ def edit(
     if as_json:
         _output.print_json(done)
     else:
-        _print_diff(done["diff"])
+        print_rows(done["diff"])
         for check in done["resolved"]:
             _output.line(f"resolved  {check['id']}: {check['message']}", "green")
         print_checks(done["checks"])
@@ -182,7 +183,7 @@ def diff(
     if as_json:
         _output.print_json(found)
     elif found["diff"]:
-        _print_diff(found["diff"])
+        print_rows(found["diff"])
     else:
         _output.note("Nothing differs.")
 
@@ -307,12 +308,6 @@ def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bo
             raise Forbidden("You declined; nothing was deleted.") from error
 
         client.call("DELETE", path, body={"confirm": error.details().get("confirm")})
-
-
-def _print_diff(text: str) -> None:
-    for line in text.splitlines():
-        styles = {"+": "green", "-": "red", "@": "cyan"}
-        _output.line(line, styles.get(line[:1], "") if not line.startswith(("+++", "---")) else "bold")
 
 
 def _print_state(draft: Json) -> None:

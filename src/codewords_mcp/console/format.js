@@ -93,8 +93,8 @@ export function bytes(n) {
   return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
 }
 
-/** Control characters, zero-width ones, and those that turn the direction of text. */
-export const DECEIVING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+/** What `common/unseen.py` has as not seen, but for what joins and colours the signs of one emoji. */
+export const DECEIVING = /(?![\t\n\u200c\u200d\ufe0e\ufe0f])[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
 /** Text without the escapes by which terminals colour it. @param {string} text */

@@ -28,11 +28,7 @@ def change_lines(changes: DeployChanges | None) -> list[str]:
 
 
 def _first_lines(diff: str) -> str:
-    changed = [
-        line
-        for line in diff.splitlines()
-        if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))
-    ]
+    changed = [row for row in diff.split("\n") if row.startswith(("+", "-"))]
     shown = [one_line(line, _LINE // 2) for line in changed[:_CODE_LINES]]
     more = " …" if len(changed) > _CODE_LINES else ""
     if not shown:

@@ -8,15 +8,11 @@ import secrets
 from typing import Any, overload
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.unseen import UNSEEN
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Control characters but tab and newline; marks of direction; characters without width, joiners included; fillers,
-# variation selectors and tags: all of them can hide instructions from a person who reads along.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]"
-)
+# They can hide instructions from a person who reads along.
+_HIDDEN = re.compile(f"[{UNSEEN}]")
 _BREAKS = re.compile("\r\n|[\u2028\u2029]")
 
 

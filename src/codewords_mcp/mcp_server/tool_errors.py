@@ -12,6 +12,7 @@ from codewords_mcp.mcp_server.check_format import check_lines
 from codewords_mcp.mcp_server.consent import fenced_items, pending_lines
 from codewords_mcp.mcp_server.errors import to_codewords_error
 from codewords_mcp.mcp_server.text import fence
+from codewords_mcp.runtime.model.code_difference import first_rows
 from codewords_mcp.runtime.model.conflicts import VersionChanged
 from codewords_mcp.runtime.model.validation import ValidationReport
 
@@ -63,8 +64,14 @@ def error_result(error: BaseException, tool: str, *, about_secrets: bool = False
 
     if isinstance(known, VersionChanged):
         live = f"From version {known.base_version} to the live version {known.live_version}"
-        lines.append(fence(live, known.live_changes, _DIFF))
-        lines.append(fence(f"From version {known.base_version} to this code", known.own_changes, _DIFF))
+        lines.append(fence(live, first_rows(known.live_changes, _DIFF), _DIFF + 100))
+        lines.append(
+            fence(
+                f"From version {known.base_version} to this code",
+                first_rows(known.own_changes, _DIFF),
+                _DIFF + 100,
+            )
+        )
 
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))

@@ -21,9 +21,10 @@ from codewords_mcp.mcp_server.check_format import (
 )
 from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
 from codewords_mcp.mcp_server.context import ToolContext, limits_of, runtime_and_caller
-from codewords_mcp.mcp_server.text import clean, clean_json, cut, fence, one_line
+from codewords_mcp.mcp_server.text import clean_json, fence, one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool, tool_result
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.code_difference import first_rows
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent, DeployChanges, Deployment, WorkflowDetail
 from codewords_mcp.runtime.model.workflow_calls import curl_command, page_line, run_call
@@ -190,7 +191,7 @@ def _bounded(changes: DeployChanges | None) -> DeployChanges | None:
         return None
     return DeployChanges(
         version=changes.version,
-        code=cut(clean(changes.code), _DIFF),
+        code=first_rows(changes.code, _DIFF),
         lines_added=changes.lines_added,
         lines_removed=changes.lines_removed,
         permissions=[one_line(line, 200) for line in changes.permissions[:20]],

@@ -11,10 +11,11 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.check_format import CheckItem, check_items, check_lines
 from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.remedies import worded
-from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
+from codewords_mcp.mcp_server.text import fenced, one_line
 from codewords_mcp.mcp_server.tool import ADDS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Edit, EditedDraft
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.code_difference import first_rows
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import join_job
@@ -89,7 +90,7 @@ def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult
     if new or (whole and not done.continued):
         diff = None
     else:
-        diff = cut(clean(done.diff), _DIFF)
+        diff = first_rows(done.diff, _DIFF)
 
     data = EditResult(
         status="edited",
@@ -139,15 +140,14 @@ def _draft_notes(done: EditedDraft) -> list[str]:
 
 
 def _difference(done: EditedDraft, diff: str | None) -> str:
-    """Format the hunks of the diff without its two lines of names, or the number of changed lines."""
+    """Format the difference, or the number of changed lines."""
     if not done.diff:
         return "The code is the same; it was checked again."
     if diff is None:
-        lines = done.diff.splitlines()[2:]
-        added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
+        rows = done.diff.split("\n")
+        added, removed = (sum(row.startswith(kind) for row in rows) for kind in "+-")
         return f"Lines added: {added}, removed: {removed}."
-    lines = diff.splitlines()
-    return fenced("\n".join(lines[2:] if lines[0].startswith("--- ") else lines), "diff")
+    return fenced(diff, "diff")
 
 
 TOOL = tool(edit_workflow, title="Edit workflow", hints=ADDS, task="optional")

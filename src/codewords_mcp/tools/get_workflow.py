@@ -15,6 +15,7 @@ from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.code_difference import first_rows
 from codewords_mcp.runtime.model.run import Run, WaitsFor
 from codewords_mcp.runtime.model.run_filter import trigger_of
 from codewords_mcp.runtime.model.status_words import status_words
@@ -108,7 +109,7 @@ async def _diff_result(
     runtime: Runtime, caller: Caller, workflow_id: str, version: int | None, against: int
 ) -> CallToolResult:
     found = await runtime.reviews.diff(caller, workflow_id, version=version, against=against or None)
-    shown = cut(clean(found), _DIFF)
+    shown = first_rows(found, _DIFF)
     if found:
         text = fence("Difference", shown, _DIFF + 100)
     else:

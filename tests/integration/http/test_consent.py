@@ -120,7 +120,7 @@ def test_the_page_shows_the_codes_difference_and_a_yes_is_for_that_code_only(
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
         assert "<script>" not in page, "code is shown, never run"
         assert "\u202e" not in page, "what turns a line around is shown by its number"
-        assert "\\u{202e}" in page
+        assert "⟨U+202E⟩" in page
         assert "Agreed" in browser.submit(question["url"], {"answer": "agree"}).text
     other = http.post("/deploy", json=update | {"code": CHANGED + "\n# more\n"}, timeout=300)
     assert other.json()["error"]["code"] == "consent_needed", "the yes was for the code that was shown"
@@ -130,7 +130,9 @@ def test_the_page_shows_the_codes_difference_and_a_yes_is_for_that_code_only(
 
 
 @pytest.mark.requirement("manifest:consent-page")
-def test_a_long_difference_is_folded_and_a_new_workflow_has_none(http: httpx.Client, door: Door) -> None:
+def test_a_long_difference_is_folded_and_of_a_new_workflow_all_code_is_shown(
+    http: httpx.Client, door: Door
+) -> None:
     first = workflow('@app.get("/")\nasync def f():\n    return "before"\n', title="Open")
     live = http.post("/deploy", json={"code": first, "name": "Long"}, timeout=300).json()["service_id"]
     long = CODE + "".join(f"\n# line {number}\n" for number in range(60))
@@ -139,7 +141,9 @@ def test_a_long_difference_is_folded_and_a_new_workflow_has_none(http: httpx.Cli
         page = browser.get(question["url"]).text
         assert "<details><summary>" in page
         assert "# line 59" in page
-        assert "<details" not in browser.get(str(refused(http, "Of its own")["url"])).text
+        new = browser.get(str(refused(http, "Of its own")["url"])).text
+        assert "<summary>The code (" in new
+        assert "<ins>+import httpx" in new
 
 
 @pytest.mark.requirement("authority:runner-withdraws")

@@ -15,6 +15,7 @@ from tests.support.runtime import workflow
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.call_questions import of_call
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.grants import Grant
 from codewords_mcp.runtime.model.questions import Question, of_deletion, of_deploy
@@ -118,10 +119,10 @@ def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
 def test_all_of_the_codes_difference_is_in_sight_however_long_its_lines_are(
     door: Door, tmp_path: Path, width: int, height: int, mobile: bool
 ) -> None:
-    diff = f"--- 1\n+++ 2\n@@ -1 +1 @@\n-old\n+{'x' * 300}; send()\n same\n"
     question = of_deploy(
-        "local", f"Diff {width}", "weekly_0a1b2c3d", 4, GRANTS, code_hash=str(width), diff=diff
-    )
+        "local", f"Diff {width}", "weekly_0a1b2c3d", 4, GRANTS, code_hash=str(width),
+        difference=code_difference("old\nsame\n", f"{'x' * 300}; send()\nsame\n"),
+    )  # fmt: skip
 
     async def put(runtime: Runtime) -> str:
         try:

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.databases import open_database
 
-from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
+from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput, NotFound
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.one_time_links import Links
 from codewords_mcp.runtime.model.call_questions import of_call
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.grants import WIDTH, Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.manifest import NOTHING, Manifest, StoredSecret
 from codewords_mcp.runtime.model.questions import Question, of_deploy
@@ -161,6 +162,25 @@ async def test_a_token_confirms_exactly_its_own_difference_once(database: Databa
         assert (await needed(consents, other, yes)).confirm != question.confirm
     await others.settle(ask("a.example"), yes)
     assert (await needed(consents, ask("a.example"), yes)).confirm != question.confirm
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:difference")
+async def test_a_difference_that_no_page_can_show_whole_is_not_asked(database: Database) -> None:
+    consents, grants = questions(database), [Grant("host", "a.example")]
+
+    def asked(code: str) -> Question:
+        return of_deploy("ann", "Flow", "flow_0a1b2c3d", 1, grants, difference=code_difference("", code))
+
+    # Each letter is spelled out, so that a program of a legal size is too large to be shown.
+    large = asked("\u200b\u200c" * 250_000)
+    for ask_it in (lambda: consents.settle(large, Consent()), lambda: consents.open(large)):
+        with pytest.raises(InvalidInput, match="no page can show it whole"):
+            await ask_it()
+    assert await consents.settle(large, Consent(allow=True)) is None, "nobody is asked"
+
+    token = (await needed(consents, asked("x\n" * 500_000))).confirm
+    assert (await consents.peek("ann", token)).diff.count("+x") == 500_000
 
 
 @pytest.mark.anyio

@@ -18,7 +18,7 @@ from codewords_mcp.cli.project.workflow_plan import (
     shortened,
 )
 from codewords_mcp.common.counts import counted
-from codewords_mcp.runtime.authoring.edits import unified_diff
+from codewords_mcp.runtime.model.code_difference import CodeDifference, code_difference
 from codewords_mcp.runtime.model.modules import split_modules
 from codewords_mcp.runtime.model.project import ProjectWorkflow
 
@@ -86,29 +86,25 @@ def _compare_code(client: RuntimeClient, plan: WorkflowPlan, live: LiveWorkflow,
     if live.code == workflow.code:
         return
 
-    names = (f"version {live.version}", workflow.declared.file)
-    difference = unified_diff(live.code, workflow.code, names)
-    own = unified_diff(_program(live.code), _program(workflow.code), names)
+    own = code_difference(_program(live.code), _program(workflow.code))
     modules = _module_changes(live.code, workflow.code)
     # Newlines alone are a change of the code too.
-    if own or not modules:
+    if own.hunks or not modules:
         detail = f"beside version {live.version}"
         plan.changes.append(
-            PlannedChange("change", "code", _counts(own), detail, before=own, after=workflow.code)
+            PlannedChange("change", "code", _counts(own), detail, before=own.text(), after=workflow.code)
         )
     plan.changes += modules
     if not replaced:
-        plan.conflict = _conflict(client, workflow, live, difference)
+        plan.conflict = _conflict(client, workflow, live)
 
 
 def _program(code: str) -> str:
     return split_modules(code)[0]
 
 
-def _counts(difference: str) -> str:
-    lines = [line for line in difference.splitlines() if not line.startswith(("+++", "---", "@@"))]
-    added, gone = sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
-    return f"+{added} -{gone} lines"
+def _counts(difference: CodeDifference) -> str:
+    return f"+{difference.added} -{difference.removed} lines"
 
 
 def _module_changes(live: str, code: str) -> list[PlannedChange]:
@@ -123,14 +119,12 @@ def _module_changes(live: str, code: str) -> list[PlannedChange]:
         action: Action = "change"
         if old is None or new is None:
             action = "add" if old is None else "remove"
-        difference = unified_diff(old or "", new or "", (path, path))
-        changes.append(PlannedChange(action, "module", path, _counts(difference), difference, code))
+        difference = code_difference(old or "", new or "")
+        changes.append(PlannedChange(action, "module", path, _counts(difference), difference.text(), code))
     return changes
 
 
-def _conflict(
-    client: RuntimeClient, workflow: FolderWorkflow, live: LiveWorkflow, difference: str
-) -> VersionConflict | None:
+def _conflict(client: RuntimeClient, workflow: FolderWorkflow, live: LiveWorkflow) -> VersionConflict | None:
     """The conflict of a changed file, None where its live version is what the folder began from."""
     known = last_pushed(workflow.path)
     # Nobody has deployed other code since the last push or pull of this folder.
@@ -144,13 +138,12 @@ def _conflict(
     if known is not None and known.workflow == live.id:
         base = read_version(client, live.id, known.version)
     if known is None or base is None:
-        return VersionConflict(live.version, None, "", difference)
-    old = f"version {known.version}"
+        return VersionConflict(live.version, None, "", code_difference(live.code, workflow.code).text())
     return VersionConflict(
         live.version,
         known.version,
-        unified_diff(base, live.code, (old, f"version {live.version}")),
-        unified_diff(base, workflow.code, (old, workflow.declared.file)),
+        code_difference(base, live.code).text(),
+        code_difference(base, workflow.code).text(),
     )
 
 

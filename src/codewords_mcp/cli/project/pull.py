@@ -27,7 +27,7 @@ from codewords_mcp.cli.project.plan import plan_workflow
 from codewords_mcp.cli.project.trigger_changes import live_options
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput
-from codewords_mcp.runtime.authoring.edits import unified_diff
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.modules import SharedModule, module_text, split_modules
 from codewords_mcp.runtime.model.project import PROJECT_FILE, ProjectFile, ProjectPermissions, ProjectWorkflow
@@ -135,8 +135,10 @@ def _refuse_losses(pulled: list[PulledWorkflow], replace: frozenset[str]) -> Non
             continue
         if in_history(path, code):
             continue
-        names = (one.workflow.declared.file, f"version {one.live.version}")
-        lost.append(unified_diff(code, program, names))
+        lost += [
+            f"{one.workflow.declared.file} → version {one.live.version}:",
+            code_difference(code, program).text(),
+        ]
     _refuse(lost)
 
 
@@ -168,7 +170,7 @@ def _refuse_module_losses(modules: list[PulledModule], replace: frozenset[str]) 
         text = module_text(read_code(str(one.path)))
         if text in {one.module.text, ""} or is_pushed_module(one.path, text) or in_history(one.path, text):
             continue
-        lost.append(unified_diff(text, one.module.text, (one.module.path, "what is live")))
+        lost += [f"{one.module.path} → live:", code_difference(text, one.module.text).text()]
     _refuse(lost)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._checks import print_checks
 from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.cli.project.review import PlanReview
 from codewords_mcp.cli.project.workflow_plan import MARKS, PlannedChange, VersionConflict, WorkflowPlan
 
 _STYLES = {"add": "green", "change": "yellow", "remove": "red"}
-_MAX_DIFF = 40
 
 
 def print_plans(reviews: list[PlanReview], *, code: bool) -> None:
@@ -21,8 +21,8 @@ def print_plans(reviews: list[PlanReview], *, code: bool) -> None:
         _output.line(plan.title, "bold")
         for change in plan.changes:
             _print_change(change)
-            if code and change.subject in {"code", "module"} and change.action == "change":
-                _print_difference(str(change.before))
+            if code and change.subject in {"code", "module"} and change.before is not None:
+                print_rows(str(change.before), indent=6)
         for note in plan.notes:
             _output.prose(note, "dim", indent=2)
         if plan.conflict is not None:
@@ -40,15 +40,6 @@ def _print_change(change: PlannedChange) -> None:
     held = "  only with --prune" if change.held else ""
     style = "dim" if change.held else _STYLES[change.action]
     _output.line(f"  {MARKS[change.action]} {change.subject:<10} {change.item}{detail}{held}", style)
-
-
-def _print_difference(text: str) -> None:
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    lines = [line for line in text.splitlines() if not line.startswith(("+++", "---"))]
-    for line in lines[:_MAX_DIFF]:
-        _output.line(f"      {line}", styles.get(line[:1], ""))
-    if len(lines) > _MAX_DIFF:
-        _output.line(f"      … {len(lines) - _MAX_DIFF} more lines of the difference", "dim")
 
 
 def _print_conflict(plan: WorkflowPlan, conflict: VersionConflict) -> None:
@@ -75,7 +66,7 @@ def _print_conflict(plan: WorkflowPlan, conflict: VersionConflict) -> None:
         ]
     for heading, difference in parts:
         _output.line(f"    {heading}", "bold")
-        _print_difference(difference)
+        print_rows(difference, indent=6)
     _output.prose(
         f"codewords pull takes the live version over; codewords push --replace {title} replaces it.",
         "dim",

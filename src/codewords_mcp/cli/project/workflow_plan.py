@@ -39,7 +39,7 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class VersionConflict:
-    """The live version is not the one that the folder began from. Differences are unified diffs, "" where unknown."""
+    """The live version is not the one that the folder began from. Differences are drawn, "" where unknown."""
 
     live_version: int
     base_version: int | None

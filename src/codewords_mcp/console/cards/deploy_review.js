@@ -40,7 +40,7 @@ function Pending({ data, onDeployed }) {
 /** Code, permissions, behaviour and cost beside the version before. @param {{changes: any}} properties */
 const Changes = ({ changes }) => html`<p class="dim">${words.beside(changes.version)}</p>
   <section class="card"><header><h2>${words.code}</h2><span class="dim">${words.lines(changes.lines_added ?? 0, changes.lines_removed ?? 0)}</span></header>
-    ${changes.code ? html`<${Difference} text=${changes.code.replace(/^--- .*\n\+\+\+ .*\n/, "")} label=${words.code} />` : html`<p class="dim">${words.same}</p>`}</section>
+    ${changes.code ? html`<${Difference} text=${changes.code} label=${words.code} />` : html`<p class="dim">${words.same}</p>`}</section>
   <section class="card"><header><h2>${words.permissions}</h2></header>${changes.permissions?.length ? html`<${Lines} lines=${changes.permissions} />` : html`<p class="dim">${words.samePermissions}</p>`}</section>
   <section class="card"><header><h2>${words.behaviour}</h2></header>${changes.behaviour?.length ? html`<${Lines} lines=${changes.behaviour} />` : html`<p class="dim">${words.noBehaviour}</p>`}</section>
   <section class="card"><header><h2>${words.cost}</h2></header><p><${Text} of=${changes.cost || words.noCost} /></p></section>`;

@@ -21,11 +21,8 @@ export function CodeBlock({ text, label }) {
   return html`<div class="code" tabindex="0" role="region" aria-label=${label}><pre class="numbers" aria-hidden="true">${lines.map((_, index) => index + 1).join("\n")}</pre><pre><${Text} of=${lines.join("\n")} /></pre></div>`;
 }
 
-/** The class of a line of a unified diff. @param {string} line */
-function classOf(line) {
-  if (/^(\+\+\+|---|@@)/.test(line)) return "place";
-  return line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "";
-}
+/** Kind of a row → its class. @type {Record<string, string>} */
+const CLASSES = { "+": "added", "-": "removed", "@": "place", "…": "place" };
 
-/** A unified diff. @param {{text: string, label: string}} properties */
-export const Difference = ({ text, label }) => html`<div class="code" tabindex="0" role="region" aria-label=${label}><pre class="difference">${text.replace(/\n$/, "").split("\n").map((line) => html`<span class=${classOf(line)}><${Text} of=${line || " "} />${"\n"}</span>`)}</pre></div>`;
+/** The drawn difference of two programs: its rows, each with its kind in front. @param {{text: string, label: string}} properties */
+export const Difference = ({ text, label }) => html`<div class="code" tabindex="0" role="region" aria-label=${label}><pre class="difference">${text.split("\n").map((row) => html`<span class=${CLASSES[row[0]] ?? ""}><${Text} of=${row} />${"\n"}</span>`)}</pre></div>`;

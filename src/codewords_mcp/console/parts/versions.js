@@ -38,7 +38,7 @@ function Comparison({ workflow, versions }) {
   const { data, error, reload } = useResource((signal) => get(`/workflows/${encodeURIComponent(workflow.service_id)}/diff`, { version, against }, { signal }), [version, against, workflow.service_id]);
   return html`<section class="card"><header><h2>${words.compare}</h2><div class="actions"><${Choice} label=${words.of} name="version" chosen=${version} versions=${versions} /><${Choice} label=${words.against} name="against" chosen=${against} versions=${versions} /></div></header>
     <${Problem} error=${error} retry=${reload} />
-    ${data && (data.diff.trim() ? html`<${Difference} text=${data.diff} label=${words.compare} />` : html`<p class="dim">${words.same}</p>`)}</section>`;
+    ${data && (data.diff ? html`<${Difference} text=${data.diff} label=${words.compare} />` : html`<p class="dim">${words.same}</p>`)}</section>`;
 }
 
 /** @param {{label: string, name: string, chosen: number | undefined, versions: number[]}} properties */

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.model.questions import OpenQuestion
 
 _MAX_FORM = 1024
 _FOLDED_FROM = 40
-_MARKS = {"+": "ins", "-": "del"}
+_TAGS = {"+": "ins", "-": "del"}
 _sorry = sorry("The answer was not taken")
 
 
@@ -81,29 +81,24 @@ def _items(texts: list[str]) -> str:
 
 
 def _difference(diff: str) -> str:
-    """The code's difference, folded where it is long. What cannot be seen, or turns lines around, is shown by its number."""
+    """The code's drawn difference, folded where it is long."""
     if not diff:
         return ""
 
-    lines = [_spelled(line) for line in diff.split("\n") if not line.startswith(("--- ", "+++ "))]
-    # each is a block of its own, broken where it is long: nothing is out of sight, and no rest of a line looks like another
-    marked = "".join(
-        f"<{mark}>{escape(line)}</{mark}>" for line in lines for mark in [_MARKS.get(line[:1], "span")]
-    )
-    if len(lines) <= _FOLDED_FROM:
+    rows = diff.split("\n")
+    # each is a block of its own, broken where it is long: nothing is out of sight, and no rest of a row looks like another
+    marked = "".join(f"<{tag}>{escape(row)}</{tag}>" for row in rows for tag in [_TAGS.get(row[:1], "span")])
+    if len(rows) <= _FOLDED_FROM:
         unfolded = " open"
     else:
         unfolded = ""
 
+    # Of a new workflow all lines are new.
+    subject = "The code" if diff.startswith("@@ -0,0 ") else "The code's difference"
     return (
-        f"<details{unfolded}><summary>The code's difference ({counted(len(lines), 'line')})</summary>"
+        f"<details{unfolded}><summary>{subject} ({counted(len(rows), 'line')})</summary>"
         f'<pre class="diff">{marked}</pre></details>'
     )
-
-
-def _spelled(line: str) -> str:
-    # Bidirectional controls could show the code in another order than it runs.
-    return "".join(c if c.isprintable() or c == "\t" else f"\\u{{{ord(c):x}}}" for c in line)
 
 
 def _too_large(_limit: int) -> BodyTooLarge:

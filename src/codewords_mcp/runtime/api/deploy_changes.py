@@ -5,11 +5,10 @@ from __future__ import annotations
 from codewords_mcp.runtime.api.behaviour import CHECK_ID, Behaviour, behaviour_lines, cost_sentence
 from codewords_mcp.runtime.api.late_replays import LATER_ID
 from codewords_mcp.runtime.api.test_gate import CHECK_ID as TESTS_ID
+from codewords_mcp.runtime.model.code_difference import MOST_SHOWN, code_difference, first_rows
 from codewords_mcp.runtime.model.grants import describe_grants
 from codewords_mcp.runtime.model.manifest import Manifest
-from codewords_mcp.runtime.model.questions import MOST_DIFF
 from codewords_mcp.runtime.model.workflow import DeployChanges
-from codewords_mcp.runtime.workflows.deploy import code_difference
 from codewords_mcp.runtime.workflows.deploy_review import DeployReview
 from codewords_mcp.runtime.workflows.versions import manifest_of
 
@@ -21,13 +20,12 @@ def changes_of(review: DeployReview, behaviour: Behaviour | None) -> DeployChang
     replaced = review.replaced
     if replaced is None:
         return None
-    diff = code_difference(replaced.code, review.version.code)
-    changed = [line for line in diff.splitlines() if not line.startswith(("+++", "---", "@@"))]
+    difference = code_difference(replaced.code, review.version.code)
     return DeployChanges(
         version=replaced.number,
-        code=diff[:MOST_DIFF],
-        lines_added=sum(line.startswith("+") for line in changed),
-        lines_removed=sum(line.startswith("-") for line in changed),
+        code=first_rows(difference.text(), MOST_SHOWN),
+        lines_added=difference.added,
+        lines_removed=difference.removed,
         permissions=_permissions(manifest_of(replaced), manifest_of(review.version)),
         behaviour=_behaviour(review, behaviour),
         cost="" if behaviour is None else cost_sentence(behaviour.report),

@@ -59,7 +59,7 @@ class DraftApi:
         origin = DraftSource(name, description, example=example)
         validate = self._validator.for_draft(caller) if check else None
         row = await self._container.drafts.add(caller, require_code(code), origin, validate)
-        return edited_draft(("", "", ()), row)
+        return edited_draft(("", ()), row)
 
     async def create_from_template(
         self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
@@ -107,7 +107,7 @@ class DraftApi:
         if row is None and base_version is not None:
             await self._refuse_outdated(caller, subject, base_version)
 
-        old, checks, name = before
+        old, checks = before
         if edits:
             new = apply_edits(old, edits)
         elif patch:
@@ -133,7 +133,7 @@ class DraftApi:
 
         live = await self._live_number(caller, after)
         continued = row is not None and row.id != subject
-        edited = edited_draft((name, old, checks), after, continued=continued, live_version=live)
+        edited = edited_draft((old, checks), after, continued=continued, live_version=live)
         evidence, remedy = await evidence_for(self._container, caller, after, live)
         return edited.model_copy(update={"evidence": evidence, "remedy": remedy})
 
@@ -178,8 +178,8 @@ class DraftApi:
 
     async def _subject(
         self, caller: Caller, subject: str, *, open_draft: bool = False
-    ) -> tuple[DraftRow | None, tuple[str, list[Check], str]]:
-        """(the draft, or None for a version; (code, checks, name)).
+    ) -> tuple[DraftRow | None, tuple[str, list[Check]]]:
+        """(the draft, or None for a version; (code, checks)).
 
         `open_draft`: prefer a workflow's open draft to its live version.
         """
@@ -195,11 +195,11 @@ class DraftApi:
             row = await self._container.drafts.get(caller, subject)
         if row is not None:
             checks = [Check.model_validate(check) for check in row.facts["checks"]]
-            return row, (row.code, checks, f"{row.id} revision {row.revision}")
+            return row, (row.code, checks)
 
         version = await self._live_version(caller, subject)
         checks = [Check.model_validate(check) for check in version.checks]
-        return None, (version.code, checks, f"version {version.number}")
+        return None, (version.code, checks)
 
     async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
         return await self._container.deployments.get(caller, service_id, number=number, include_code=True)

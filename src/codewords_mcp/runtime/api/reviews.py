@@ -10,11 +10,11 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.deploy_changes import changes_of
 from codewords_mcp.runtime.api.deploy_checks import DeployChecks, request_of_draft
 from codewords_mcp.runtime.api.late_replays import SHOWN
-from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import (
     DRAFT_ID,
 )
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.questions import BEHAVIOUR
 from codewords_mcp.runtime.model.validation import Check
@@ -137,7 +137,7 @@ class ReviewApi:
     async def diff(
         self, caller: Caller, subject: str, *, against: int | None = None, version: int | None = None
     ) -> str:
-        """The unified diff to a draft from what it was made of, or between two versions; `against` names the earlier.
+        """The drawn difference to a draft from what it was made of, or between two versions; `against` names the earlier.
 
         "" where nothing differs. Raises NotFound, InvalidInput where there is nothing to compare with.
         """
@@ -151,9 +151,7 @@ class ReviewApi:
                 )
 
             before = await self._version(caller, row.workflow_id, base)
-            return unified_diff(
-                before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
-            )
+            return code_difference(before.code or "", row.code).text()
 
         after = await self._version(caller, subject, version)
         newest = max((v.version for v in after.versions), default=after.version)
@@ -168,9 +166,7 @@ class ReviewApi:
             )
 
         before = await self._version(caller, subject, earlier)
-        return unified_diff(
-            before.code or "", after.code or "", (f"version {earlier}", f"version {after.version}")
-        )
+        return code_difference(before.code or "", after.code or "").text()
 
     async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
         return await self._container.deployments.get(caller, service_id, number=number, include_code=True)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final, Literal, cast
 
-from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
+from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput, NotFound
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink, require_own
+from codewords_mcp.runtime.model.code_difference import MOST_SHOWN
 from codewords_mcp.runtime.model.questions import Matter, OpenQuestion, Question, Wording
 from codewords_mcp.runtime.model.workflow import Consent, DeployChanges
 from codewords_mcp.runtime.store.clock import to_datetime
@@ -35,7 +36,7 @@ class Consents:
         """Return if the operation may continue; the agreement is spent by that.
 
         Raises ConsentNeeded with a token for exactly this question, Forbidden if a person declined
-        it.
+        it, InvalidInput if it cannot be shown whole.
         """
         if not question.lines:
             return
@@ -48,6 +49,7 @@ class Consents:
             await self._links.close(question.owner, question.digest, agreed)
             return
 
+        _refuse_unshown(question)
         if consent.asker:
             question = question.with_asker(consent.asker)
         if consent.confirm:
@@ -80,8 +82,9 @@ class Consents:
     async def open(self, question: Question) -> tuple[str, str, Answer | None]:
         """Ask a question, or find it where it was asked before: its token, its page's address and its answer so far.
 
-        An answer is not spent by that.
+        An answer is not spent by that. Raises InvalidInput if it cannot be shown whole.
         """
+        _refuse_unshown(question)
         link = await self._links.about(question.owner, question.digest)
         if link is None:
             token = await self._ask(question)
@@ -167,6 +170,16 @@ class Consents:
             confirm=token,
             url=url,
             hint=wording.hint.format(url=url),
+        )
+
+
+def _refuse_unshown(question: Question) -> None:
+    """Raise InvalidInput where a person could not see all that they would agree to."""
+    if question.diff is None:
+        raise InvalidInput(
+            f"Nobody can be asked to agree to this code: its difference to the live version has more than {MOST_SHOWN:,} "
+            "characters, so no page can show it whole.",
+            hint="Deploy it in smaller steps, or move data out of the code.",
         )
 
 

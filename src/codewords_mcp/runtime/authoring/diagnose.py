@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import InvalidScript, JournalDamaged, StorageFailed, WriteHeld, WriteUnknown
-from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
+from codewords_mcp.runtime.model.code_difference import code_difference, first_rows, program_lines
 from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash, last_exception
@@ -151,7 +151,7 @@ def _fix_for_refusals(refused: list[str], name: str) -> str | None:
 
 
 def _frames(trace: str, code: str) -> list[Frame]:
-    lines = code.splitlines()
+    lines = program_lines(code)
     found: list[Frame] = []
     for number, function in _FRAME.findall(trace):
         at = int(number)
@@ -165,7 +165,7 @@ def _frames(trace: str, code: str) -> list[Frame]:
 
 
 def _around(line: int, code: str) -> str | None:
-    lines = code.splitlines()
+    lines = program_lines(code)
     if not 0 < line <= len(lines):
         return None
     first, last = max(line - _AROUND, 1), min(line + _AROUND, len(lines))
@@ -185,13 +185,9 @@ def _changes_since(run: Run, code: str, last_success: tuple[Run, str] | None) ->
     if before.version == run.version or before_code == code:
         return f"Run {before.id} of the same code succeeded at {when}: look for what is different in its input or outside."
 
-    diff = unified_diff(before_code, code, (f"version {before.version}", f"version {run.version}"))
-    if len(diff) <= _DIFF:
-        shown_diff = diff
-    else:
-        shown_diff = diff[:_DIFF] + "\n…"
+    diff = first_rows(code_difference(before_code, code).text(), _DIFF)
 
-    return f"Version {before.version} succeeded at {when}. Changed since:\n{shown_diff}"
+    return f"Version {before.version} succeeded at {when}. Changed since:\n{diff}"
 
 
 def _fix(run: Run, code: str, trace: str, name: str) -> str | None:

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
-from codewords_mcp.runtime.authoring.edits import unified_diff
 from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.events import DraftsChanged, EventBus
 from codewords_mcp.runtime.model.validation import Check, ValidationReport
 from codewords_mcp.runtime.store import drafts as rows
@@ -254,21 +254,21 @@ def stale_revision(revision: int) -> Conflict:
 
 
 def edited_draft(
-    before: tuple[str, str, Sequence[Check]],
+    before: tuple[str, Sequence[Check]],
     after: DraftRow,
     *,
     continued: bool = False,
     live_version: int | None = None,
 ) -> EditedDraft:
-    """The change from (name, code, checks) to the draft's current state."""
-    name, code, old = before
+    """The change from (code, checks) to the draft's current state."""
+    code, old = before
     draft = to_draft(after)
     before_keys = {_identity(check) for check in old}
     after_keys = {_identity(check) for check in draft.checks}
 
     return EditedDraft(
         draft=draft,
-        diff=unified_diff(code, after.code, (name, f"{after.id} revision {after.revision}")),
+        diff=code_difference(code, after.code).text(),
         continued=continued,
         live_version=live_version,
         checks=[

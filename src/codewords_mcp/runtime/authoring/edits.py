@@ -8,12 +8,15 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 
+from codewords_mcp.common.unseen import unspelled
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.model.authoring import Edit
+from codewords_mcp.runtime.model.code_difference import NO_NEWLINE
+from codewords_mcp.runtime.model.modules import normalise
 
 MAX_EDITS = 50
 """Maximum edits of one change."""
-_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@.*|@@.*")
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@.*|@@.*")
 _MAX_LINES_SHOWN = 5
 
 
@@ -48,12 +51,6 @@ def apply_patch(code: str, patch: str) -> str:
     return code
 
 
-def unified_diff(before: str, after: str, names: tuple[str, str]) -> str:
-    """The unified diff, "" for equal texts."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, n=2, lineterm="")
-    return "\n".join(lines)
-
-
 def _replaced(code: str, edit: Edit, label: str, near: int | None) -> str:
     if not edit.old:
         raise InvalidInput(
@@ -85,7 +82,7 @@ def _replaced(code: str, edit: Edit, label: str, near: int | None) -> str:
 
 
 def _missing(code: str, edit: Edit, label: str) -> InvalidInput:
-    lines, old_lines = code.splitlines(), [line.strip() for line in edit.old.strip().splitlines()]
+    lines, old_lines = code.split("\n"), [line.strip() for line in edit.old.strip().split("\n")]
     bare = [line.strip() for line in lines]
     # Wrong indentation is the most common fault of models, and has a precise answer.
     for at in range(len(lines) - len(old_lines) + 1):
@@ -112,25 +109,44 @@ def _missing(code: str, edit: Edit, label: str) -> InvalidInput:
 
 
 def _hunks(patch: str) -> Iterator[tuple[int | None, Edit]]:
-    """(expected line, edit) of each hunk."""
-    start: int | None = None
+    """(expected line, edit) of each hunk of a patch, or of a drawn difference.
+
+    Raises InvalidInput where two lines may be of the code or name a file.
+    """
+    # The added "@@" ends the last hunk like any other.
+    lines = [*normalise(patch).removesuffix("\n").split("\n"), "@@"]
+    head: re.Match[str] | None = None
     old: list[str] = []
     new: list[str] = []
-    inside = False
+    skipped = 0
 
-    # The added "@@" ends the last hunk like any other.
-    for line in [*patch.splitlines(), "@@"]:
-        if header := _HUNK.fullmatch(line):
+    for at, line in enumerate(lines):
+        if skipped:
+            skipped -= 1
+        elif header := _HUNK.fullmatch(line):
             # A hunk of context alone changes nothing.
-            if old != new:
-                yield start, Edit(old="\n".join(old), new="\n".join(new))
-            start, old, new, inside = int(header[1]) if header[1] else None, [], [], True
-        elif not inside or line.startswith(("--- ", "+++ ", "\\")):
+            if head and old != new:
+                yield int(head[1]) if head[1] else None, Edit(old="\n".join(old), new="\n".join(new))
+            head, old, new = header, [], []
+        # In front of the first hunk are the names of files.
+        elif head is None or line.startswith("\\"):
             continue
-        elif line.startswith("-"):
-            old.append(line[1:])
-        elif line.startswith("+"):
-            new.append(line[1:])
+        elif _names_file(lines[at : at + 3]):
+            if (len(old), len(new)) != (int(head[2] or 1), int(head[3] or 1)) or not head[1]:
+                raise InvalidInput(
+                    f"Line {at + 1} of the patch may be a line of the code or the name of a file; nothing was changed.",
+                    hint="Give the hunks of one file below one head, or each hunk's numbers of lines.",
+                )
+            skipped = 1
         else:
-            old.append(line[1:])
-            new.append(line[1:])
+            # The lines of code that begin with `-- ` or `++ ` look like names of files.
+            text = unspelled(line[1:].removesuffix(NO_NEWLINE))
+            if not line.startswith("+"):
+                old.append(text)
+            if not line.startswith("-"):
+                new.append(text)
+
+
+def _names_file(lines: list[str]) -> bool:
+    """Whether these lines can be the head of another file's hunks."""
+    return [line[:4] for line in lines[:2]] == ["--- ", "+++ "] and bool(_HUNK.fullmatch(lines[2]))

@@ -122,7 +122,7 @@ class DraftServing(Model):
 
 
 class EditedDraft(Model):
-    """A draft after a change: the unified diff, new checks, and checks that no longer apply
+    """A draft after a change: the drawn difference, new checks, and checks that no longer apply
     (`resolved`).
 
     `continued`: the request named a workflow, and its open draft was edited. `live_version`: the

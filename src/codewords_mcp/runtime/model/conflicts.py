@@ -4,10 +4,9 @@ than its base.
 
 from __future__ import annotations
 
-import difflib
-
 from codewords_mcp.errors import Conflict
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
+from codewords_mcp.runtime.model.code_difference import code_difference, first_rows
 
 _MAX_DIFF = 6_000
 """Maximum characters of a diff."""
@@ -30,7 +29,7 @@ class NameTaken(Conflict):
 class VersionChanged(Conflict):
     """The deploy is based on another version than the live one. Nothing was deployed.
 
-    `live_changes`: unified diff from `base_version` to the live version. `own_changes`: diff from
+    `live_changes`: drawn difference from `base_version` to the live version. `own_changes`: the one from
     `base_version` to the submitted code. Both are bounded, and "" if the base is unknown.
     """
 
@@ -47,13 +46,9 @@ class VersionChanged(Conflict):
         self.service_id = service_id
         self.base_version = base
         self.live_version = live
-        self.live_changes = _diff(base_code, live_code, f"version {base}", f"version {live}")
-        self.own_changes = _diff(base_code, code, f"version {base}", "this code")
+        self.live_changes = _diff(base_code, live_code)
+        self.own_changes = _diff(base_code, code)
 
 
-def _diff(before: str, after: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, n=2, lineterm="")
-    text = "\n".join(lines)
-    if len(text) <= _MAX_DIFF:
-        return text
-    return f"{text[:_MAX_DIFF]}\n… ({len(text) - _MAX_DIFF} more characters)"
+def _diff(before: str, after: str) -> str:
+    return first_rows(code_difference(before, after).text(), _MAX_DIFF)

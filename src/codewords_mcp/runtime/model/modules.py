@@ -99,10 +99,15 @@ def _first_block(lines: list[str]) -> int:
     return first
 
 
+def normalise(code: str) -> str:
+    """The code with Unix newlines and without a byte order mark; positions in it are the file's positions."""
+    return code.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def module_text(text: str) -> str:
     """The text of a module as it is kept: the same for each machine's newlines."""
-    # Editors of Windows begin files with it; in the middle of a version's code it is a fault.
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    # Editors of Windows begin files with a byte order mark; in the middle of a version's code it is a fault.
+    text = normalise(text)
     if text and not text.endswith("\n"):
         return text + "\n"
     return text

@@ -7,18 +7,13 @@ A person must be able to tell the question's own text from inserted text.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
+
+from codewords_mcp.common.unseen import is_unseen
 
 LIMIT: Final = 200
 """Maximum characters of one item."""
 _TOKEN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/@*+-]*|\*(?:\.[A-Za-z0-9_.-]+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
-_BLANK = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and signs that are rendered as nothing."""
-_UNSEEN = ("C", "Zl", "Zp")
-"""Unicode categories: controls (C0, C1), formats (bidirectional, zero-width), surrogates,
-unassigned; line separators.
-"""
 
 
 def one_line(text: str, limit: int = LIMIT) -> str:
@@ -52,13 +47,6 @@ _MARKS = str.maketrans(dict.fromkeys("“”„‟«»\uff02", "'"))
 def _visible(character: str) -> str:
     if character.isspace():
         return " "
-    if character in _BLANK or unicodedata.category(character).startswith(_UNSEEN) or _selects(character):
+    if is_unseen(character):
         return ""
     return character
-
-
-def _selects(character: str) -> bool:
-    """Whether the character is a variation selector. Any number of them can follow a sign without
-    being visible.
-    """
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.code_difference import MOST_SHOWN, CodeDifference
 from codewords_mcp.runtime.model.deletion import Deletion
 from codewords_mcp.runtime.model.grants import Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
@@ -31,8 +32,7 @@ _TITLE, _ACCOUNT = 100, 80
 _REPLAYS, _TEST = "in replays: ", "fails a test: "
 BEHAVIOUR: Final = (_REPLAYS, _TEST)
 """Beginnings of the lines that are about what a version does, and not about its permissions."""
-MOST_DIFF: Final = 200_000
-"""Characters of a difference that are stored for the page."""
+_SAME: Final = CodeDifference()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class Question:
     terminal.
 
     Questions of equal digests are the same. `diff` is the code's difference to the live version,
-    and `changes` what else a deploy changes. `service_id` is the workflow that it is about, if any.
+    None where it is too large to be shown: then nobody is asked. `changes` is what else a deploy
+    changes. `service_id` is the workflow that it is about, if any.
     """
 
     owner: str
@@ -81,7 +82,7 @@ class Question:
     rows: Rows
     lines: list[str]
     wording: Wording
-    diff: str = ""
+    diff: str | None = ""
     changes: DeployChanges | None = None
     service_id: str = ""
 
@@ -112,14 +113,14 @@ def of_deploy(
     *,
     unknown_before: bool = False,
     code_hash: str = "",
-    diff: str = "",
+    difference: CodeDifference = _SAME,
 ) -> Question:
     """Ask for a version's permissions beyond the agreed ones.
 
     `service_id`, `live`: None for a new workflow.
 
     `unknown_before`: the live version is older than manifests, so nothing was agreed yet. An answer
-    is for the code of `code_hash`, whose difference the person could see.
+    is for the code of `code_hash`, whose whole difference to the live version the person could see.
     """
     shown = quoted(name, _TITLE)
     message = f"The workflow {shown} was not deployed: a person has to agree to what it may do."
@@ -147,13 +148,16 @@ def of_deploy(
     )
     # a new workflow is known by its name, an old one by its id
     digest = digest_of(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
+    diff: str | None = difference.text()
+    if len(diff) > MOST_SHOWN:
+        diff = None
     matter = Matter(
         "deploy",
         service_id or "",
         {"live": str(live or 0), "code": code_hash, "permissions": _permissions(grants)},
     )
     return Question(
-        owner, matter, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF],
+        owner, matter, digest, tabulate_grants(grants), describe_grants(grants), wording, diff,
         service_id=service_id or "",
     )  # fmt: skip
 

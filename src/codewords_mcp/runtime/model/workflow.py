@@ -19,9 +19,9 @@ from codewords_mcp.runtime.model.validation import Check
 class DeployChanges(Model):
     """The difference of a deployed version to `version`, which was live before.
 
-    `code` is a unified diff. `permissions` begin with "+" for what it may do in addition, and with "-" for what it may not do
-    any more. `behaviour` are lines of the replays of recorded runs and of recorded tests, `cost` what a run of these cost
-    before and now; "" where none was replayed.
+    `code` is the drawn difference (`code_difference`). `permissions` begin with "+" for what it may do in addition, and
+    with "-" for what it may not do any more. `behaviour` are lines of the replays of recorded runs and of recorded tests,
+    `cost` what a run of these cost before and now; "" where none was replayed.
     """
 
     version: int

@@ -6,7 +6,6 @@ The caller validates the code between `plan` and `review` and obtains the consen
 from __future__ import annotations
 
 import asyncio
-import difflib
 import hashlib
 import re
 import secrets
@@ -21,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.common.bounded_json import JsonValue
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.model.code_difference import code_difference
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, describe_key, of_deploy, with_missing
@@ -219,7 +219,7 @@ class Deployer:
             manifest.widens(before or Manifest()),
             unknown_before=live is not None and before is None,
             code_hash=hashlib.sha256(request.code.encode()).hexdigest(),
-            diff="" if live is None else code_difference(live.code, request.code),
+            difference=code_difference(live.code if live else "", request.code),
         )
 
     async def _live_already(self, target: WorkflowRow, request: DeployRequest) -> Deployment | None:
@@ -339,11 +339,6 @@ def _refuse_race(connection: Connection, review: DeployReview, current: Workflow
 def _live_version(connection: Connection, workflow_id: str) -> VersionRow | None:
     workflow = rows.get(connection, workflow_id)
     return workflow and rows.version(connection, workflow_id, workflow.active_version)
-
-
-def code_difference(before: str, after: str) -> str:
-    """The unified diff of two scripts, without names of files."""
-    return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), n=3, lineterm=""))
 
 
 def _stored_example(checked: CheckedScript) -> JsonValue:

@@ -68,11 +68,6 @@ class Header:
         return cast("dict[str, Any]", table)
 
 
-def normalise(code: str) -> str:
-    """The code with Unix newlines and without a byte order mark; positions in it are the file's positions."""
-    return code.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
 def read_header(text: str) -> Header:
     """Parse the only `script` block of normalized text.
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.model.modules import HEADING, InvalidModules, SharedModule, split_modules
+from codewords_mcp.runtime.model.modules import (
+    HEADING,
+    InvalidModules,
+    SharedModule,
+    normalise,
+    split_modules,
+)
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.declarations import (
     EnvVar,
@@ -24,7 +30,7 @@ from codewords_mcp.runtime.workflows.declarations import (
     tool,
     unknown_keys,
 )
-from codewords_mcp.runtime.workflows.header import normalise, read_header
+from codewords_mcp.runtime.workflows.header import read_header
 from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, read_facts
 from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, tree_size
 

@@ -17,8 +17,9 @@ from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import NotFound
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.authoring import Template
+from codewords_mcp.runtime.model.modules import normalise
 from codewords_mcp.runtime.workflows.declarations import environment_variables, tool
-from codewords_mcp.runtime.workflows.header import normalise, read_header
+from codewords_mcp.runtime.workflows.header import read_header
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
 _PROGRAMS = Path(__file__).parent / "programs"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, cast
 
+from codewords_mcp.runtime.model.code_difference import program_lines
 from codewords_mcp.runtime.model.grants import ANY
 from codewords_mcp.runtime.model.host_names import parse_host_entry
 from codewords_mcp.runtime.model.manifest import (
@@ -384,7 +385,7 @@ def _left_out(script: Script, reached: set[str], only: frozenset[str]) -> list[C
     if not missing:
         return []
 
-    lines = script.code.splitlines()
+    lines = program_lines(script.code)
     line = next((n for n, text in enumerate(lines, 1) if text.startswith("#") and "egress" in text), None)
     return [
         Check(

@@ -12,9 +12,9 @@ from operator import attrgetter
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.errors.remedies import set_secret
+from codewords_mcp.runtime.model.modules import normalise
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.secrets.names import check_name
-from codewords_mcp.runtime.workflows.header import normalise
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 

@@ -16,6 +16,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.common.bounded_json import parse
+from codewords_mcp.runtime.model.code_difference import program_lines
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
@@ -84,7 +85,7 @@ async def check_packages(script: Script) -> tuple[list[Check], tuple[str, ...]]:
 
 def _warning(script: Script, name: str, why: str) -> Check:
     famous = famous_like(name)
-    lines = script.code.splitlines()
+    lines = program_lines(script.code)
     line = next(
         (number for number, text in enumerate(lines, 1) if text.startswith("#") and name in text), None
     )

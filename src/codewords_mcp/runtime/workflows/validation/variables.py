@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from codewords_mcp.errors.remedies import Remedy, set_secret
+from codewords_mcp.runtime.model.code_difference import program_lines
 from codewords_mcp.runtime.model.integration import variable_of
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
@@ -160,7 +161,7 @@ def _settings(model: ast.ClassDef, known: Collection[str]) -> Iterator[Check]:
 
 
 def _line(script: Script, name: str) -> int | None:
-    lines = script.code.splitlines()
+    lines = program_lines(script.code)
     return next(
         (number for number, line in enumerate(lines, start=1) if line.startswith("#") and name in line), None
     )
