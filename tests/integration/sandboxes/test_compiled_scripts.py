@@ -75,6 +75,17 @@ async def test_each_run_says_what_a_run_that_compiles_its_script_says(
     assert bool(compiled_of(server, environment).get(spec.code)) is kept
 
 
+@pytest.mark.requirement("workflows:encoding")
+async def test_a_comment_runs_in_no_encoding_that_a_script_declares(
+    server: LocalDriver, environment: EnvironmentRef
+) -> None:
+    code = "# -*- coding: utf-7 -*-\n# note: +AAo-raise SystemExit(7)\nraise SystemExit(3)\n"
+    spec = specification(environment, code)
+    for number in range(2):
+        async with running(server, replace(spec, id=f"encoding-{number}")) as program:
+            assert await program.ended() == Exit("exited", code=3), program.stderr
+
+
 async def test_nothing_that_a_program_could_send_replaces_the_code(
     server: LocalDriver, environment: EnvironmentRef
 ) -> None:

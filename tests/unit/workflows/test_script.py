@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import marshal
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from tests.unit.workflows.helpers import ANY, APP, HEADER, ONLY_3_11, script
 
+from codewords_mcp.runtime.model.modules import normalise
+from codewords_mcp.runtime.sandboxes.namespaces.inside.program_code import compile_script
 from codewords_mcp.runtime.workflows.declarations import newest_minor
 from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 
@@ -103,6 +106,62 @@ def test_nul_bytes_and_half_surrogates_are_refused_with_their_place() -> None:
     nul, surrogate = refused(script('a = 1\nb = "\0"\n')), refused(script('a = 1\nb = "\ud83d"\n'))
     assert (nul.line, nul.column) == (13, 6)
     assert (surrogate.line, surrogate.column) == (13, 6)
+
+
+@pytest.mark.requirement("workflows:encoding")
+@pytest.mark.parametrize(
+    ("top", "line", "column"),
+    [
+        ("# -*- coding: utf-7 -*-\n", 1, 15),
+        ("#!/usr/bin/env python3\n# vim: set fileencoding=latin-1 :\n", 2, 25),
+        ("\f \t# coding:cp1252\n", 1, 13),
+        ("# coding: utf-7\n# coding: utf-8\n", 1, 11),
+        ("# coding: utf-8 coding: utf-7\n", 1, 25),
+        ("\ufeff# coding=utf_16\r", 1, 10),
+        ("# coding: made-up\n", 1, 11),
+    ],
+)
+def test_another_encoding_than_utf_8_is_refused_with_its_place(top: str, line: int, column: int) -> None:
+    error = refused(top + script())
+    assert (error.line, error.column) == (line, column)
+    assert "encoding" in error.message
+
+
+@pytest.mark.requirement("workflows:encoding")
+def test_a_shared_modules_encoding_is_refused_with_its_file() -> None:
+    error = refused(script() + "# /// module helpers.py\n#| # coding: utf-7\n#| # +AAo-x = 1\n")
+    assert "helpers.py" in error.message
+    assert (error.line, error.column) == (15, 11)
+
+
+@pytest.mark.requirement("workflows:encoding")
+@pytest.mark.parametrize(
+    "top",
+    [
+        "# -*- coding: utf-8 -*-\n", "#!/usr/bin/env python3\n# -*- coding: UTF8 -*-\n", "# vim: fileencoding=utf_8\n", "\ufeff# coding: utf-8-sig\n",
+        "# 1\n# 2\n# coding: latin-1\n", 'note = "coding: latin-1"\n', "# encoding of the answer\n",
+    ],
+)  # fmt: skip
+def test_a_script_that_says_that_it_is_utf_8_is_taken(top: str) -> None:
+    assert parse_script(top + script()).tree is not None
+
+
+@pytest.mark.requirement("workflows:encoding")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "# -*- coding: utf-7 -*-\n# note: +AAo-x = 1\n", "\ufeffx = 'a'\ry = 2\r", 'x = """a\r\nb\rc"""\r\ny = 1\r', "# a\x0cx = 1\n\x0cy = 2\n",
+        "# coding: latin-1\nx = 'é'\n", "x = 'a\u2028b'\n# c\x85d\x1ce\n", "x = 1\n\x0c\x0c  # y\n", "x = '\x1a'\n", 'x = """a\\\r\nb"""',
+    ],
+)  # fmt: skip
+def test_a_sandbox_compiles_the_text_that_was_read(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "main.py"
+    path.write_text(code, encoding="utf-8", newline="")
+    made = compile_script(str(path))
+    assert made is not None
+    assert marshal.dumps(made) == marshal.dumps(
+        compile(normalise(code), str(path), "exec", dont_inherit=True)
+    )
 
 
 @pytest.mark.requirement("workflows:parse")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import hashlib
 import re
 import sys
@@ -43,6 +44,8 @@ _FENCE = re.compile(
     r"\A\s*(?:`{3,}|~{3,})[\w+-]*\s*\n|^[ \t]*(?:`{3,}|~{3,})[\w+-]*[ \t]*\n(?=# /// script)", re.MULTILINE
 )
 """Code in Markdown, as chat models write it: the text begins with a fence, or its header stands in one."""
+_COOKIE = re.compile(r"coding[:=][ \t]*([-\w.]+)", re.ASCII)
+"""The encoding that a comment declares, as Python's tokenizer finds it (PEP 263)."""
 _warnings_filter = threading.Lock()
 """`warnings.catch_warnings` changes global state and is not thread-safe in Python 3.11."""
 
@@ -176,6 +179,7 @@ def _refuse_misplaced(program: str, tree: ast.Module | None) -> None:
 def _module_tree(module: SharedModule, requires: SpecifierSet) -> ast.Module | None:
     """The tree of a shared module with lines of the whole code. Raises UnreadableScript that names its file."""
     try:
+        _refuse_encoding(module.text)
         tree = _tree(module.text, requires)
     except UnreadableScript as error:
         line = module.line + (error.line or 1)
@@ -238,7 +242,33 @@ def _text(code: str, max_code: int) -> str:
             column=len(before) - before.rfind("\n"),
         )
 
+    _refuse_encoding(text)
     return text
+
+
+def _refuse_encoding(text: str) -> None:
+    """Raise UnreadableScript for another encoding than UTF-8: from such bytes Python reads other code than the text has."""
+    for number, line in enumerate(text.split("\n", 2)[:2], 1):
+        if not line.lstrip(" \t\f").startswith("#"):
+            continue
+        for found in _COOKIE.finditer(line):
+            if not _is_utf8(found[1]):
+                raise UnreadableScript(
+                    f"The script declares the encoding {found[1][:40]}, and is UTF-8.",
+                    hint="Remove that comment, or write `# -*- coding: utf-8 -*-`.",
+                    line=number,
+                    column=found.start(1) + 1,
+                )
+
+
+def _is_utf8(encoding: str) -> bool:
+    # The tokenizer's own rule, then the names that Python knows it by.
+    if re.match(r"utf[-_]8(?:[-_]|$)", encoding, re.IGNORECASE):
+        return True
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False
 
 
 def _too_large(size: int, limit: int) -> UnreadableScript:

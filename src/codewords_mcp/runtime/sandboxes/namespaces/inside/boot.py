@@ -193,7 +193,8 @@ def run(path: str, hook: UvicornHook, code: CodeType | None = None) -> None:
 
     try:
         if code is None:
-            with open(path, "rb") as file:
+            # As text: of bytes the compiler would decode what a cookie says (PEP 263), and so run other code than was read.
+            with open(path, encoding="utf-8-sig", newline="") as file:
                 # Compiled here and not by runpy, whose frames would stand in tracebacks.
                 # `dont_inherit`: this file's own `from __future__` must not apply to the program.
                 code = compile(file.read(), path, "exec", dont_inherit=True)

@@ -33,8 +33,8 @@ def compile_script(path: str) -> CodeType | None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with open(path, "rb") as file:
-                # As `boot.run` does.
+            # As `boot.run` does.
+            with open(path, encoding="utf-8-sig", newline="") as file:
                 code = compile(file.read(), path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
             return None
