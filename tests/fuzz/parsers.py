@@ -168,6 +168,17 @@ def _header(text: str) -> object:
     return declarations.tool(header)
 
 
+def _dependency(text: str) -> object:
+    """A dependency as any TOML string can spell it; what the header makes of it is read again later."""
+    return parse_script(_HEADER.replace("fastapi==0.115.12", json.dumps(text)[1:-1])).uses_our_client
+
+
+def _option(text: str) -> object:
+    return parse_script(
+        _HEADER.replace('["api.example.com"]', f"{' '.join(text.split())}\n# concurrency = 1")
+    )
+
+
 def _cron(text: str) -> object:
     expression = cron.check(text)
     return cron.next_times(expression, UTC, datetime(2026, 2, 1, tzinfo=UTC), 3)
@@ -227,6 +238,11 @@ TARGETS: tuple[Target, ...] = (
     ), (BadRequest,)),
     Target("dns", lambda data: respond(data, FakeNames()), (_DNS,)),
     Target("script header", _utf8(_header), (_HEADER.encode(),)),
+    Target("script dependency", _utf8(_dependency), (
+        b"httpx[a,b]>=1,<2; os_name == '\\\\'", b"httpx; python_version in '3.11' and ('a' not in extra or \"'\" != sys_platform)",
+        b"httpx==1.*; platform_release ~= '\\x41'", b"a @ https://example.com/a.whl",
+    )),
+    Target("script option", _utf8(_option), (b'["api.example.com"]', b"[1, 1e999, 0x1f, 2026-12-24T18:00:00Z]", b"'x'", b'{a.b = """x"""}', b"9" * 5000)),
     Target("script", _utf8(lambda text: parse_script(_HEADER + text)), (b"import fastapi\napp = fastapi.FastAPI()\n", b"x = '''", b"\tif 1:\n  y")),
     Target("cron", _utf8(_cron), (b"0 9 * * 1-5", b"@daily", b"*/7 1,2 L * *", b"0 0 31 2 *", b"59 23 29 2 7#5")),
     Target("moment", _utf8(lambda text: parse_moment(text, zone=UTC)), (b"2026-12-24T18:00+01:00", b"9999-12-31", b"2026-W52-1")),

@@ -338,6 +338,12 @@ def _dependency(header: Header, number: int, entry: str) -> str:
 
     try:
         requirement = Requirement(entry)
+        # PEP 503: equal requirements must give an equal environment, however they are spelled.
+        requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        normalized = str(requirement)
+        # `packaging` writes a quote or a backslash of a marker as it is, and so what it cannot read again.
+        if str(Requirement(normalized)) != normalized:
+            raise InvalidRequirement(entry)
     except (InvalidRequirement, RecursionError):
         # `packaging` parses markers recursively.
         line = _line_of_entry(header, entry, "dependencies")
@@ -355,9 +361,6 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             line=line,
         )
 
-    # PEP 503: equal requirements must give an equal environment, however they are spelled.
-    requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-    normalized = str(requirement)
     # escapes in a marker become characters: a newline would begin another line of uv's requirements file
     if not normalized.isprintable():
         line = _line_of_entry(header, entry, "dependencies")

@@ -139,11 +139,14 @@ def _toml(content: tuple[str, ...], first: int) -> dict[str, Any]:
     document = "\n".join(line[2:] for line in content)
     try:
         return tomllib.loads(document)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    # A whole number of over 4,300 digits is a plain ValueError.
+    except (ValueError, RecursionError) as error:
         if isinstance(error, RecursionError):
             text = "it is nested too deeply"
-        else:
+        elif isinstance(error, tomllib.TOMLDecodeError):
             text = str(error)
+        else:
+            text = "it holds a number that is too long"
 
         at = _AT.search(text)
         line = first + (int(at[1]) if at and at[1] else len(content))
