@@ -158,3 +158,19 @@ def test_entries_without_the_text_are_found_by_it_also_after_the_homes_key_has_c
         return asyncio.run(database.read(audit.page, found, 10, None))
 
     assert (len(of("GONE")), len(of("ELSE"))) == (1, 0)
+
+
+@pytest.mark.requirement("audit:no-values")
+def test_an_app_is_named_only_where_everybody_knows_it_though_the_call_was_done(database: Database) -> None:
+    marks = SubjectMarks(lambda: [b"k" * 32], {"slack"})
+    trail = AuditTrail(database, marks)
+
+    def record() -> None:
+        for app in ("slack", "sk_live_1"):
+            operation = AuditedOperation("mcp", "tool connect_integration", writes=True)
+            operation.subject = (("app", app),)
+            trail.record(operation, "done")
+
+    targets = [entry.target for entry in recorded(database, record)]
+    assert targets == [marks.mark("app", "sk_live_1"), "slack"]
+    assert "sk_live_1" not in targets[0]

@@ -41,6 +41,8 @@ from codewords_mcp.runtime.gateway.run_spans import trace_exporter
 from codewords_mcp.runtime.integrations.accounts import LINK_TTL_S
 from codewords_mcp.runtime.integrations.build import build_integrations
 from codewords_mcp.runtime.integrations.native import NativeActions, base_urls_of
+from codewords_mcp.runtime.integrations.native_table import SERVICES
+from codewords_mcp.runtime.integrations.popular import popular
 from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
@@ -137,7 +139,10 @@ class Container:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
-        self.subject_marks = SubjectMarks(lambda: [key.derive("audit subjects") for key in self.keys.every])
+        self.subject_marks = SubjectMarks(
+            lambda: [key.derive("audit subjects") for key in self.keys.every],
+            {*SERVICES, *(app.slug for app in popular())},
+        )
         self.audit = AuditTrail(database, self.subject_marks)
         self.events = EventBus()
         self.executor = uuid.uuid4().hex

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 SUBJECT_KINDS: Final = (
@@ -19,14 +19,17 @@ _MARK_CHARS: Final = 16
 class SubjectMarks:
     """Makes marks with a key of the home, so that nobody without it finds a text by trying likely ones.
 
-    `keys` gives the present key and earlier ones, the present one first.
+    `keys` gives the present key and earlier ones, the present one first. `apps` are names of apps that everybody knows.
     """
 
-    def __init__(self, keys: Callable[[], Sequence[bytes]]) -> None:
+    def __init__(self, keys: Callable[[], Sequence[bytes]], apps: Collection[str] = ()) -> None:
         self._keys = keys
+        self._apps = apps
 
     def mark(self, kind: str, text: str) -> str:
-        """The mark of a text: its kind and a keyed hash."""
+        """The mark of a text: its kind and a keyed hash. A well-known app's name is its own mark."""
+        if kind == "app" and text in self._apps:
+            return text
         return _mark(self._keys()[0], kind, text)
 
     def marks_of(self, text: str) -> tuple[str, ...]:

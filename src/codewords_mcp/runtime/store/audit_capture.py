@@ -93,13 +93,14 @@ def _named(
 ) -> str:
     """The subject of an operation: texts that name a thing of the home, and marks of all others.
 
-    An operation that was done has found what it named. One that was not may have been called with anything, such as a
-    secret's value in place of its name.
+    An operation that was done has found what it named, but for an app, of which nobody has the whole list. One that was
+    not may have been called with anything, such as a secret's value in place of its name.
     """
     owner = operation.caller and operation.caller.owner
     parts: list[str] = []
     for kind, text in operation.subject:
-        if outcome == "done" or names_a_thing(connection, owner, kind, text):
+        is_found = outcome == "done" and kind != "app"
+        if is_found or names_a_thing(connection, owner, kind, text):
             parts.append(text)
         else:
             parts.append(mark(kind, text))

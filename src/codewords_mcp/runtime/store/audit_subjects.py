@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, or_, select
 
+from codewords_mcp.runtime.model.mcp import PREFIX as MCP_PREFIX
 from codewords_mcp.runtime.store import tables
 
 _WORKFLOW: Final = tables.workflows.c.id
@@ -14,13 +15,15 @@ _COLUMNS: Final = {
     "schedule_id": tables.schedules.c.id, "trigger_id": tables.triggers.c.id, "webhook_id": tables.webhooks.c.id,
     "delivery_id": tables.webhook_deliveries.c.id, "key_id": tables.keys.c.id, "alert_id": tables.alerts.c.id,
     "replay_id": tables.replays.c.id, "member_id": tables.members.c.id, "passkey_id": tables.passkeys.c.id,
-    "name": tables.secrets.c.name, "tool": tables.published.c.tool,
+    "mcp_server": tables.mcp_servers.c.name, "name": tables.secrets.c.name, "tool": tables.published.c.tool,
 }  # fmt: skip
 """Columns with the names of each kind."""
 
 
 def names_a_thing(connection: Connection, owner: str | None, kind: str, text: str) -> bool:
     """Whether a text is the id or name of a thing of this kind that the owner may know of."""
+    if kind == "app" and text.startswith(MCP_PREFIX):
+        kind, text = "mcp_server", text.removeprefix(MCP_PREFIX)
     column = _COLUMNS.get(kind)
     if column is None or not owner or len(text) > 200 or "\0" in text:
         return False
