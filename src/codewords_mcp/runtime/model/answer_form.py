@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, cast
 
 from codewords_mcp.errors import InvalidInput
@@ -102,8 +103,8 @@ def _names(properties: dict[str, Any]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    # To Python, true and false are numbers as well.
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    # To Python, true and false are numbers as well, and so is what 1e999 is read as.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _misfit(field: dict[str, Any], value: Any) -> str | None:
