@@ -10,6 +10,7 @@ import random
 import re
 import sys
 from collections.abc import Iterable
+from html.parser import HTMLParser
 
 from codewords_mcp.runtime.model.code_difference import NO_NEWLINE, code_difference, program_lines
 
@@ -53,6 +54,34 @@ def _read(text: str) -> str:
     else:
         line = text + "\n"
     return _MARK.sub(lambda found: chr(int(found[1], 16)) * int(found[2] or 1), line)
+
+
+class _Page(HTMLParser):
+    """The rows of a consent page, each an element of its own."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[str] = []
+        self._inside = False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag in {"ins", "del", "span"}
+        if self._inside:
+            self.rows.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.rows[-1] += data
+
+
+def page_rows(page: str) -> list[str]:
+    """The rows that the page of a consent shows."""
+    return _Page(page.partition('<pre class="diff">')[2].partition("</pre>")[0]).rows
 
 
 def hostile_pair(chance: random.Random) -> tuple[str, str]:

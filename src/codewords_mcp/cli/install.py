@@ -12,6 +12,7 @@ import typer
 
 from codewords_mcp.cli import _output, _runtime_choice
 from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.hosts.config_change import Change, adding, removing
 from codewords_mcp.cli.hosts.hosts import HOSTS, Host, HostFolders
@@ -128,8 +129,8 @@ def _carry_out(host: Host, change: Change, *, undo: bool, yes: bool, as_json: bo
     if not change.is_none:
         if not as_json:
             _output.line(host.title, "bold")
-            for line in change.diff().splitlines():
-                _output.line(line, {"+": "green", "-": "red"}.get(line[:1], "dim"))
+            _output.line(str(change.file), "dim")
+            print_rows(change.diff())
 
         status = "removed" if undo else "installed"
         if yes or _agreed(change.file):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from tests.support.browser_client import sign_in
+from tests.support.difference_reader import page_rows, redo
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import workflow
 
@@ -127,6 +128,21 @@ def test_the_page_shows_the_codes_difference_and_a_yes_is_for_that_code_only(
     assert other.json()["error"]["confirm"] != question["confirm"]
     done = http.post("/deploy", json=update, timeout=300)
     assert done.status_code == 200, done.text
+
+
+@pytest.mark.requirement("manifest:difference")
+def test_whoever_reads_the_page_or_the_consoles_question_can_write_the_new_code(
+    http: httpx.Client, door: Door
+) -> None:
+    first = workflow('n = 0\n# a\x0cn = 1\n@app.get("/")\ndef f():\n    return n\n', title="Read")
+    second = CODE + "m = 1\n++ (m, 0)[1]\n-- m\n# a\nn = 1\nx\u3164 = '\u2028 \u200b'  # \x85 \nif m:\n\tpass"
+    live = http.post("/deploy", json={"code": first, "name": "Hidden"}, timeout=300).json()["service_id"]
+    update = {"code": second, "service_id": live}
+    question = http.post("/deploy", json=update, timeout=300).json()["error"]
+    with sign_in(door.url, ADMIN_KEY) as browser:
+        assert redo(first, page_rows(browser.get(question["url"]).text)) == second
+    asked = http.get(f"/questions/{question['confirm']}").json()
+    assert redo(first, asked["diff"].split("\n")) == second
 
 
 @pytest.mark.requirement("manifest:consent-page")

@@ -7,12 +7,11 @@ import random
 import subprocess
 import unicodedata
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.difference_reader import hostile_pair, read_pairs, redo
+from tests.support.difference_reader import hostile_pair, page_rows, read_pairs, redo
 
 from codewords_mcp.cli._difference import print_rows
 from codewords_mcp.common.unseen import is_unseen, spelled
@@ -30,31 +29,8 @@ def _pairs() -> list[tuple[str, str]]:
     return [pair for pair in (hostile_pair(chance) for _ in range(_PAIRS)) if code_difference(*pair).hunks]
 
 
-class _Page(HTMLParser):
-    """The rows of a consent page, each an element of its own."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.rows: list[str] = []
-        self._inside = False
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside = tag in {"ins", "del", "span"}
-        if self._inside:
-            self.rows.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.rows[-1] += data
-
-
 def _page(drawn: str) -> list[str]:
-    return _Page(consent._difference(drawn)).rows  # pyright: ignore[reportPrivateUsage]
+    return page_rows(consent._difference(drawn))  # pyright: ignore[reportPrivateUsage]
 
 
 def _chat(drawn: str) -> list[str]:

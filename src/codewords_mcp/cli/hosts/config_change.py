@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from codewords_mcp.cli.hosts import jsonc, yaml_block
 from codewords_mcp.cli.hosts.hosts import Host
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.model.code_difference import code_difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,8 @@ class Change:
         return self.file.with_name(self.file.name + BACKUP)
 
     def diff(self) -> str:
-        """Unified, with the file's name."""
-        before, after = (self.old or "").splitlines(keepends=True), (self.new or "").splitlines(keepends=True)
-        lines = difflib.unified_diff(before, after, str(self.file), str(self.file))
-        return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+        """The drawn difference."""
+        return code_difference(self.old or "", self.new or "").text()
 
     def write(self) -> None:
         """Do it. Raises InvalidInput where the file cannot be written, or is another than the one that was read."""
