@@ -121,3 +121,10 @@ def test_a_wrong_time_is_none(date: str) -> None:
     body = f"<rss><channel><item><guid>1</guid><pubDate>{date}</pubDate></item></channel></rss>"
     (item,) = read_feed(body.encode(), "")
     assert item.at is None or item.at.tzinfo is not None
+
+
+def test_an_item_with_very_many_attributes_is_read() -> None:
+    """Making a list of them took a quarter of an hour, in which the whole process stood still; pytest's limit ends that."""
+    many = " ".join(f'a{number}="1"' for number in range(200_000))
+    (item,) = read_feed(f"<rss><item {many} x:about='id' xmlns:x='x'/></rss>".encode(), "text/xml")
+    assert item.key == "id"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
 from codewords_mcp.errors import UpstreamFailed
@@ -140,10 +140,12 @@ def _first(fields: dict[str, list[Element]], *names: str) -> str:
 
 
 def _attribute(element: Element, name: str) -> str:
-    for key, value in element.attrib.items():
-        if key.rpartition("}")[2] == name:
-            return value[:MAX_TEXT].strip()
-    return ""
+    # Without a list of all attributes: lxml takes quadratic time for it, in which nothing else of the process runs.
+    value = element.get(name)
+    if value is None:
+        found: Any = cast("Any", element).xpath("@*[local-name() = $name][1]", name=name, smart_strings=False)
+        value = "".join(found)
+    return value[:MAX_TEXT].strip()
 
 
 def _link(links: list[Element]) -> str:
