@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -118,3 +121,50 @@ def test_only_the_owner_of_a_draft_that_is_debugged_reaches_its_debugger(
     folder = shell("codewords", "dev", str(tmp_path), "--debug")
     both = shell("codewords", "dev", str(file), "--debug", "--dry-run")
     assert (folder.code, both.code) == (2, 2)
+
+
+@pytest.mark.requirement("dev:own-user")
+def test_no_web_page_and_no_other_user_reaches_a_program_that_is_debugged(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "apart.py"
+    file.write_text(workflow(_BODY), encoding="utf-8")
+    with developing(shell, str(file), "--debug", "--debug-port", "0") as dev:
+        port = dev.wait("debug")["port"]
+        assert dev.ask(body={"name": "Ada"}).json() == "Hello Ada"
+        message = (
+            b'{"seq": 1, "type": "request", "command": "initialize", "arguments": {"adapterID": "python"}}'
+        )
+        head = b"Content-Length: %d\r\n\r\n" % len(message)
+        # As a page sends it without asking anybody: a form or fetch of plain text.
+        page = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nContent-Type: text/plain\r\n"
+        assert _answer(port, page + head + message) == b""
+        assert _answer(port, head + message, until=b"initialize") != b""
+
+        telnet = ["curl", "--silent", "--max-time", "20", f"telnet://127.0.0.1:{port}"]
+        assert _as_nobody(telnet, head + message) == b""
+        post = ["curl", "--silent", "--json", '{"name": "Eve"}', dev.url]
+        refused = json.loads(_as_nobody(post))
+        assert "user who serves it" in json.dumps(refused)
+
+
+def _as_nobody(command: list[str], data: bytes = b"") -> bytes:
+    return subprocess.run(
+        command, input=data, user="nobody", stdout=subprocess.PIPE, cwd="/", timeout=60, check=False
+    ).stdout
+
+
+def _answer(port: int, request: bytes, until: bytes = b"") -> bytes:
+    """The bytes that come back until these are among them, or the connection ends."""
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        connection.sendall(request)
+        found = b""
+        while not (until and until in found):
+            try:
+                piece = connection.recv(4096)
+            except ConnectionResetError:
+                break
+            if not piece:
+                break
+            found += piece
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.cli.dev.debugger import PathMapping
+from codewords_mcp.cli.dev.peers import is_own_user
 from codewords_mcp.cli.dev.proxy import foreign
 from codewords_mcp.cli.dev.watcher import read_quiet, stamp, workflow_files
 from codewords_mcp.cli.new import file_name, files_of, write_files
@@ -151,3 +153,18 @@ def test_an_editor_that_attaches_gets_the_mapping_of_its_file(cuts: list[int]) -
 )
 def test_what_else_an_editor_says_passes_as_it_is(sent: bytes) -> None:
     assert PathMapping("/here/main.py", "/app/main.py").feed(sent) == sent
+
+
+@pytest.mark.requirement("dev:own-user")
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_an_open_connection_has_a_user_and_a_closed_one_none(family: socket.AddressFamily) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(family) as client:
+        host = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::ffff:127.0.0.1"}[family]
+        client.connect((host, listener.getsockname()[1]))
+        server, peer = listener.accept()
+        with server:
+            assert is_own_user(peer, server.getsockname())
+            assert not is_own_user((peer[0], peer[1] ^ 1), server.getsockname())
+            client.close()
+            assert not is_own_user(peer, server.getsockname())
+    assert not is_own_user(None, None)

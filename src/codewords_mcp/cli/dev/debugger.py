@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from codewords_mcp.cli.dev.connection import RuntimeConnection
 from codewords_mcp.cli.dev.events import Events
+from codewords_mcp.cli.dev.peers import is_own_user
 from codewords_mcp.cli.dev.served_file import ServedFile
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 _PIECE: Final = 64 << 10
+_START: Final = b"Content-Length:"
+"""How each message of the protocol begins. A web page can reach the port, but not begin a request with anything but a method."""
 _MAX_MESSAGE: Final = 1 << 20
 """Bytes of a message of an editor before it is attached."""
 
@@ -51,6 +54,14 @@ class DebugPort:
         if task is not None:
             self._sessions.add(task)
             task.add_done_callback(self._sessions.discard)
+        try:
+            start = await reader.readexactly(len(_START))
+        except (asyncio.IncompleteReadError, OSError):
+            start = b""
+        ends = (writer.get_extra_info("peername"), writer.get_extra_info("sockname"))
+        if start.lower() != _START.lower() or not await asyncio.to_thread(is_own_user, *ends):
+            writer.close()
+            return
         runtime = self._runtime.endpoint
         address = f"ws{runtime.url.removeprefix('http')}/drafts/{self._file.draft_id}/debugger"
         try:
@@ -61,7 +72,7 @@ class DebugPort:
                 # The first message is the path of the program in its sandbox; the debugger's own follow.
                 program = (await connection.recv(decode=False)).decode(errors="replace").rstrip("\n")
                 self._events.say("debugger", f"A debugger is attached to {self._file.name}", "cyan")
-                await self._carry(reader, writer, connection, program)
+                await self._carry(reader, writer, connection, program, start)
         except (WebSocketException, OSError):
             self._events.say("debugger", "No program to attach to: call it once, then attach again", "yellow")
         finally:
@@ -75,6 +86,7 @@ class DebugPort:
         writer: asyncio.StreamWriter,
         connection: ClientConnection,
         program: str,
+        start: bytes,
     ) -> None:
         async def outward() -> None:
             async for message in connection:
@@ -83,9 +95,11 @@ class DebugPort:
 
         async def inward() -> None:
             mapping = PathMapping(str(self._file.path), program)
-            while data := await reader.read(_PIECE):
+            data = start
+            while data := data or await reader.read(_PIECE):
                 if passed := mapping.feed(data):
                     await connection.send(passed)
+                data = b""
 
         tasks = {asyncio.create_task(outward()), asyncio.create_task(inward())}
         try:

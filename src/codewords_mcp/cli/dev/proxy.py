@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from codewords_mcp.cli._client import Json, RemoteError
 from codewords_mcp.cli.dev.connection import Headers, RuntimeConnection
 from codewords_mcp.cli.dev.events import AnsweredRequest, Events
+from codewords_mcp.cli.dev.peers import is_own_user
 from codewords_mcp.cli.dev.served_file import ServedFile
 from codewords_mcp.errors import CodewordsError, NotFound, RuntimeUnavailable
 
@@ -65,7 +66,7 @@ class LocalProxy:
         if scope["type"] == "websocket":
             from codewords_mcp.cli.dev.websockets import pass_websocket
 
-            refusal = foreign(scope["headers"], websocket=True)
+            refusal = foreign(scope["headers"], websocket=True) or await _other_user(scope)
             found = None if refusal else self.find(_path(scope))
             await pass_websocket(scope, receive, send, found, self.runtime.endpoint)
         elif scope["type"] == "http":
@@ -85,7 +86,7 @@ class LocalProxy:
         return None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if why := foreign(scope["headers"]):
+        if why := foreign(scope["headers"]) or await _other_user(scope):
             await _answer(send, 403, {"code": "forbidden", "message": why})
             return
         found = self.find(_path(scope))
@@ -255,6 +256,12 @@ def foreign(headers: Headers, *, websocket: bool = False) -> str:
     if crossing and (websocket or values.get(b"sec-fetch-mode") != b"navigate"):
         return "This address answers no page of another site."
     return ""
+
+
+async def _other_user(scope: Scope) -> str:
+    if await asyncio.to_thread(is_own_user, scope.get("client"), scope.get("server")):
+        return ""
+    return "This address answers programs of the user who serves it."
 
 
 def _host(address: bytes) -> str:
