@@ -24,17 +24,17 @@ BUDGETS = [Budget(scope="workflow", period="month", usd=5), Budget(scope="run", 
 @pytest.mark.requirement("forecast:costs")
 def test_a_forecast_has_the_middle_the_95th_and_the_largest_of_all_runs() -> None:
     runs = [PastRun(f"run_{n}", float(n)) for n in range(1, 21)]
-    calls = [PastCalls(run.id, "anthropic/claude", 2, run.seconds / 100, 0) for run in runs]
+    calls = [PastCalls(run.id, "anthropic/claude", 2, run.seconds / 64, 0) for run in runs]
     found = forecast(runs, calls, 22, BUDGETS)
     assert found is not None
-    assert (found.cost.p50, found.cost.p95, found.cost.max) == (0.10, 0.19, 0.20)
+    assert (found.cost.p50, found.cost.p95, found.cost.max) == (10 / 64, 19 / 64, 20 / 64)
     assert (found.seconds.p50, found.seconds.p95, found.seconds.max) == (10, 19, 20)
     assert found.month is not None
-    assert (found.month.runs, round(found.month.cost, 6)) == (22, 2.31)
+    assert (found.month.runs, round(found.month.cost, 6)) == (22, 3.609375)
     assert found.lines == [
-        "By the last 20 runs, a run costs $0.1 (p95 $0.19, at most $0.2) and takes 10.0 s (p95 19.0 s).",
-        "Per run: anthropic/claude 2.0 calls, $0.1.",
-        "Scheduled 22 times in 30 days: about $2.31, $4.18 at p95.",
+        "By the last 20 runs, a run costs $0.16 (p95 $0.3, at most $0.31) and takes 10.0 s (p95 19.0 s).",
+        "Per run: anthropic/claude 2.0 calls, $0.16.",
+        "Scheduled 22 times in 30 days: about $3.61, $6.53 at p95.",
         "Ceiling: $5.00 a month for the workflow; $0.5 for a run.",
     ]
 

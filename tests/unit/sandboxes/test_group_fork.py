@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.namespaces import skip_unless_unshared
 
 pytestmark = pytest.mark.requirement("sandbox:begins-in-its-cgroup")
 
@@ -142,8 +143,8 @@ def test_where_the_kernel_refuses_the_group_the_fork_is_an_ordinary_one(place: s
 
 def test_a_fork_that_chooses_the_childs_number_is_like_any_other() -> None:
     """Kernels without CONFIG_CHECKPOINT_RESTORE have no other way to give a fork server its number."""
-    seen = fork(
-        "", 31_000, inside=["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
-    )
+    options = ("--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
+    skip_unless_unshared(*options)
+    seen = fork("", 31_000, inside=["unshare", *options])
     is_a_right_fork(seen)
     assert seen["pid"] == 31_000

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.namespaces import skip_unless_unshared
 from tests.support.waiting import until
 
 from codewords_mcp.runtime.workflows.environments import folders
@@ -36,12 +37,11 @@ asyncio.run(build())
 def _building_in_another_container(root: Path) -> Generator[tuple[subprocess.Popen[str], Path]]:
     """A process whose id says nothing here, and the folder that it builds in."""
     rights = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    options = (*rights, "--pid", "--fork", "--kill-child")
+    skip_unless_unshared(*options)
     command = (
         "unshare",
-        *rights,
-        "--pid",
-        "--fork",
-        "--kill-child",
+        *options,
         sys.executable,
         "-c",
         _BUILDS,
