@@ -244,7 +244,7 @@ SIGNED_IN = "This page is for a person who is signed in."
 
 def message_of(body: bytes) -> str:
     """The error's message of an answer, in our shape or beside a provider's; a page where one signs in says it its way."""
-    if b"This page needs you, not an assistant" in body:
+    if b"<h1>Sign in to codewords</h1>" in body:
         return SIGNED_IN
     try:
         told: Any = json.loads(body)

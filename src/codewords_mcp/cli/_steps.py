@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from codewords_mcp.errors import CodewordsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+
+_SILENT_SECONDS = 1.0
+"""Seconds after which a step that is still under way says so."""
 
 
 class ShownStepFailed(Exception):
@@ -66,13 +71,25 @@ class Steps:
         started = time.monotonic()
         self._extra = []
         with _output.spinner(title) as update:
+            latest = title
 
             def say(text: str) -> None:
-                update(f"{title}: {text}" if text else title)
+                nonlocal latest
+                latest = f"{title}: {text}" if text else title
+                update(latest)
 
-            ok, detail, hint = await _outcome(action(say))
+            # Without a terminal nothing moves: one line says that a long step is under way.
+            timer = asyncio.get_running_loop().call_later(_SILENT_SECONDS, lambda: self._still(latest))
+            try:
+                ok, detail, hint = await _outcome(action(say))
+            finally:
+                timer.cancel()
         self._finish(ShownStep(step_id, title, ok, round(time.monotonic() - started, 3), detail, hint))
         return ok
+
+    def _still(self, text: str) -> None:
+        if not self.quiet and not sys.stderr.isatty():
+            _output.note(f"… {text}", always=True)
 
     def _finish(self, step: ShownStep) -> None:
         self.done.append(step)

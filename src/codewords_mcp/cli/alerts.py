@@ -13,7 +13,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli._times import to_minute
 
-app = typer.Typer(no_args_is_help=True, help="Failures that nobody waited for.")
+app = typer.Typer(no_args_is_help=True, help="Failed background and scheduled runs.")
 
 
 class AlertedRuns(StrEnum):

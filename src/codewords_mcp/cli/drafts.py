@@ -72,7 +72,7 @@ def generate(
 
 
 def drafts(as_json: AsJson = False) -> int:
-    """List the drafts: code that is worked on and not served."""
+    """List drafts: code that is not live yet."""
     with connect() as client:
         items = client.items("/drafts")
     if as_json:
@@ -118,7 +118,7 @@ def edit(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Change a draft, or make one of a workflow, and see what that does to its checks.
+    """Edit a draft, or start one from a workflow, and run its checks again.
 
     Without FILE, --old and --patch it opens the code in your editor ($EDITOR). What is live stays so until
     `codewords deploy --draft ID`.
@@ -195,7 +195,7 @@ def rename(
     name: Annotated[str, typer.Argument(help="Its new name.", show_default=False)],
     as_json: AsJson = False,
 ) -> int:
-    """Rename a draft. One that is of no workflow is deployed under this name."""
+    """Rename a draft. A draft without a workflow is deployed under this name."""
     with connect() as client:
         renamed = client.record("PUT", f"/drafts/{part(draft)}/name", body={"name": name})
     if as_json:

@@ -72,7 +72,7 @@ def new(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write a workflow from a template into a folder, to be edited there.
+    """Create a folder with a workflow from a template.
 
     The folder gets the workflow's file, `codewords.toml`, a README, a .gitignore, and what VS Code needs to debug it. What is
     there is never overwritten.

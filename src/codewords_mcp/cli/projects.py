@@ -199,7 +199,7 @@ def import_workflow(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Make a workflow of an exported file. An import that was broken off is gone on with by the same command."""
+    """Make a workflow of an exported file. If an import is interrupted, the same command resumes it."""
     from codewords_mcp.cli.project.archive import import_archive, read_archive
 
     archive = read_archive(file)

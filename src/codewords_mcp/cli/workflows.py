@@ -118,7 +118,7 @@ def rollback(
     ],
     as_json: AsJson = False,
 ) -> int:
-    """Make an earlier (or later) version live, at once."""
+    """Switch to another version immediately."""
     with connect() as client:
         done = client.record(
             "POST", f"/workflows/{part(workflow_id(client, workflow))}/rollback", body={"version": version}

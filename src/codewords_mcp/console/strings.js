@@ -15,7 +15,7 @@ export const STATUS = /** @type {Record<string, string>} */ ({
 });
 
 export const MODE = /** @type {Record<string, string>} */ ({
-  dry_run: "dry run", apply: "applies a dry run", replay: "replay", resume: "goes on after a question",
+  dry_run: "dry run", apply: "applies a dry run", replay: "replay", resume: "resumed",
 });
 
 export const WAITS = /** @type {Record<string, string>} */ ({
@@ -45,8 +45,8 @@ export const run = {
   expected: (/** @type {string} */ name) => `${name} is expected, and has not been called yet`,
   cancelled: (/** @type {string} */ time) => `Cancelled after ${time}`, interrupted: (/** @type {string} */ time) => `Interrupted after ${time}`,
   timedOut: (/** @type {string} */ time) => `Timed out after ${time}`, badInput: "The input does not fit the schema",
-  facts: { workflow: "Workflow", version: "Version", trigger: "Started by", started: "Started", duration: "Duration", cost: "Cost", isolation: "Isolation", id: "Run", parent: "Run above", mode: "Kind" },
-  attempts: "Attempts", attempt: (/** @type {number} */ n) => `Attempt ${n}`, still: "goes on",
+  facts: { workflow: "Workflow", version: "Version", trigger: "Started by", started: "Started", duration: "Duration", cost: "Cost", isolation: "Isolation", id: "Run", mode: "Kind" },
+  attempts: "Attempts", attempt: (/** @type {number} */ n) => `Attempt ${n}`, still: "running",
   again: "Run again", edit: "Edit the input", cancelRun: "Cancel this run", replay: "Replay", dryRun: "Dry run",
   schedule: "schedule", byRun: "run", caller: "caller", isolation: (/** @type {string} */ level) => `isolation ${level}`,
   all: "Runs are removed after a while. Show all runs",
@@ -60,7 +60,7 @@ export const failure = {
 };
 
 export const timeline = {
-  title: "Timeline", whole: "Show the whole run", help: "Drag to zoom, Esc for the whole run.", span: "Selected", empty: "Nothing has happened yet.",
+  title: "Timeline", whole: "Show the whole run", help: "Drag to zoom, Esc for the whole run.", span: "Selected", empty: "Nothing yet.",
   label: "Timeline: arrows move, plus and minus zoom", open: "open", incomplete: "Not on this timeline",
   facts: { status: "Answer", sent: "Sent", received: "Received", model: "Model", tokens: "Tokens", cost: "Cost", outcome: "Outcome", started: "Begins at", took: "Took", note: "Note", cached: "Cached", run: "Run" },
   tokens: (/** @type {number} */ input, /** @type {number} */ output) => `${count(input)} in · ${count(output)} out`,
@@ -71,18 +71,18 @@ export const timeline = {
 };
 
 export const log = {
-  title: "Log", empty: "Nothing was printed.", waiting: "Nothing is printed yet.", none: "No line matches.", search: "Search the log", level: "Level",
+  title: "Log", empty: "Nothing was printed.", waiting: "Nothing printed yet.", none: "No line matches.", search: "Search the log", level: "Level",
   levels: [["", "All"], ["info", "Info"], ["warning", "Warnings"], ["error", "Errors"]],
   arrived: (/** @type {number} */ n) => `${plural(n, "new line")} below`, lines: (/** @type {number} */ n) => plural(n, "line"),
-  matches: (/** @type {number} */ n, /** @type {number} */ all) => `${count(n)} of ${plural(all, "line")}`, label: "Log lines: arrows move, Enter shows a line whole",
-  older: "older ones come as you scroll up",
+  matches: (/** @type {number} */ n, /** @type {number} */ all) => `${count(n)} of ${plural(all, "line")}`, label: "Log lines: arrows move, Enter opens",
+  older: "scroll up for older ones",
   dropped: (/** @type {number} */ n) => `The first ${count(n)} lines are left out here.`, download: "Download the log", line: "Line", broken: "The log broke off.",
 };
 
 export const answer = {
-  title: "Answer", input: "Input", none: "The answer is empty.", noInput: "No input is kept: it was empty, private, or not text.", later: "The input is shown when the run has ended.",
-  truncated: "Only the beginning is kept.", tree: "Tree", table: "Table", text: "Text", page: "Page", download: "Download", expires: (/** @type {string} */ when) => `until ${when}`,
-  frame: "The answer as a page. Its scripts don't run, and it can't reach this console.", status: (/** @type {number} */ n) => `status ${n}`, moreItems: (/** @type {number} */ n) => `Show ${count(n)} more`, empty: "empty", image: "Picture of the answer", pdf: "PDF of the answer",
+  title: "Answer", input: "Input", none: "The answer is empty.", noInput: "No input is kept: it was empty, private, or not text.", later: "Shown when the run has ended.",
+  truncated: "Only its beginning is kept.", tree: "Tree", table: "Table", text: "Text", page: "Page", download: "Download", expires: (/** @type {string} */ when) => `until ${when}`,
+  frame: "The answer as a page; its scripts don't run.", status: (/** @type {number} */ n) => `status ${n}`, moreItems: (/** @type {number} */ n) => `Show ${count(n)} more`, empty: "empty", image: "Picture of the answer", pdf: "PDF of the answer",
   problems: /** @type {Record<string, string>} */ ({ storing: "The file is being stored.", too_large: "The file was too large to keep.", busy: "The store was busy, so the file was not kept.", store_failed: "The file could not be stored.", gone: "The file is no longer kept." }),
   whole: "Show all of it", rows: (/** @type {number} */ n) => plural(n, "row"), sort: (/** @type {string} */ name) => `Sort by ${name}`,
 };

@@ -19,7 +19,7 @@ export const usage = {
   days: "Time", spans: [[7, "7 days"], [30, "30 days"], [90, "90 days"]], runs: "Runs", runsBy: "What runs used", costs: "What models cost", by: "By",
   bys: [["day", "Day"], ["workflow", "Workflow"], ["key", "Key"]], costBys: [["day", "Day"], ["workflow", "Workflow"], ["key", "Key"], ["model", "Model"]],
   columns: { of: "Of", runs: "Runs", failed: "Failed", running: "Running", waiting: "Waiting", cpu: "CPU", received: "Received", sent: "Sent", cost: "Machines", calls: "Calls", input: "Tokens in", output: "Tokens out", usd: "Cost" },
-  csv: "Download CSV", none: "No run in this time.", noCosts: "No model was called in this time.", chartRuns: "Runs a day", chartCost: "Cost of models a day, in US dollars", succeeded: "Succeeded", failed: "Failed", cost: "Cost", budget: "Budget",
+  csv: "Download CSV", none: "No run in this time.", noCosts: "No model was called in this time.", chartRuns: "Runs a day", chartCost: "Cost of models a day, in US dollars", succeeded: "Succeeded", failed: "Failed", others: "Waiting, running or cancelled", cost: "Cost", budget: "Budget",
   budgets: "Budgets", noBudgets: "A budget is a ceiling for model calls in US dollars. It is never crossed: what a call may cost is reserved before it is made.",
   add: "Set a budget", scope: "For", subject: "Workflow or key", period: "Each", usd: "US dollars", save: (/** @type {string} */ usd, /** @type {string} */ scope) => `Set ${usd} for each ${scope}`,
   scopes: [["home", "this home"], ["workflow", "one workflow"], ["key", "one key"], ["run", "run"], ["call", "call"]], periods: [["day", "day"], ["month", "month"], ["total", "in all"]],
@@ -48,7 +48,7 @@ export const secrets = {
 };
 
 export const settings = {
-  works: "Everything works", problems: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "needs" : "need"} attention`, health: "Health", isolation: "Isolation", hosts: "Chat hosts", agreements: "Agreements", chrome: "Your Chrome",
+  works: "Everything works", noModels: "Workflows work; calls of models need a provider's key", problems: (/** @type {number} */ n) => `${plural(n, "thing")} ${n === 1 ? "needs" : "need"} attention`, health: "Health", isolation: "Isolation", hosts: "Chat hosts", agreements: "Agreements", chrome: "Your Chrome",
   facts: { version: "Version", home: "Home", address: "Address", store: "Database", free: "Free on disk", workflows: "Workflows", runs: "Runs kept", recordings: "Recordings", providers: "Model providers", consent: "Agreed to by" }, noProviders: "none has a key",
   hostsLead: "Add this to a chat host; it then deploys and runs workflows here.", audit: "Audit trail: who did what, from where", access: "Members, keys and sessions",
   noAgreements: "You have agreed to no workflow of another owner.", withdraw: (/** @type {string} */ name) => `Withdraw the agreement to ${name}`, withdrawShort: "Withdraw", agreedAt: "agreed", pair: "Pair your Chrome", forget: "Forget this Chrome",

@@ -10,7 +10,7 @@ export const workflows = {
 
 export const workflow = {
   by: (/** @type {string} */ owner) => `Published by ${owner}. It runs with your rights: you are asked what it may do.`,
-  all: "Show all workflows", remove: "Delete", sections: "Sections",
+  live: (/** @type {number} */ n) => `version ${n} is live`, all: "Show all workflows", remove: "Delete", sections: "Sections",
   tabs: /** @type {[string, string][]} */ ([["run", "Run"], ["code", "Code"], ["versions", "Versions"], ["history", "History"], ["starts", "Schedules and webhooks"], ["reach", "Permissions"], ["use", "Use it"]]),
   facts: { version: "Version", url: "Address" }, lastRuns: "Last runs", noRuns: "It has not run yet.", allRuns: "All its runs",
   missing: (/** @type {number} */ n) => `${plural(n, "secret")} ${n === 1 ? "has" : "have"} no value yet, so runs will fail.`, enter: (/** @type {string} */ name) => `Enter ${name}`,

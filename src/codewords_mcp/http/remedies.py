@@ -6,6 +6,15 @@ from typing import Final
 
 from codewords_mcp.errors.remedies import NEUTRAL_WORDS, RemedyAction
 
+CONSOLE_WORDS: Final[dict[RemedyAction, str]] = NEUTRAL_WORDS | {
+    RemedyAction.CHANGE_BUDGETS: "Usage shows the budgets; an admin changes them there.",
+    RemedyAction.DIAGNOSE: "Settings says what works here and what does not.",
+    RemedyAction.NAME_WORKFLOW: "Edit that workflow for a new version of it, or give this one another name.",
+    RemedyAction.SHOW_WORKFLOW: "The workflow's page shows its routes, their input and its versions.",
+    RemedyAction.SIGN_IN: "Sign in again.",
+}
+"""Remedies for a person who reads the console: no route, no tool and no field of a request."""
+
 WORDS: Final[dict[RemedyAction, str]] = {
     RemedyAction.ADD_PACKAGE: (
         "`uvx --from 'codewords-mcp[{extra}]' codewords-mcp` has it;"

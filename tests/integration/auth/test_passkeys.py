@@ -429,9 +429,15 @@ def test_beside_an_issuer_there_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.requirement("passkeys:sign-in")
-def test_the_page_that_asks_who_one_is_leads_to_passkeys(site: Site, stranger: Browser) -> None:
-    shown = stranger.look(f"{site.url}/console/runs")
-    assert 'href="/sign-in/passkey?to=%2Fconsole%2Fruns"' in shown.text
+def test_the_page_that_asks_who_one_is_leads_to_passkeys_once_somebody_has_one(
+    site: Site, grace: Person, stranger: Browser
+) -> None:
+    for passkey in site.home.get("/passkeys").json()["items"]:
+        assert site.home.delete(f"/passkeys/{passkey['id']}").status_code == 204
+    offered = 'href="/sign-in/passkey?to=%2Fconsole%2Fruns"'
+    assert offered not in stranger.look(f"{site.url}/console/runs").text
+    assert add(grace, authenticator(site)).status_code == 201
+    assert offered in stranger.look(f"{site.url}/console/runs").text
 
 
 @pytest.mark.requirement("passkeys:register")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
-from tests.support.runtime import workflow
+from tests.support.runtime import make_home, workflow
 from tests.support.waiting import until
 
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.slow
 
 
@@ -212,3 +215,41 @@ def test_a_cron_expression_that_is_none_is_shown_with_a_caret_under_what_is_wron
     at = lines.index("0 25 * * *")
     assert lines[at + 1].rstrip() == "  ^^"
     assert shell("codewords", "schedules", "create", greeting).code == 2
+
+
+@pytest.mark.requirement("cli:doctor")
+def test_doctor_names_runtimes_of_other_homes(shell: Shell, tmp_path: Path) -> None:
+    other = Shell(make_home(tmp_path / "other"))
+    other.serve()
+    try:
+        [note] = [
+            one
+            for one in shell("codewords", "doctor", "--json").json["checks"]
+            if str(other.home) in one["detail"]
+        ]
+        assert note["id"] == "homes"
+        assert f"CODEWORDS_HOME={other.home} codewords status" in note["fix"]
+    finally:
+        other("codewords", "stop")
+
+
+@pytest.mark.requirement("cli:readme-terminal")
+def test_the_terminal_block_of_the_readme_works_as_it_is_pasted(tmp_path: Path) -> None:
+    pasted = Shell(make_home(tmp_path / "pasted"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Use it from a terminal")[2]
+    block = text.partition("```sh\n")[2].partition("```")[0]
+    assert block.count("\ncodewords ") == 4
+    done = subprocess.run(
+        ["sh", "-ec", block],
+        cwd=ROOT,
+        env=pasted.env,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=240,
+        check=False,
+    )
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Hello" in done.stdout
+    finally:
+        pasted("codewords", "stop")

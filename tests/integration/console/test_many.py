@@ -35,10 +35,10 @@ _ROWS = 120
 def test_a_long_log_is_in_the_document_only_where_it_is_in_sight(console: Console) -> None:
     run_id = console.run(lines=_LINES)
     console.open(f"/console/runs/{run_id}", "succeeded")
-    console.sees(".log .foot", "2,000 lines · older ones come")
+    console.sees(".log .foot", "2,000 lines · scroll up for older")
     console.sees(".log [role=option]", "Finished server process")
     console.waits(
-        "(list => { list.scrollTop = list.scrollTop ? 0 : 1; return !list.closest('.log').innerText.includes('older ones come') })(document.querySelector('.log .virtual'))"
+        "(list => { list.scrollTop = list.scrollTop ? 0 : 1; return !list.closest('.log').innerText.includes('for older ones') })(document.querySelector('.log .virtual'))"
     )
     console.waits(
         f"(document.querySelector('.log .foot')?.innerText.match(/^[\\d,]+/)?.[0].replaceAll(',', '')) >= {_LINES}"

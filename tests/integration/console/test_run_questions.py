@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from tests.integration.approvals.helpers import ask, asking
@@ -25,13 +27,15 @@ def service(signed_in: Console) -> str:
     return signed_in.served.deploy(asking("Asks in the console"), "Asks in the console")
 
 
-def asked(console: Console, service: str, title: str) -> tuple[str, str]:
+def asked(
+    console: Console, service: str, title: str, fields: dict[str, Any] | None = FIELDS
+) -> tuple[str, str]:
     """(run, question) of a run that asks."""
     question = ask(
         title,
         details=f"Invoice 2041 of Example Ltd.\nDue on Friday. {HOSTILE}",
         options=["pay", "reject"],
-        fields=FIELDS,
+        **({"fields": fields} if fields else {}),
         timeout="3d",
     )
     head = {"Authorization": console.served.key}
@@ -72,3 +76,68 @@ def test_a_person_answers_a_runs_question_in_the_inbox(console: Console, service
         {"reason": "It is right", "budget": "office"},
     )
     assert kept["answered_from"].startswith("Chrome")
+
+
+KINDS: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "no fields": (None, {}),
+    "optional fields": ({"type": "object", "properties": {"note": {"type": "string"}}}, {}),
+    "a choice": ({"type": "object", "properties": {"budget": {"enum": ["travel", "office"]}}}, {}),
+    "a default": (
+        {"type": "object", "properties": {"sum": {"type": "integer", "default": 3}}, "required": ["sum"]},
+        {"sum": 3},
+    ),
+    "a file": (
+        {"type": "object", "properties": {"bill": {"type": "string", "format": "uri"}}, "required": ["bill"]},
+        {"bill": "https://example.com/bill.pdf"},
+    ),
+}
+
+
+@pytest.mark.requirement("approvals:console", "console:no-dead-button")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_question_of_each_kind_is_answered_or_says_why_not(
+    signed_in: Console, service: str, kind: str
+) -> None:
+    fields, answered = KINDS[kind]
+    run_id, question = asked(signed_in, service, f"A question with {kind}", fields)
+    signed_in.open(f"/console/inbox?item={question}")
+    needed = [name for name in answered if kind == "a file"]
+    if needed:
+        signed_in.click(".opened .actions button", "Pay")
+        signed_in.sees(".opened [role=alert]", "1 field needs another value")
+        enter = "((field) => { field.value = %r; field.dispatchEvent(new Event('input', {bubbles: true})); })(document.activeElement)"
+        signed_in.tab.value(enter % answered[needed[0]])
+    signed_in.click(".opened .actions button", "Pay")
+    signed_in.sees("main [role=status]", "goes on with this answer")
+    until(lambda: signed_in.record(run_id)["status"] == "succeeded", "the end of the run")
+    (kept,) = signed_in.served.call("GET", f"/runs/{run_id}/approvals")["items"]
+    assert (kept["answer"], kept["answered_fields"] or {}) == ("pay", answered)
+
+
+@pytest.mark.requirement("approvals:console", "console:true-charts")
+def test_a_run_that_asks_is_shown_waiting_and_is_answered_on_its_own_page(
+    signed_in: Console, service: str
+) -> None:
+    run_id, _ = asked(signed_in, service, "Answer beside the log?", None)
+    signed_in.open(f"/console/runs/{run_id}")
+    signed_in.sees("main h1", "waits for your answer")
+    signed_in.sees("main .attention h2", "Answer beside the log?")
+
+    # Neither chart counts it as succeeded.
+    today = signed_in.served.call("GET", "/usage?by=day")["items"][0]
+    others = today["runs"] - today["succeeded"] - today["failed"]
+    assert others >= 1
+    for page in ("/console/usage", f"/console/workflows/{service}?tab=history"):
+        signed_in.open(page)
+        signed_in.waits("document.querySelector('.chart svg')")
+        signed_in.tab.value("document.querySelector('.chart [role=img]').focus()")
+        signed_in.tab.press("End")
+        reading = signed_in.sees(".chart .reading", "Waiting, running or cancelled")
+        assert not reading.endswith(" 0")
+        if page == "/console/usage":
+            assert f"Succeeded {today['succeeded']} · Failed {today['failed']} · " in reading
+
+    signed_in.open(f"/console/runs/{run_id}")
+    signed_in.click("main .attention button", "Pay")
+    until(lambda: signed_in.record(run_id)["status"] == "succeeded", "the end of the run")
+    signed_in.sees("main h1", "succeeded")

@@ -105,3 +105,26 @@ def test_a_trigger_of_any_kind_is_added_by_a_form_of_its_options(console: Consol
     assert {trigger["kind"] for trigger in added} == {"plain", "run_ended"}
     for trigger in added:
         console.served.call("DELETE", f"/triggers/{trigger['id']}")
+
+
+@pytest.mark.requirement("triggers:console", "console:plain-remedies")
+def test_a_refused_trigger_says_why_in_words_where_a_person_looks(console: Console) -> None:
+    service_id = console.served.deploy(STRICT, "Takes a number at a time")
+    console.tab.resize(1280, 800)
+    console.open(f"/console/workflows/{service_id}?tab=starts", "Takes a number at a time")
+    console.click("main button", "New trigger")
+    _enter(console, "kind", "schedule")
+    _enter(console, "cron", "0 25 * * 9")
+    console.click("dialog button", "Let Takes a number at a time run by itself")
+    refusal = console.sees("dialog [role=alert]", "is not a valid hour")
+    assert "`" not in refusal
+    assert console.tab.value("document.querySelector('dialog .problem pre').innerText") == "0 25 * * 9\n  ^^"
+    for selector in ("dialog .problem", "dialog .actions button.primary"):
+        inside = f"(() => {{ const box = document.querySelector('{selector}').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; }})()"
+        console.waits(inside)
+
+    _enter(console, "cron", "@daily")
+    console.click("dialog button", "Let Takes a number at a time run by itself")
+    refusal = console.sees("dialog [role=alert]", "The input does not fit the workflow")
+    assert "GET /" not in refusal
+    assert "page shows its routes" in refusal

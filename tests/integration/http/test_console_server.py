@@ -77,7 +77,7 @@ def test_the_shell_loads_files_that_never_change_from_its_own_folder_only(
 def test_the_shell_is_for_people_who_are_signed_in(door: Door) -> None:
     with Browser() as stranger:
         assert stranger.look(f"{door.url}/console/secrets").status_code == 401
-        assert "This page needs you" in stranger.look(f"{door.url}/").text
+        assert "Sign in to codewords" in stranger.look(f"{door.url}/").text
 
 
 @pytest.mark.requirement("console:session")

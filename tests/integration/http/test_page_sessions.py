@@ -67,7 +67,7 @@ def page(request: pytest.FixtureRequest, door: Door, http: httpx.Client) -> str:
 def test_an_address_alone_shows_nothing_of_its_page_and_takes_no_answer(page: str, stranger: Browser) -> None:
     shown = stranger.look(page)
     assert shown.status_code == 401
-    assert "This page needs you, not an assistant" in shown.text
+    assert "Sign in to codewords" in shown.text
     assert "codewords open" in shown.text
     assert not re.search("slack|BY_KIND|Load unpacked", shown.text)
     answer = stranger.submit(page, {"answer": "agree", "value": "x"})

@@ -28,6 +28,7 @@ def machine_findings() -> list[Finding]:
     return [
         _system(folder),
         _home(folder),
+        *_other_homes(folder),
         *_exposed(folder),
         _key(folder),
         _disk(folder),
@@ -97,6 +98,30 @@ def _home(folder: Path) -> Finding:
     largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
     tables_text = ", ".join(f"{name} {size(number)}" for name, number in largest)
     return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({tables_text})")
+
+
+def _other_homes(folder: Path) -> list[Finding]:
+    """Runtimes of this user that serve other homes: commands without their CODEWORDS_HOME do not see them. Linux only."""
+    served: set[Path] = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            opened = link.readlink()
+        except OSError:
+            # The process has ended, or is another user's.
+            continue
+        if opened.name == home.LOCK and opened.parent != folder:
+            served.add(opened.parent)
+
+    return [
+        Finding(
+            "homes",
+            "note",
+            f"another runtime serves {place} at {info.url}, pid {info.pid}",
+            f"`CODEWORDS_HOME={shlex.quote(str(place))} codewords status` shows it.",
+        )
+        for place in sorted(served)
+        if (info := home.find_local(str(place))) is not None
+    ]
 
 
 def _size_on_disk(found: os.stat_result) -> int:

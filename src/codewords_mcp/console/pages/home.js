@@ -48,11 +48,13 @@ export default function Home() {
   if (begins.current) return html`<${FirstRun} onDeployed=${loadWorkflows} />`;
 
   const failed = data.bad.filter((run) => now.peek() - Date.parse(run.createdAt) < DAY_MS).length;
+  // These have no sandbox meanwhile: a person or a time wakes them.
+  const standing = data.active.filter(({ waitsFor }) => waitsFor === "answer" || waitsFor === "wait").length;
   const needing = waitingCount.value + data.alerts.length;
   return html`
     <header class="head">
       <h1>${needing ? words.needsYou(needing) : words.nothingNeedsYou}</h1>
-      <p class="dim">${sentence([words.running(data.active.length), words.failed(failed)])}</p>
+      <p class="dim">${sentence([words.running(data.active.length - standing), ...(standing ? [words.waiting(standing)] : []), words.failed(failed)])}</p>
     </header>
     ${waitingCount.value > 0 && html`<${Inbox} />`}
     <${Alerts} items=${data.alerts.slice(0, SHOWN)} reload=${reload} heading=${html`<a href="/console/inbox">${PAGE_NAMES.inbox}</a>`} />

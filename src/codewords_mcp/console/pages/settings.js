@@ -7,7 +7,7 @@ import { html } from "../ui.js";
 import { AlertSettings } from "../parts/alert_settings.js";
 import { Agreements, OwnChrome } from "../parts/personal.js";
 import { Problem, useResource } from "../parts/resource.js";
-import { Copy, Text, useTitle } from "../parts/text.js";
+import { Copy, Prose, Text, useTitle } from "../parts/text.js";
 
 export default function Settings() {
   useTitle(PAGE_NAMES.settings);
@@ -15,12 +15,18 @@ export default function Settings() {
   if (!data) return html`<${Problem} error=${error} retry=${reload} />`;
   const { problems } = data;
   return html`
-    <header class="head"><h1>${problems.length ? words.problems(problems.length) : words.works}</h1></header>
+    <header class="head"><h1>${headline(data)}</h1></header>
     ${problems.map((/** @type {any} */ problem) => html`<${Problem} error=${typeof problem === "string" ? { message: problem } : { message: problem.sentence ?? problem.message, hint: problem.fix ?? problem.hint }} />`)}
     <div class="tiles">
       <div><${Health} status=${data} /><${Hosts} url=${data.base_url} /><${AlertSettings} /></div>
       <div><${Isolation} sandbox=${data.sandbox} /><${OwnChrome} /><${Agreements} /></div>
     </div>`;
+}
+
+/** @param {any} status */
+function headline({ problems, providers }) {
+  if (problems.length) return words.problems(problems.length);
+  return providers.length ? words.works : words.noModels;
 }
 
 /** @param {{status: any}} properties */
@@ -36,7 +42,7 @@ function Health({ status }) {
   ];
   return html`<section class="card"><header><h2>${words.health}</h2></header>
     <dl class="pairs">${facts.map(([name, value]) => html`<dt>${name}</dt><dd><${Text} of=${value} /></dd>`)}</dl>
-    <p class="dim"><${Text} of=${status.availability?.sentence ?? ""} /></p>
+    <p class="dim"><${Prose} of=${status.availability?.sentence ?? ""} /></p>
     <p><a href="/console/members">${words.access}</a></p><p><a href="/console/audit">${words.audit}</a></p></section>`;
 }
 
@@ -44,7 +50,7 @@ function Health({ status }) {
 const Isolation = ({ sandbox }) => html`<section class="card"><header><h2>${words.isolation}</h2><span class="tag">${sandbox.tier}</span></header>
   <p><strong><${Text} of=${sandbox.title} /></strong></p>
   <ul class="facts-list">${sandbox.facts.map((/** @type {string} */ fact) => html`<li><${Text} of=${fact} /></li>`)}</ul>
-  ${sandbox.fix && html`<p class="dim"><${Text} of=${sandbox.fix} /></p>`}</section>`;
+  ${sandbox.fix && html`<p class="dim"><${Prose} of=${sandbox.fix} /></p>`}</section>`;
 
 /** @param {{url: string}} properties */
 const Hosts = ({ url }) => html`<section class="card"><header><h2>${words.hosts}</h2></header>

@@ -36,7 +36,7 @@ export default function Usage() {
 
   const dates = lastDays(days);
   const on = (/** @type {any[]} */ rows, /** @type {string} */ name) => dates.map((day) => rows.find((row) => dayOf(row) === day)?.[name] ?? 0);
-  const failed = on(data.runDays, "failed");
+  const [succeeded, failed] = [on(data.runDays, "succeeded"), on(data.runDays, "failed")];
   const homeBudget = data.budgets?.find((/** @type {any} */ budget) => budget.scope === "home" && budget.period === "day");
   return html`
     <header class="head"><h1>${words.headline(sum(data.runDays, "runs"), money(sum(data.costDays, "cost")), days)}</h1></header>
@@ -46,7 +46,8 @@ export default function Usage() {
     <section class="card">
       <header><h2>${words.runsBy}</h2><span class="actions"><${By} name="by" value=${by} options=${words.bys} /><button onClick=${() => download(`/usage?by=${by}&days=${days}&format=csv`, `usage-by-${by}.csv`)}>${words.csv}</button></span></header>
       ${data.runDays.length > 0 && html`<${DayChart} label=${words.chartRuns} days=${dates} format=${count} series=${[
-        { label: words.succeeded, colour: "good", values: on(data.runDays, "runs").map((runs, n) => runs - failed[n]) }, { label: words.failed, colour: "bad", values: failed }]} />`}
+        { label: words.succeeded, colour: "good", values: succeeded }, { label: words.failed, colour: "bad", values: failed },
+        { label: words.others, colour: "platform", values: on(data.runDays, "runs").map((runs, n) => runs - succeeded[n] - failed[n]) }]} />`}
       ${data.runs.length ? html`<${Table} label=${words.runsBy} rows=${data.runs} id=${(/** @type {any} */ row) => String(row.of)} columns=${runColumns(by)} />` : html`<p class="dim">${words.none}</p>`}
     </section>
     <section class="card">

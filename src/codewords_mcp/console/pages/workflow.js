@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { visible } from "../format.js";
 import { address, go, href } from "../router.js";
-import { common, PAGE_NAMES } from "../strings.js";
+import { PAGE_NAMES } from "../strings.js";
 import { workflow as words } from "../strings_workflows.js";
 import { html, useState } from "../ui.js";
 import { RunForm } from "../parts/form.js";
@@ -53,7 +53,7 @@ export default function Workflow({ parameters: [id] }) {
       <div class="split"><h1><${Text} of=${data.name} /></h1>${!foreign && html`<div class="actions"><button class="danger" onClick=${() => setRemoving(true)}>${words.remove}</button></div>`}</div>
       ${foreign && html`<p><${Text} of=${words.by(foreign)} /></p>`}
       ${data.description && html`<p class="dim"><${Text} of=${data.description} /></p>`}
-      <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${common.version(data.version)}</dd></div>
+      <dl class="facts"><div title=${words.facts.version}><dt>${words.facts.version}</dt><dd>${words.live(data.version)}</dd></div>
         <div title=${words.facts.url}><dt>${words.facts.url}</dt><dd><span class="mono"><${Text} of=${data.service_id} /></span><${Copy} text=${data.url} label=${words.facts.url} /></dd></div></dl>
       <${OwnPage} workflow=${data} />
     </header>

@@ -5,14 +5,15 @@ import { inbox as words } from "../strings_pages.js";
 import { html } from "../ui.js";
 import { useAction } from "./action.js";
 import { Field } from "./fields.js";
-import { useInputs } from "./inputs.js";
+import { Faults, useInputs } from "./inputs.js";
 import { RunLink } from "./link.js";
 import { Problem } from "./resource.js";
 import { now, Text } from "./text.js";
 
 /** @param {{question: any, path: string, onDone: (done: import("./question.js").Done) => void}} properties */
 export function Approval({ question, path, onDone }) {
-  const { body, values, setValues, formOf, complete } = useInputs({ method: "POST", path: "/", input: question.fields ?? { type: "object", properties: {} } });
+  const inputs = useInputs({ method: "POST", path: "/", input: question.fields ?? {} }, false, {});
+  const { body, values, setValues, formOf, complete } = inputs;
   const action = useAction();
   const answer = (/** @type {string} */ option) => {
     if (!complete()) return;
@@ -31,6 +32,7 @@ export function Approval({ question, path, onDone }) {
     ${question.details && html`<p class="details"><${Text} of=${question.details} /></p>`}
     ${names.length > 0 && html`<div class="fields">${names.map(([name, schema]) => html`<${Field} key=${name} name=${name} schema=${schema} required=${question.fields.required.includes(name)}
       value=${values.body?.[name]} path=${`input/${name}`} form=${formOf(body)} onChange=${(/** @type {unknown} */ value) => change(name, value)} />`)}</div>`}
+    <${Faults} of=${inputs} />
     <${Problem} error=${action.error} />
     <div class="actions below">${question.options.map((/** @type {string} */ option, /** @type {number} */ at) => html`<button type="button" class=${at ? "" : "primary"} disabled=${action.working} onClick=${() => answer(option)}>${capital(visible(option))}</button>`)}</div>
     <p class="dim" title=${exact(question.expires_at)}>${words.deadline(dayTime(question.expires_at, now.peek()), question.default === null ? null : visible(question.default))}</p></div>`;

@@ -24,6 +24,8 @@ const theme = ({ EditorView }) => EditorView.theme({
   ".cm-panel.cm-search": { font: ".9rem/1.5 system-ui, sans-serif", display: "flex", flexWrap: "wrap", gap: ".3rem", padding: ".5rem 2.4rem .5rem .6rem", alignItems: "center" },
   ".cm-panel.cm-search br": { display: "none" },
   ".cm-panel.cm-search input, .cm-panel.cm-search button, .cm-panel.cm-search label": { margin: "0", fontSize: ".9rem" },
+  ".cm-textfield, .cm-button": { borderRadius: "6px", minHeight: "1.9rem", padding: "0 .6rem" },
+  ".cm-panel.cm-search label": { display: "inline-flex", gap: ".3rem", alignItems: "center" },
   ".cm-textfield": { backgroundColor: "var(--card)", border: "1px solid var(--edge)", color: "var(--ink)" },
   ".cm-button": { backgroundImage: "none", backgroundColor: "var(--card)", border: "1px solid var(--line)", color: "var(--ink)" },
   ".cm-diagnostic": { whiteSpace: "pre-wrap", maxWidth: "34rem", borderLeftWidth: "4px" },

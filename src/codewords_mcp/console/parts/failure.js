@@ -7,7 +7,7 @@ import { html, useState } from "../ui.js";
 import { lazy } from "./lazy.js";
 import { RunLink } from "./link.js";
 import { Problem } from "./resource.js";
-import { now, Text } from "./text.js";
+import { now, Prose, Text } from "./text.js";
 
 const Resume = lazy(async () => (await import("./resume.js")).Resume);
 const NAMED = /\b([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b|\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))/;
@@ -30,7 +30,7 @@ export function Failure({ run, found, onEdit, onAgain }) {
     ${run.responseStatus === 422 && html`<${Misfits} answer=${run.responseJson} />`}
     ${diagnosis?.around && html`<${Around} text=${diagnosis.around} />`}
     ${diagnosis?.at?.length > 1 && html`<ul class="mono dim">${diagnosis.at.map((/** @type {string} */ frame) => html`<li class="clip"><${Text} of=${frame} /></li>`)}</ul>`}
-    ${fix && html`<p><strong>${words.fix}.</strong> <${Text} of=${fix} /></p>`}
+    ${fix && html`<p><strong>${words.fix}.</strong> <${Prose} of=${fix} /></p>`}
     ${diagnosis?.since && html`<p class="dim"><${Linked} text=${diagnosis.since} /></p>`}
     ${found?.refused?.length > 0 && html`<div class="refused"><h2>${words.refused}</h2><p class="dim">${words.refusedNote}</p>
       <ul class="mono">${found.refused.map((/** @type {string} */ line) => html`<li><${Text} of=${line} /></li>`)}</ul></div>`}

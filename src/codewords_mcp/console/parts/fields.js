@@ -123,3 +123,6 @@ function VariantFields({ schema, value, onChange, path, form, depth, label }) {
 
 /** What a value of a kind is before anything is entered. @param {Schema} schema */
 const emptyOf = (schema) => (schema.type === "integer" || schema.type === "number" ? 0 : schema.type === "boolean" ? false : "");
+
+/** Focus the first field with a fault, once its words are beside it. @param {string} within */
+export const focusFault = (within) => requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector(`${within} [aria-invalid=true]`))?.focus());

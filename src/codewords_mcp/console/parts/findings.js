@@ -3,7 +3,7 @@ import { post } from "../api.js";
 import { findings as words } from "../strings_drafts.js";
 import { html, useEffect, useMemo, useState } from "../ui.js";
 import { Problem } from "./resource.js";
-import { Text } from "./text.js";
+import { Prose } from "./text.js";
 
 /** @typedef {{id: string, severity: "error" | "warning" | "info", message: string, line: number | null, column: number | null, fix: string | null}} Finding */
 
@@ -80,8 +80,8 @@ export const Findings = ({ checked, onLine }) => html`<section class="findings" 
   <${Problem} error=${checked.error} />
   ${checked.found.length > 0 && html`<ul>${checked.found.map((one) => html`<li class=${`finding ${one.severity}`}>
     <span class="tag">${words.severity[one.severity]}</span>
-    <span>${one.line ? html`<button class="link" onClick=${() => onLine(/** @type {number} */ (one.line))}>${words.line(one.line)}</button> ` : ""}<${Text} of=${one.message} />
-      ${one.fix && html`<br /><span class="dim">${words.fix} <${Text} of=${one.fix} /></span>`}</span></li>`)}</ul>`}
+    <span>${one.line ? html`<button class="link" onClick=${() => onLine(/** @type {number} */ (one.line))}>${words.line(one.line)}</button> ` : ""}<${Prose} of=${one.message} />
+      ${one.fix && html`<br /><span class="dim">${words.fix} <${Prose} of=${one.fix} /></span>`}</span></li>`)}</ul>`}
 </section>`;
 
 /** @param {Checked} checked */

@@ -2,7 +2,7 @@
 import { form as words } from "../strings_workflows.js";
 import { html, useState } from "../ui.js";
 import { Broken, check, parse } from "./check.js";
-import { Field } from "./fields.js";
+import { Field, focusFault } from "./fields.js";
 import { bodySchema, parameterSchema } from "./route.js";
 import { initial } from "./schema.js";
 import { Text } from "./text.js";
@@ -17,13 +17,14 @@ const HEADERS = "headers";
 /**
  * What a person enters for a route, and what is wrong with it.
  * @param {any} route @param {boolean} [lenient] Whether a body typed as JSON is left to the receiver to judge.
+ * @param {any} [start] The body to begin with where its schema begins with none.
  */
-export function useInputs(route, lenient = false) {
+export function useInputs(route, lenient = false, start = undefined) {
   const body = bodySchema(route);
   const query = parameterSchema(route);
   const headers = parameterSchema(route, ["header"]);
   const [values, setValues] = useState(/** @type {() => Values} */ (() => ({
-    query: query ? initial(query, query) : {}, headers: headers ? initial(headers, headers) : {}, body: body && initial(body, body), text: null,
+    query: query ? initial(query, query) : {}, headers: headers ? initial(headers, headers) : {}, body: body && (initial(body, body) ?? start), text: null,
   })));
   const [touched, setTouched] = useState(/** @type {Set<string>} */ (new Set()));
   const [sent, setSent] = useState(false);
@@ -38,8 +39,7 @@ export function useInputs(route, lenient = false) {
   const complete = () => {
     setSent(true);
     const faults = Object.keys(problems).length > 0;
-    // The first field with a fault gets the focus, once its words are beside it.
-    if (faults) requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector(".run-form [aria-invalid=true]"))?.focus());
+    if (faults) focusFault(".run-form");
     return !faults;
   };
   /** The body as it is sent; nothing where it is left out. @type {string} */
@@ -49,13 +49,19 @@ export function useInputs(route, lenient = false) {
 
 /** @param {{of: Inputs}} properties */
 export function InputFields({ of }) {
-  const { route, body, query, headers, values, setValues, problems, sent, formOf } = of;
-  const faults = Object.keys(problems).length;
+  const { route, body, query, headers, values, setValues, problems, formOf } = of;
   return html`
     ${query && html`<${Group} legend=${words.parameters} schema=${query} values=${values.query} path=${QUERY} form=${formOf(query)} onChange=${(/** @type {any} */ changed) => setValues({ ...values, query: changed })} />`}
     ${headers && html`<details open=${headers.required.length > 0}><summary>${words.headers}</summary><${Group} legend=${words.headers} schema=${headers} values=${values.headers} path=${HEADERS} form=${formOf(headers)} onChange=${(/** @type {any} */ changed) => setValues({ ...values, headers: changed })} /></details>`}
     ${body ? html`<${Body} schema=${body} required=${Boolean(route.input)} values=${values} setValues=${setValues} form=${formOf(body)} problem=${problems[BODY]} />` : !query && html`<p class="dim">${words.noInput}</p>`}
-    ${sent && faults > 0 && html`<p class="bad" role="alert">${words.faults(faults)}</p>`}`;
+    <${Faults} of=${of} />`;
+}
+
+/** Why nothing was sent: how many fields need another value, and what is wrong where no field shows it. @param {{of: Inputs}} properties */
+export function Faults({ of: { problems, sent } }) {
+  const faults = Object.keys(problems).length;
+  if (!sent || !faults) return null;
+  return html`<p class="bad" role="alert">${words.faults(faults)} ${problems[BODY] && html`<${Text} of=${problems[BODY]} />`}</p>`;
 }
 
 /** @param {any} properties */

@@ -5,7 +5,6 @@ import { common } from "../strings.js";
 import { replay as words } from "../strings_dialogs.js";
 import { html, useState } from "../ui.js";
 import { Dialog } from "./dialog.js";
-import { workflows } from "./names.js";
 import { Progress } from "./progress.js";
 import { Problem, useResource } from "./resource.js";
 import { Text } from "./text.js";
@@ -16,15 +15,16 @@ async function targetsOf(run, signal) {
   const own = drafts.items.filter((/** @type {any} */ draft) => draft.workflow_id === run.serviceId);
   return [
     ...own.map((/** @type {any} */ draft) => ({ value: `draft:${draft.draft_id}`, name: words.draft(visible(draft.name)) })),
-    ...workflow.versions.map((/** @type {any} */ version) => ({ value: `version:${version.version}`, name: version.active ? words.live(version.version) : common.version(version.version) })),
+    ...[...workflow.versions].sort((a, b) => b.version - a.version).map((/** @type {any} */ version) => ({ value: `version:${version.version}`, name: version.active ? words.live(version.version) : common.version(version.version) })),
   ];
 }
 
 /** @param {{run: import("./run_facts.js").RunRecord, onClose: () => void}} properties */
 export function Replay({ run, onClose }) {
-  const live = workflows.value?.get(run.serviceId)?.version;
   const targets = useResource((signal) => targetsOf(run, signal), [run.id]);
-  const [target, setTarget] = useState(`version:${live ?? run.version}`);
+  const [picked, setTarget] = useState("");
+  // Drafts come first, then versions, the newest first: what the run has not been on yet.
+  const target = picked || targets.data?.find(({ value }) => value !== `version:${run.version}`)?.value || `version:${run.version}`;
   const [state, setState] = useState(/** @type {{working?: boolean, progress?: any, result?: any, error?: any}} */ ({}));
 
   const start = async () => {

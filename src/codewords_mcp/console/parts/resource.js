@@ -1,6 +1,7 @@
 // What a page loads: its data, the error, and loading it again when it changes.
 import { onChange } from "../api.js";
 import { common } from "../strings.js";
+import { Prose } from "./text.js";
 import { html, useCallback, useEffect, useRef, useState } from "../ui.js";
 
 const GATHER_MS = 200;
@@ -54,13 +55,16 @@ export function useResource(load, dependencies, concerns) {
 /** Changes of these names. @param {...import("../api.js").ChangeName} names @returns {(change: import("../api.js").Change) => boolean} */
 export const changesOf = (...names) => ({ name }) => names.some((one) => one === name);
 
+/** A dialog may be taller than the window: what was refused is not to be below its end. @param {HTMLElement | null} element */
+const reveal = (element) => element?.closest("dialog") && element.scrollIntoView({ block: "nearest" });
+
 /** An error in the API's own sentence. @param {{error: any, retry?: () => void, all?: [string, string], children?: unknown}} properties  `all`: the way on where there is none of an id. */
 export function Problem({ error, retry, all, children }) {
   if (!error) return null;
   const gone = all && error.status === 404;
-  return html`<div class="problem" role="alert">
-    <p><strong>${error.message ?? common.failed}</strong></p>
-    ${error.hint && !(gone && error.hint.startsWith("GET ")) && html`<p>${error.hint}</p>`}
+  return html`<div class="problem" role="alert" ref=${reveal}>
+    <p><strong><${Prose} of=${error.message ?? common.failed} /></strong></p>
+    ${error.hint && !gone && html`<p><${Prose} of=${error.hint} /></p>`}
     ${children}
     ${gone ? html`<p><a href=${all[0]}>${all[1]}</a></p>` : retry && html`<button onClick=${retry}>${common.again}</button>`}
   </div>`;

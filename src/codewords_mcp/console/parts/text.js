@@ -11,6 +11,15 @@ export function Text({ of }) {
   return parts.map((part) => (typeof part === "string" ? part : html`<span class="mark" title=${common.character(part.mark)}>${part.mark}</span>`));
 }
 
+/** Code between backticks, or a line of what was typed with marks below the part at fault. */
+const CODE = /`([^`\n]+)`|\n([^\n]+\n *\^+)/;
+
+/** Words of the runtime to a person: lines stay, and code looks like code. @param {{of: unknown}} properties */
+export const Prose = ({ of }) => html`<span class="prose">${String(of ?? "").split(CODE).map((part, n) => {
+  const text = html`<${Text} of=${part} />`;
+  return part && [text, html`<code>${text}</code>`, html`<pre>${text}</pre>`][n % 3];
+})}</span>`;
+
 /** The time now, for whatever is shown relative to it. */
 export const now = signal(Date.now());
 setInterval(() => {

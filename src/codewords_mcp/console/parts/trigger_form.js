@@ -6,7 +6,7 @@ import { html, useState } from "../ui.js";
 import { useAction } from "./action.js";
 import { check } from "./check.js";
 import { Dialog } from "./dialog.js";
-import { Field } from "./fields.js";
+import { Field, focusFault } from "./fields.js";
 import { nameOf, workflows } from "./names.js";
 import { Problem, useResource } from "./resource.js";
 import { initial, list } from "./schema.js";
@@ -50,6 +50,7 @@ function Fields({ kinds, workflow, onClose, onSaved }) {
   const act = (/** @type {() => Promise<unknown>} */ work) => {
     setSent(true);
     if (Object.keys(problems).length === 0) action.run(work);
+    else focusFault("dialog");
   };
   const look = () => act(async () => setFound(await post("/triggers/sample", { kind: form.kind, options: form.options })));
   const save = (/** @type {Event} */ event) => {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 import structlog
@@ -23,10 +23,11 @@ from codewords_mcp.errors import (
     TooBusy,
     Unauthenticated,
 )
+from codewords_mcp.errors.remedies import RemedyAction
 from codewords_mcp.http.middleware.auth import PAGES
 from codewords_mcp.http.middleware.client_connection import ClientGoneError
 from codewords_mcp.http.middleware.headers import first
-from codewords_mcp.http.remedies import WORDS
+from codewords_mcp.http.remedies import CONSOLE_WORDS, WORDS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID, WORKFLOW_LABEL
 from codewords_mcp.runtime.model.disk_errors import full_disk
@@ -97,7 +98,7 @@ async def serve_with_errors(
         # Nobody is left to answer.
         log.debug("client hung up", request_id=request_id)
     except Exception as failure:  # noqa: BLE001  # this is the boundary
-        error = explain(failure, request_id)
+        error = explain(failure, request_id, words=_remedy_words(scope))
         if started:
             await _cut_off(scope, send, error)
         else:
@@ -112,11 +113,20 @@ def _refuse_unserved(scope: Scope) -> None:
         )
 
 
-def explain(failure: Exception, request_id: str) -> CodewordsError:
+def _remedy_words(scope: Scope) -> Mapping[RemedyAction, str]:
+    """Remedies as the reader of the answer understands them: routes for a program, plain words in the console."""
+    if any(name == b"x-codewords-console" for name, _ in scope["headers"]):
+        return CONSOLE_WORDS
+    return WORDS
+
+
+def explain(
+    failure: Exception, request_id: str, *, words: Mapping[RemedyAction, str] = WORDS
+) -> CodewordsError:
     """The error to tell. What is not ours goes to the log, in full, and to the client only as an id."""
     if isinstance(failure, CodewordsError):
-        # Errors carry remedies as data; this front door words them as routes.
-        failure.word_remedy(WORDS)
+        # Errors carry remedies as data; each front door words them.
+        failure.word_remedy(words)
         return failure
     # Only the router raises these.
     if isinstance(failure, HTTPException):
@@ -183,7 +193,7 @@ async def outcome(work: Awaitable[Any], scope: Scope) -> dict[str, Any]:
     try:
         return {"result": await work}
     except Exception as failure:  # noqa: BLE001  # this is the boundary
-        error = explain(failure, scope[REQUEST_ID])
+        error = explain(failure, scope[REQUEST_ID], words=_remedy_words(scope))
         return body_of(error) | {"status": error.status}
 
 

@@ -54,7 +54,7 @@ class PageGuard:
         """Serve one request. Raises Forbidden for a form of another page, Unauthenticated where nobody is signed in."""
         if scope["type"] == "http" and is_form_page(scope["path"]):
             scope[SELF] = origin = self._trust.own_origin(scope)
-            _name_sign_ins(scope, self._runtime)
+            await _name_sign_ins(scope, self._runtime)
             # A person looks at these routes, so errors are pages too, before a route sets its
             # own.
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
@@ -83,7 +83,7 @@ class PageSessionGuard:
         in on.
         """
         scope[SELF] = self._trust.own_origin(scope)
-        _name_sign_ins(scope, self._runtime)
+        await _name_sign_ins(scope, self._runtime)
 
         if scope["method"] in READING:
             found = await session_of(scope, self._runtime)
@@ -120,11 +120,11 @@ class PageSessionGuard:
         return found
 
 
-def _name_sign_ins(scope: Scope, runtime: Runtime) -> None:
+async def _name_sign_ins(scope: Scope, runtime: Runtime) -> None:
     """Put the ways to sign in here into the scope, for the page that asks for one."""
     scope[OPENS_PAGES] = runtime.sessions.opens_pages
     scope[HAS_ISSUER] = runtime.settings.oidc_issuer is not None
-    scope[HAS_PASSKEYS] = runtime.passkeys.are_offered
+    scope[HAS_PASSKEYS] = await runtime.passkeys.are_offered()
 
 
 async def session_of(scope: Scope, runtime: Runtime) -> SignedIn | None:

@@ -48,7 +48,7 @@ async def answer(request: Request) -> Response:
     return page(
         title,
         f'<h1 class="{"good" if agreed else "bad"}">{title}</h1><p>{escape(then)}</p>'
-        '<p class="last">You can close this page and go back to your conversation.</p>',
+        '<p class="last">You can close this page. A conversation that asked for it goes on there.</p>',
     )
 
 

@@ -24,7 +24,7 @@ def server_page(found: LinkPage, review: ServerReview, nonce: str) -> Response:
         return page(
             f"{found.app} is connected",
             f'<h1 class="good">{app} is connected</h1><p>{counted(len(review.tools), "tool")} of '
-            f'<code>{escape(server.url)}</code>.</p><p class="last">You can close this page and go back to your conversation, or '
+            f'<code>{escape(server.url)}</code>.</p><p class="last">You can close this page, or '
             f'<a href="/console/integrations/{app}">see what it can do</a>.</p>',
         )
 

@@ -49,7 +49,7 @@ async def store(request: Request) -> Response:
         f"{stored.name} is stored",
         f'<h1 class="good">{escape(stored.name)} is stored</h1>'
         f"<p>It is encrypted on this machine. {_held(stored)}</p>"
-        '<p class="last">You can close this page and go back to your conversation.</p>',
+        '<p class="last">You can close this page. A conversation that asked for it goes on there.</p>',
     )
 
 

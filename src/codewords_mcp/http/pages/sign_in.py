@@ -211,9 +211,9 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
 
         quiet = ' class="quiet"' if here else ""
         return page(
-            "Sign in to go on",
-            f"<h1>This page needs you, not an assistant</h1>{alert}"
-            "<p>Whoever has this address can be a program. Show that it is you, in one of these ways:</p>"
+            "Sign in to codewords",
+            f"<h1>Sign in to codewords</h1>{alert}"
+            "<p>This page is for you, not for an assistant. Show that it is you, in one of these ways:</p>"
             f"{here}<p>Run <code>codewords open</code> in a terminal of the machine that the runtime is on. It opens what"
             " waits for you.</p>"
             f'<form method="post" action="/sign-in" autocomplete="off">{hidden}'

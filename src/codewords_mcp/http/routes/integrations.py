@@ -256,8 +256,8 @@ async def link_done(request: Request) -> Response:
     again = f'<a href="/connect/{escape(_nonce(request))}">Try again</a>'
     return page(
         f"{found.app} is not connected",
-        f'<h1 class="bad">{app} is not connected</h1><p>Pipedream shows no account of it yet. {again}, or go back to '
-        'your conversation: it may take a moment.</p><p class="last"></p>',
+        f'<h1 class="bad">{app} is not connected</h1><p>Pipedream shows no account of it yet. It may take '
+        f'a moment. {again}.</p><p class="last"></p>',
     )
 
 
@@ -265,7 +265,7 @@ def _connected(app: str) -> Response:
     return page(
         f"{app} is connected",
         f'<h1 class="good">{app} is connected</h1>'
-        f'<p class="last">You can close this page and go back to your conversation, or <a href="/console/integrations/{app}">'
+        f'<p class="last">You can close this page, or <a href="/console/integrations/{app}">'
         "see what it can do</a>.</p>",
     )
 

@@ -234,7 +234,7 @@ async def get_workflow(request: Request) -> Response:
 
 
 async def rollback(request: Request) -> Response:
-    """Make an earlier or later version live, at once."""
+    """Switch to another version immediately."""
     body = await read_body(request, RollbackBody)
     service_id = request.path_params["service_id"]
     return JsonReply(

@@ -22,8 +22,11 @@ class PasskeyApi:
     def __init__(self, container: Container) -> None:
         self._container = container
         self._passkeys = container.passkeys
-        self.are_offered = is_installed() and container.settings.oidc_issuer is None
-        """Whether the page to sign in names them."""
+        self._are_possible = is_installed() and container.settings.oidc_issuer is None
+
+    async def are_offered(self) -> bool:
+        """Return whether the page to sign in names passkeys: they are possible here, and somebody has one."""
+        return self._are_possible and await self._passkeys.exist()
 
     async def list(self, caller: Caller) -> list[PasskeyInfo]:
         """The caller's own, and for an admin of the home all. Raises Forbidden for who is neither."""

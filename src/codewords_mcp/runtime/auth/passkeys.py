@@ -112,6 +112,10 @@ class Passkeys:
             )
         return caller_of(used.member)
 
+    async def exist(self) -> bool:
+        """Return whether any member has a passkey."""
+        return await self._db.read(rows.exist)
+
     async def list(self, member_id: str | None) -> list[PasskeyInfo]:
         """The passkeys of a member, or of all, the oldest first."""
         return [_info(held.row, held.member.name) for held in await self._db.read(rows.list_all, member_id)]

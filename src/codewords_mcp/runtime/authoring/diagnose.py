@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import InvalidScript, JournalDamaged, StorageFailed, WriteHeld, WriteUnknown
+from codewords_mcp.errors.remedies import show_workflow
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.model.code_difference import code_difference, first_rows, program_lines
 from codewords_mcp.runtime.model.run import LogLine, Run, RunError
@@ -18,6 +19,7 @@ _FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)(?:, in (\S{1,80}))?')
 _FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
 _AROUND = 3
 """Lines of code shown before and after the failed one."""
+_MISFIT = "The input does not fit the route's schema."
 _NOT_REACHED = (
     "The host was not reached: check its name, and that it is among the hosts the workflow may reach. 127.0.0.1 and "
     "localhost are the sandbox itself; this machine is host.codewords.internal, where the operator opens the port with "
@@ -126,6 +128,9 @@ def diagnose(
         fix = _fix_for_refusals(refused, name) or _fix(run, code, trace, name)
         if run.error is not None and fix == run.error.hint:
             remedy = run.error.remedy
+        elif fix == _MISFIT:
+            remedy = show_workflow(run.service_id or "")
+            fix = f"{_MISFIT} {remedy.words}"
 
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
@@ -214,7 +219,7 @@ def _fix(run: Run, code: str, trace: str, name: str) -> str | None:
 
 def _by_status(run: Run) -> str | None:
     if run.response_status == 422:
-        return "The input does not fit the route's schema: get_workflow shows it, and an example."
+        return _MISFIT
     if run.status == "timed_out":
         return "Do less in one run, or several things at once."
     return None

@@ -39,6 +39,11 @@ def by_digest(connection: Connection, digest: str) -> HeldPasskey | None:
     return next(iter(_held(connection, passkeys.c.digest == digest)), None)
 
 
+def exist(connection: Connection) -> bool:
+    """Return whether there is any passkey."""
+    return connection.execute(select(passkeys.c.id).limit(1)).first() is not None
+
+
 def list_all(connection: Connection, member_id: str | None) -> list[HeldPasskey]:
     """The passkeys of a member, or of all, the oldest first."""
     return _held(connection, passkeys.c.member == member_id if member_id else passkeys.c.id.is_not(None))
