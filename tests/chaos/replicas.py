@@ -54,6 +54,7 @@ class StormRuntimes:
     folder: Path
     url: str | None
     witness_port: int
+    env: dict[str, str] = field(default_factory=dict[str, str])
     live: list[ServedRuntime] = field(default_factory=list[ServedRuntime])
     _dead: list[Path] = field(default_factory=list[Path])
     _stacks: dict[Path, ExitStack] = field(default_factory=dict[Path, ExitStack])
@@ -72,6 +73,7 @@ class StormRuntimes:
             "CODEWORDS_GRACE_TIMEOUT": "0.2",
             "CODEWORDS_EGRESS_ALLOW_PRIVATE": f'["127.0.0.1:{self.witness_port}"]',
         }
+        env |= self.env
         if self.url:
             env |= {"CODEWORDS_DATABASE_URL": self.url, "CODEWORDS_FILES": str(self.folder / "files")}
         stack = self._stacks[home] = ExitStack()
@@ -179,11 +181,11 @@ class StormRuntimes:
 
 
 @contextmanager
-def storm_runtimes(folder: Path, database: str, witness_port: int) -> Generator[StormRuntimes]:
-    """One runtime on SQLite, three on PostgreSQL. Stopped in order where the storm went well."""
+def storm_runtimes(folder: Path, database: str, witness_port: int, **env: str) -> Generator[StormRuntimes]:
+    """One runtime on SQLite, three on PostgreSQL, with these settings. Stopped in order where the storm went well."""
     with ExitStack() as stack:
         url = stack.enter_context(serving_postgres()).url() if database == "postgres" else None
-        those = StormRuntimes(folder, url, witness_port)
+        those = StormRuntimes(folder, url, witness_port, env)
         stack.callback(those.close)
         those.start(3 if url else 1)
         yield those

@@ -72,7 +72,7 @@ class Attempts:
     def __init__(self, max_reads: int = MAX_READS) -> None:
         self._max_reads = max_reads
         self.journal = MemoryJournal()
-        self._recorder = self._new()
+        self.recorder = self._new()
 
     def _new(self) -> ResumeRecorder:
         journal = self.journal
@@ -98,13 +98,13 @@ class Attempts:
     def again(self) -> None:
         """The next attempt."""
         self.journal.attempt += 1
-        self._recorder = self._new()
+        self.recorder = self._new()
 
     def sends(self, sent: RecordedRequest, answer: Any = None, status: int = 200) -> tuple[str, Any]:
         """(its fate, the answer) of a request; without an answer of the host, it is cut off."""
 
         async def decide() -> tuple[str, Any]:
-            verdict = await self._recorder.decide(sent)
+            verdict = await self.recorder.decide(sent)
             if isinstance(verdict, RecordedResponse):
                 return "answered", json.loads(b"".join([piece async for piece in verdict.pieces]))
             if isinstance(verdict, BlockedRequest):
@@ -356,3 +356,40 @@ def test_an_entry_that_is_cut_off_is_refused_and_gives_no_half_answer() -> None:
     assert entry_of_bytes(1, 0, "done", written) == entry
     with pytest.raises(ValueError, match="damaged"):
         entry_of_bytes(1, 0, "done", written[:-2000])
+
+
+@pytest.mark.requirement("runs:resume-asks")
+def test_a_write_is_refused_only_after_the_question_has_ended_the_run(attempts: Attempts) -> None:
+    """A program that fails of the refusal would end the run by its own error, and nobody would be asked."""
+    attempts.sends(post({"n": 1}))
+    attempts.again()
+    order: list[str] = []
+
+    async def play() -> None:
+        released = asyncio.Event()
+        journal, recorder = attempts.journal, attempts.recorder
+        ask = journal.ask
+
+        async def slow(entries: Sequence[JournalEntry]) -> None:
+            await released.wait()
+            order.append(f"question about {len(entries)}")
+            await ask(entries)
+
+        journal.ask = slow
+
+        async def write(number: int) -> None:
+            assert isinstance(await recorder.decide(post({"n": number, "other": number})), BlockedRequest)
+            order.append("refused")
+
+        async def first() -> None:
+            assert isinstance(await recorder.decide(post({"n": 1})), BlockedRequest)
+
+        tasks = [asyncio.create_task(first()), asyncio.create_task(write(2))]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        released.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(play())
+    assert order == ["question about 1", "refused"]
+    assert len(attempts.journal.questions) == 1

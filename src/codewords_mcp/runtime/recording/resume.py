@@ -86,6 +86,7 @@ class ResumeRecorder:
         self._waiting: dict[str, int] = {}
         """Calls that wait, by their keys; the values are those of `_open`."""
         self._suspended = False
+        self._question_sent = asyncio.Event()
         self._all_answered = asyncio.Event()
         self._all_answered.set()
 
@@ -131,6 +132,9 @@ class ResumeRecorder:
     async def _decide_write(
         self, request: RecordedRequest, keys: RequestKeys, entry: JournalEntry | None
     ) -> Verdict:
+        # A wait is found again by its key or address, whatever its call says: nothing about it is in doubt.
+        if entry is None and may_wait(request):
+            return await self._begin(self._entry(request, keys, is_write=True))
         if entry is None:
             doubtful = self._earlier.doubtful(request, keys)
             if doubtful is None:
@@ -153,7 +157,7 @@ class ResumeRecorder:
             if takes_our_key(request) and await self._journal.answer_is_lost(entry):
                 return await self._ask(entry)
             if self._questions:
-                return BlockedRequest(ASKING)
+                return await self._refuse()
             self._wrote = True
             return self._send(entry, headers, request)
         return await self._ask(entry)
@@ -161,7 +165,7 @@ class ResumeRecorder:
     async def _begin(self, entry: JournalEntry) -> Verdict:
         """Send a write, once it is on record that it may have been sent."""
         if self._questions:
-            return BlockedRequest(ASKING)
+            return await self._refuse()
         try:
             is_current = await self._journal.begin(entry)
         # It ended before a byte was sent, so its row must raise no question later.
@@ -177,7 +181,7 @@ class ResumeRecorder:
         # Asked again, since either may have come while the row was written.
         if self._questions or self._suspended:
             self._journal.drop(entry)
-            return BlockedRequest(SUSPENDED if self._suspended else ASKING)
+            return BlockedRequest(SUSPENDED) if self._suspended else await self._refuse()
         self._wrote = True
         return self._send(entry, _own_key(entry))
 
@@ -229,18 +233,30 @@ class ResumeRecorder:
         """End the run with a question about these writes and all that are unknown, when what is on its way has its answer."""
         is_first = not self._questions
         self._questions.update((one.place, one) for one in entries)
-        if is_first:
-            # Each answer that still comes is a question less.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await self._all_answered.wait()
-            self._questions.update((one.place, one) for one in self._earlier.unknown_writes())
-            for one in self._earlier.unanswered_calls():
-                if await self._journal.answer_is_lost(one):
-                    self._questions[one.place] = one
-            questions = sorted(self._questions.values(), key=place_of)
-            await self._journal.ask(questions)
-            self._on_unknown(questions)
+        if not is_first:
+            return await self._refuse()
+        try:
+            await self._send_question()
+        finally:
+            self._question_sent.set()
+        return BlockedRequest(ASKING)
+
+    async def _send_question(self) -> None:
+        # Each answer that still comes is a question less.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._all_answered.wait()
+        self._questions.update((one.place, one) for one in self._earlier.unknown_writes())
+        for one in self._earlier.unanswered_calls():
+            if await self._journal.answer_is_lost(one):
+                self._questions[one.place] = one
+        questions = sorted(self._questions.values(), key=place_of)
+        await self._journal.ask(questions)
+        self._on_unknown(questions)
+
+    async def _refuse(self) -> BlockedRequest:
+        """Refuse a write once the question ends the run: a program that fails of the refusal before that would end it instead."""
+        await self._question_sent.wait()
         return BlockedRequest(ASKING)
 
     def _entry(self, request: RecordedRequest, keys: RequestKeys, *, is_write: bool) -> JournalEntry:

@@ -136,6 +136,7 @@ class RunJournals:
             sealed = seal(self._sealer, connection, owner, run_id, moved)
             rows.put(connection, run_id, moved.place, moved.state, sealed)
             entries.append(moved)
+        waits.adopt(connection, run_id, resumed)
         requests.forget(connection, resumed)
         return entries
 

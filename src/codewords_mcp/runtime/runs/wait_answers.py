@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.model.answer_form import fill
-from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_wait import PersonAnswer, RunWait
 from codewords_mcp.runtime.model.webhook import Arrival, WebhookResponse
 from codewords_mcp.runtime.runs import webhook_waits
@@ -132,7 +131,7 @@ def _require_open(wait: RunWait, run: rows.WaitingRun | None) -> None:
         raise Conflict(f"{wait.closed_by} has answered this question already{at}; the first answer counts.")
     if wait.status in {"answered", "timed_out"}:
         raise _too_late(wait)
-    if wait.status == "withdrawn" or run is None or run.status in FINISHED:
+    if wait.status == "withdrawn" or run is None or run.is_over:
         raise Conflict("The run that asked this has ended, so no answer counts any more.")
 
 

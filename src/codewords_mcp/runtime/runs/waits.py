@@ -308,7 +308,7 @@ class RunWaits:
 
         def withdraw(connection: Connection) -> bool:
             run = rows.lock_run(connection, run_id)
-            return run is not None and run.status in FINISHED and rows.withdraw_of_run(connection, run_id)
+            return run is not None and run.is_over and rows.withdraw_of_run(connection, run_id)
 
         try:
             if await self._db.write(withdraw):

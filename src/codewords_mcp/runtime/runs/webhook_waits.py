@@ -106,7 +106,7 @@ def take(
         if wait.answer is not None and wait.answer["digest"] == answer["digest"]:
             return wait, run, True
         raise Conflict("This address has taken a request already; it takes one.")
-    if wait.status == "withdrawn" or run is None or run.status in FINISHED:
+    if wait.status == "withdrawn" or run is None or run.is_over:
         raise Conflict("The run that this address belongs to has ended, so it takes no request any more.")
     if wait.status == "timed_out" or (
         wait.status == "open" and wait.due_at <= to_datetime(clock(connection))

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, text, update
 
+from codewords_mcp.errors import WriteUnknown
 from codewords_mcp.runtime.model.run import FINISHED
-from codewords_mcp.runtime.model.run_columns import RunColumns
+from codewords_mcp.runtime.model.run_columns import ErrorEntry, RunColumns
 from codewords_mcp.runtime.model.run_state import SUSPENDED, to_resumed
 from codewords_mcp.runtime.model.run_wait import RunWait
 from codewords_mcp.runtime.model.suspension import ALL, WaitFacts, WaitState, state_of
@@ -34,6 +35,13 @@ class WaitingRun(NamedTuple):
     status: str
     executor: str | None
     waits_for: str | None
+    error: ErrorEntry | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good. One that asks about its writes goes on as another run, which takes its waits over."""
+        asks = self.error is not None and self.error["code"] == WriteUnknown.code
+        return self.status in FINISHED and not asks
 
     @property
     def is_suspended(self) -> bool:
@@ -41,7 +49,7 @@ class WaitingRun(NamedTuple):
         return self.status == "queued" and self.executor is None and self.waits_for in SUSPENDED
 
 
-_RUN = select(runs.c.id, runs.c.status, runs.c.executor, runs.c.waits_for)
+_RUN = select(runs.c.id, runs.c.status, runs.c.executor, runs.c.waits_for, runs.c.error)
 
 
 def lock_run(connection: Connection, run_id: str) -> WaitingRun | None:
@@ -154,6 +162,12 @@ def withdraw_of_run(connection: Connection, run_id: str) -> bool:
         connection.execute(update(run_waits).where(*which).values(ended))
         question_messages.close(connection, ids)
     return bool(ids)
+
+
+def adopt(connection: Connection, run_id: str, resumed_id: str) -> None:
+    """Let a run wait on for the things that the run waited for from which it goes on: its program asks for the same ones."""
+    moved = update(run_waits).where(_ROWS.run_id == resumed_id).values(run_id=run_id)
+    connection.execute(moved)
 
 
 def reopen(connection: Connection, wait_id: str, *, due_at: int) -> None:
