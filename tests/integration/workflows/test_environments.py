@@ -214,13 +214,29 @@ async def test_what_cannot_be_installed_is_told_in_a_sentence(
 
 
 @pytest.mark.requirement("environments:reasons")
-async def test_an_index_that_is_not_there_is_told_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        ("http://127.0.0.1:9/simple", "127.0.0.1:9 cannot be reached: the connection was refused."),
+        ("http://me:pass-9@[::1]:9/simple", "[::1]:9 cannot be reached: the connection was refused."),
+        (
+            "https://me:pass-9@index.invalid/s",
+            "index.invalid cannot be reached: its name cannot be resolved.",
+        ),
+    ],
+)
+async def test_an_index_that_cannot_be_reached_is_named_with_the_cause_and_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str, told: str
 ) -> None:
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    for name in ("UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index)
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with pytest.raises(EnvironmentFailed, match="package index cannot be reached"):
+    with pytest.raises(EnvironmentFailed) as caught:
         await open_environments(tmp_path).ensure(script(SMALL))
+    assert caught.value.message == f"The package index {told}"
+    assert "pass-9" not in str(caught.value)
 
 
 @pytest.mark.requirement("environments:join")

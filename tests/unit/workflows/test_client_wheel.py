@@ -17,6 +17,8 @@ from codewords_mcp.runtime.workflows.environments.uv import Uv
     [
         ("error: invalid peer certificate: UnknownIssuer", "TLS certificate"),
         ("error: Failed to fetch: `https://pypi.example/simple/hatchling/`", "cannot be reached"),
+        ("Failed to fetch: `https://u:secret@pypi.example/simple/`", "The package index pypi.example cannot"),
+        ("Failed to fetch: x HTTP status server error (503 Service Unavailable)", "status 503"),
         ("error sending request: client error (Connect): tunnel error: unsuccessful", "cannot be reached"),
         ("error: failed to create file: No space left on device (os error 28)", "cannot be written"),
         ("something else", "from this checkout"),

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed
+from codewords_mcp.runtime.workflows.environments.resolver import index_failure
 from codewords_mcp.runtime.workflows.environments.uv import Uv
 
 DISTRIBUTION = "codewords-client"
@@ -76,19 +77,6 @@ def _content(source: Path) -> str:
 
 _CAUSES = (
     (
-        re.compile(r"certificate|UnknownIssuer|SSL|TLS", re.IGNORECASE),
-        "the package index's TLS certificate is not trusted here",
-        "Set SSL_CERT_FILE to the certificates of your network, or UV_NATIVE_TLS=true to take the system's.",
-    ),
-    (
-        re.compile(
-            r"Failed to fetch|error sending request|dns error|Connection refused|timed out|tunnel",
-            re.IGNORECASE,
-        ),
-        "the package index cannot be reached",
-        "Check the network, HTTPS_PROXY or UV_DEFAULT_INDEX, then try again.",
-    ),
-    (
         re.compile(r"No space left|Read-only file system|Permission denied", re.IGNORECASE),
         "this checkout or the home cannot be written",
         "Free space, or give this user the right to write there.",
@@ -123,6 +111,10 @@ def _not_built(stderr: str) -> EnvironmentFailed:
     """The error with the cause of a failed build, if it is a known one. uv's own text is never
     included.
     """
+    if (failure := index_failure(" ".join(stderr.split()))) is not None:
+        return EnvironmentFailed(
+            f"The codewords-client wheel could not be built. {failure.message}", hint=failure.hint
+        )
     hint = "Run `uv build --wheel packages/codewords-client` to see why."
     for cause, cause_text, hint_text in _CAUSES:
         if cause.search(stderr):

@@ -17,8 +17,22 @@ _SPEC = rf"((?:{_CONDITION})(?:,{_CONDITION}){{0,5}})"
 _MARKER = r"(?:\{[^}]{0,300}\})?"
 _OFFLINE = "network was disabled"
 _UNREACHABLE = re.compile(
-    r"Failed to fetch|error sending request|dns error|Connection refused|operation timed out"
+    r"Failed to fetch|error sending request|dns error|Connection refused|operation timed out|tunnel|peer certificate"
 )
+_INDEX = re.compile(
+    r"https?://(?:[^/\s@]{0,300}@)?([A-Za-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9a-f:]{2,40}\](?::\d{1,5})?)[/\s)`]"
+)
+"""The host of an address, without the credentials that may stand before it."""
+_REASONS = (
+    (re.compile(r"certificate|UnknownIssuer"), "its TLS certificate is not trusted here"),
+    (re.compile(r"dns error|lookup address"), "its name cannot be resolved"),
+    (re.compile(r"tunnel"), "the proxy makes no connection to it"),
+    (re.compile(r"Connection refused"), "the connection was refused"),
+    (re.compile(r"timed out"), "it did not answer in time"),
+    (re.compile(r"unreachable"), "there is no network route to it"),
+    (re.compile(r"reset by peer|connection closed|incomplete"), "it broke off the connection"),
+)
+_STATUS = re.compile(r"HTTP status [a-z]+ error \((\d{3})")
 _NOT_FOUND = re.compile(rf"{_NAME} was not found in the (?:package registry|cache|provided)")
 _NO_WHEEL = re.compile(rf"{_NAME}{_SPEC}? has no (?:usable )?wheels")
 _NO_VERSION = re.compile(rf"there (?:is|are) no versions? of {_NAME}")
@@ -57,13 +71,25 @@ def index_failure(text: str) -> EnvironmentFailed | None:
             "A package is not in the cache, and the index was not asked since UV_OFFLINE is set.",
             hint="Unset UV_OFFLINE and try again.",
         )
-    if _UNREACHABLE.search(text):
-        return EnvironmentFailed(
-            "The package index cannot be reached from this machine.",
-            hint="Check the network or UV_DEFAULT_INDEX, then try again.",
-        )
+    if not _UNREACHABLE.search(text):
+        return None
 
-    return None
+    index = _INDEX.search(text)
+    reason = _index_reason(text)
+    if "certificate" in reason:
+        hint = "Set SSL_CERT_FILE to the certificates of your network, or UV_NATIVE_TLS=true to take the system's."
+    else:
+        hint = "Check the network, HTTPS_PROXY or UV_DEFAULT_INDEX, then try again."
+    return EnvironmentFailed(
+        f"The package index{f' {index[1]}' if index else ''} cannot be reached: {reason}.", hint=hint
+    )
+
+
+def _index_reason(text: str) -> str:
+    """The cause that uv names, in our words."""
+    if status := _STATUS.search(text):
+        return f"it answered with status {status[1]}"
+    return next((words for sign, words in _REASONS if sign.search(text)), "the connection failed")
 
 
 def _missing(text: str) -> EnvironmentFailed | None:
