@@ -65,7 +65,9 @@ class FrameReader:
 
     def __init__(self, *, masked: bool) -> None:
         self._masked = masked
-        self._unread = b""
+        self._data = b""
+        """Bytes that are not all read; those before `_at` are."""
+        self._at = 0
         # Payload bytes of the open frame that are missing; -1 between frames.
         self._remaining = -1
         self._head = b""
@@ -76,31 +78,37 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """Pieces of frames in this data. Raises WebSocketBroken for invalid frames."""
-        self._unread += data
+        # What is read is dropped once for all frames: thousands of small ones come in a chunk.
+        self._data = self._data[self._at :] + data
+        self._at = 0
         while self._remaining >= 0 or self._open():
-            whole = len(self._unread) >= self._remaining
+            unread = len(self._data) - self._at
+            whole = unread >= self._remaining
             # A control frame is scanned whole; it is short.
-            if not whole and (self._opcode >= _CLOSE or not self._unread):
+            if not whole and (self._opcode >= _CLOSE or not unread):
                 return
-            payload, self._unread = self._unread[: self._remaining], self._unread[self._remaining :]
+            payload = self._data[self._at : self._at + self._remaining]
+            self._at += len(payload)
             self._remaining = -1 if whole else self._remaining - len(payload)
             yield Piece(self._head + payload, self._unmask(payload), self._opcode, whole, self._fin)
             self._head = b""
 
     def _open(self) -> bool:
         """Read a frame's head. Returns False if it is incomplete."""
-        if len(self._unread) < 2:
+        unread = len(self._data) - self._at
+        if unread < 2:
             return False
 
-        first, second = self._unread[:2]
+        first, second = self._data[self._at : self._at + 2]
         extended = {126: 2, 127: 8}.get(second & 0x7F, 0)
         size = 2 + extended + (4 if self._masked else 0)
         # Judged before it is whole: an invalid frame might never be.
         self._judge(first, second)
-        if len(self._unread) < size:
+        if unread < size:
             return False
 
-        self._head, self._unread = self._unread[:size], self._unread[size:]
+        self._head = self._data[self._at : self._at + size]
+        self._at += size
         if extended:
             self._remaining = int.from_bytes(self._head[2 : 2 + extended], "big")
         else:
