@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from codewords_mcp.common.inflater import PIECE_BYTES
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS
+from codewords_mcp.runtime.gateway.frame_tap import FrameTap
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
 from codewords_mcp.runtime.gateway.reading import Reading
 from codewords_mcp.runtime.gateway.request_facts import read_request
-from codewords_mcp.runtime.gateway.tap import CompressedTap, PlainTap, tap_for
+from codewords_mcp.runtime.gateway.tap import CompressedTap, PlainTap, StreamTap, Tap, tap_for
 from codewords_testing.providers import Request, anthropic, gemini, openai
 from codewords_testing.providers.server import ENCODINGS
 
@@ -239,3 +241,38 @@ def test_events_that_are_edited_at_once_are_edited_as_one_by_one(
     reports = [event for event in events if b'"usage":{' in event]
     last = json.loads(reports[-1])["usage"]["prompt_tokens"] if reports else None
     assert (reading.tokens or {}).get("input_tokens") == last
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("size", [1, 3, 9_000])
+def test_a_long_event_in_any_pieces_passes_whole_and_is_read(end: bytes, size: int) -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}' + end
+    content = b'data: {"choices":[{"delta":{"content":"' + b"x" * 40_000 + b'"}}],"usage":null}' + end
+    data = content + content + usage
+    for strip in (False, True):
+        # The parts of a separator come in different chunks, too.
+        starts = [0, *range(len(content) - 9, len(data), size)]
+        pieces = [data[a:b] for a, b in itertools.pairwise([*starts, len(data)])]
+        passed, reading = played("chat", pieces, strip=strip)
+        assert passed == (data.replace(b',"usage":null', b"").replace(usage, b"") if strip else data)
+        assert (reading.tokens, reading.events) == ({"input_tokens": 3, "output_tokens": 4}, 3)
+
+
+@pytest.mark.requirement("gateway:reads-once")
+@pytest.mark.parametrize("tap", [StreamTap("chat", strip=True), FrameTap("messages")])
+def test_an_event_that_never_ends_is_not_read_again_with_each_chunk(tap: Tap) -> None:
+    """Joined and searched anew with each chunk, this line took the event loop minutes."""
+    frame = (20 << 20).to_bytes(4) + bytes(8)
+    tap.feed(frame if isinstance(tap, FrameTap) else b"data: ")
+    chunk = b"x" * 1000
+    tracemalloc.start()
+    try:
+        for _ in range(10_000):
+            tap.feed(chunk)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        tap.feed(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 1 << 20, "a chunk costs no copy of all that came before"

@@ -12,8 +12,10 @@ from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codewords_mcp.runtime.gateway.estimates import is_plausible
 from codewords_mcp.runtime.gateway.prices import USD, Prices
-from codewords_mcp.runtime.gateway.providers import Flavor
+from codewords_mcp.runtime.gateway.providers import Flavor, ProviderRoute
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import read_usage
 from codewords_mcp.runtime.model.provider import Provider
 
@@ -185,3 +187,23 @@ def test_a_service_tier_has_its_own_price_and_an_unknown_model_none() -> None:
 )
 def test_usage_that_cannot_be_true_is_none(usage: dict[str, Any]) -> None:
     assert read_usage("chat", json.loads(json.dumps(usage))) is None
+
+
+@pytest.mark.requirement("gateway:bad-usage")
+def test_a_report_is_believed_up_to_what_its_model_can_do_and_not_a_hundred_times_that() -> None:
+    prices = Prices({}, {})
+
+    def believes(flavor: Flavor, **tokens: int) -> bool:
+        route = ProviderRoute("openai", "openai", "/v1/realtime", "metered", flavor)
+        facts = RequestFacts(route, b"{}", {}, "gpt-4o")
+        return is_plausible({"input_tokens": 1, "output_tokens": 1} | tokens, facts, prices)
+
+    assert believes("chat", input_tokens=127_000, output_tokens=16_000)
+    assert believes("realtime", input_tokens=500_000)
+    assert believes("transcribe", audio_ms=3_600_000)
+    assert not believes("chat", input_tokens=12_700_000)
+    assert not believes("chat", output_tokens=1_600_000)
+    assert not believes("realtime", output_tokens=1 << 40)
+    assert not believes("transcribe", audio_ms=360_000_000)
+    assert not believes("live", web_searches=1000)
+    assert not believes("embeddings", output_tokens=500_000)

@@ -13,11 +13,18 @@ from functools import lru_cache
 from typing import NamedTuple, cast
 
 from codewords_mcp.common.json_parts import object_of
-from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain, spellings
+from codewords_mcp.runtime.gateway.inputs import (
+    SEARCHES,
+    Inputs,
+    count_of,
+    find_inputs,
+    plain,
+    spellings,
+)
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
-from codewords_mcp.runtime.gateway.usage import Json
+from codewords_mcp.runtime.gateway.usage import AUDIO_MS, TEXT_MESSAGES, Json, Tokens
 
 # Tokens that a provider puts around a conversation.
 _OVERHEAD = 64
@@ -69,6 +76,10 @@ _CONFIGS = frozenset({"generationconfig", "inferenceconfig", "additionalmodelreq
 _COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
+_TOLERANCE = 4
+"""A report is believed up to this multiple of a model's limits, which may be newer than our tables."""
+
+
 class Estimate(NamedTuple):
     """Maximum cost in picodollars: of the input, and of each output token.
 
@@ -97,11 +108,7 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     provider, flavor = facts.route.provider, facts.route.flavor
     inputs = inputs or find_inputs(facts)
     name = prices.real_name(facts.model.rpartition("/")[2])
-    window = prices.window(provider, facts.model) or _WINDOWS.get(flavor, _WINDOW)
-    # A header can give a caller the large window.
-    if facts.route.dialect == "anthropic":
-        window = max(window, _WINDOW)
-    tokens = _input_tokens(facts, inputs, window, name)
+    tokens = _input_tokens(facts, inputs, _window(facts, prices), name)
     found = prices.highest_rates(provider, facts.model, tokens, _tier(facts.parsed))
     if found is None:
         return _audio_estimate(facts, prices)
@@ -114,14 +121,58 @@ def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     if flavor in {"embeddings", "embed"}:
         return Estimate(tokens * per_input, 0, 0)
 
+    out, copies = _output_bound(facts, name, inputs)
+    return Estimate(tokens * per_input + fees, out, found.output * copies, fees)
+
+
+def max_output_tokens(facts: RequestFacts, prices: Prices) -> int:
+    """Maximum output of all copies of an answer, by the request and by the model."""
+    out, copies = _output_bound(facts, prices.real_name(facts.model.rpartition("/")[2]), find_inputs(facts))
+    return out * copies
+
+
+def is_plausible(tokens: Tokens, facts: RequestFacts, prices: Prices) -> bool:
+    """Whether a provider's report may be true: far more than the model can read or write is a provider's fault."""
+    # Below these counts nothing is worth the look into the request.
+    if max(tokens.values()) <= _OUT and tokens.get("web_searches", 0) <= SEARCHES:
+        return True
+
+    name = prices.real_name(facts.model.rpartition("/")[2])
+    inputs = find_inputs(facts)
+    window = _window(facts, prices)
+    read = max(_input_tokens(facts, inputs, window, name), window * (1 + inputs.rounds))
+    written = max(_output_bound(facts, name, inputs)[0], _max_output_of(name) * (1 + inputs.rounds))
+    _, copies = _output_bound(facts, name, inputs)
+    bounds = {
+        "output": written * copies,
+        "web_searches": max(inputs.searches, SEARCHES),
+        AUDIO_MS: _AUDIO_SECONDS.get(facts.route.flavor, 0) * 1000,
+        TEXT_MESSAGES: SLICE_MESSAGES,
+    }
+    return all(
+        count <= _TOLERANCE * bounds.get(kind, bounds.get(kind.partition("_")[0], read))
+        for kind, count in tokens.items()
+    )
+
+
+def _output_bound(facts: RequestFacts, name: str, inputs: Inputs) -> tuple[int, int]:
+    """Maximum output tokens of an answer, and the number of answers."""
+    flavor = facts.route.flavor
+    if flavor in {"embeddings", "embed"}:
+        return 0, 1
     configs = _config_objects(facts.parsed)
     if flavor == "images":
-        out = _IMAGE_OUT
-    else:
-        # Each round of the provider's own tools may write as much as the answer.
-        out = _output_tokens(facts, name, configs) * (1 + inputs.rounds)
+        return _IMAGE_OUT, _copies(facts.parsed, configs)
+    # Each round of the provider's own tools may write as much as the answer.
+    return _output_tokens(facts, name, configs) * (1 + inputs.rounds), _copies(facts.parsed, configs)
 
-    return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed, configs), fees)
+
+def _window(facts: RequestFacts, prices: Prices) -> int:
+    window = prices.window(facts.route.provider, facts.model) or _WINDOWS.get(facts.route.flavor, _WINDOW)
+    # A header can give a caller the large window.
+    if facts.route.dialect == "anthropic":
+        return max(window, _WINDOW)
+    return window
 
 
 def _audio_estimate(facts: RequestFacts, prices: Prices) -> Estimate | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 from codewords_mcp.common.json_parts import object_of
+from codewords_mcp.runtime.gateway.pieces import Pieces
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.reading import (
     MAX_EVENT_BYTES,
@@ -24,7 +25,9 @@ class FrameTap:
 
     def __init__(self, flavor: Flavor) -> None:
         self._flavor: Flavor = flavor
-        self._pending = b""
+        self._pending = Pieces()
+        self._needed = _FRAME_OVERHEAD
+        """Bytes of the frame that has begun, as far as known."""
         self._first: Json = {}
         self._last: Json = {}
         self._events = 0
@@ -35,21 +38,27 @@ class FrameTap:
         if self._blind:
             return chunk
 
-        data = self._pending + chunk
+        self._pending.append(chunk)
+        if self._pending.size < self._needed:
+            return chunk
+
+        data = self._pending.take()
+        self._needed = _FRAME_OVERHEAD
         start = 0
         while len(data) - start >= _FRAME_OVERHEAD:
             length = int.from_bytes(data[start : start + 4])
             headers = int.from_bytes(data[start + 4 : start + 8])
             # Anything else is no such stream, and is not kept.
             if length > MAX_EVENT_BYTES or length < headers + _FRAME_OVERHEAD:
-                self._blind, self._pending = True, b""
+                self._blind = True
                 return chunk
             if len(data) - start < length:
+                self._needed = length
                 break
             self._note(data[start + _FRAME_PRELUDE + headers : start + length - 4])
             start += length
 
-        self._pending = data[start:]
+        self._pending.append(data[start:])
         return chunk
 
     def _note(self, payload: bytes) -> None:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import time
 from operator import attrgetter
 
+import structlog
+
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.cache import CachedResponse
-from codewords_mcp.runtime.gateway.estimates import Estimate, estimate
+from codewords_mcp.runtime.gateway.estimates import (
+    Estimate,
+    estimate,
+    is_plausible,
+    max_output_tokens,
+)
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.reading import Reading
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Tokens
 from codewords_mcp.runtime.model.measures import Measures
 from codewords_mcp.runtime.model.model_errors import BudgetExceeded, UnpricedModel
 from codewords_mcp.runtime.model.provider import CallUsage
 
+log = structlog.get_logger(__name__)
 _FAILURES = frozenset(
     {
         "budget_exceeded",
@@ -158,14 +167,16 @@ class CallMeter:
             self._ledger.record(call.origin, provider, _path_of(call), {}, cost=None)
             return 0
 
-        tokens = reading.tokens if reading.whole else None
-        estimated = tokens is None
-        if tokens is None:
-            tokens = estimate_tokens(call, reading)
-        cost = self._price(call, reading, tokens)
+        reported = self._believable(reading.tokens, facts)
+        estimated = reported is None or not reading.whole
+        if estimated:
+            tokens = estimate_tokens(call, reading, reported or {}, max_output_tokens(facts, self._prices))
+        else:
+            tokens = reported or {}
+        cost = self._price(call, reading, tokens, estimated=estimated)
         # Without a report the highest cost counts, so that no budget is passed unseen.
         if estimated and call.reservation is not None:
-            cost = max(cost or 0, call.reservation.amount)
+            cost = call.reservation.amount
         elif call.fees and "web_searches" not in tokens:
             # Billed but not reported: count the reserved fees.
             cost, estimated = (cost or 0) + call.fees, True
@@ -186,13 +197,20 @@ class CallMeter:
         call.used = CallUsage(tokens, dollars, estimated, model=reading.model or facts.model)
         return cost or 0
 
-    def _price(self, call: ProviderCall, reading: Reading, tokens: Tokens) -> int | None:
+    def _believable(self, tokens: Tokens | None, facts: RequestFacts) -> Tokens | None:
+        """The reported tokens; None without a report, and for one that no call can come to."""
+        if tokens is None or is_plausible(tokens, facts, self._prices):
+            return tokens
+        log.warning("provider usage not believed", provider=facts.route.provider, model=facts.model, **tokens)
+        return None
+
+    def _price(self, call: ProviderCall, reading: Reading, tokens: Tokens, *, estimated: bool) -> int | None:
         """Price by the responding model, else by the requested one: it may be an alias or a
         configured name.
         """
         provider, requested = call.route.provider, call.facts.model if call.facts is not None else ""
-        # A name from the settings means their price, whatever model responds.
-        if self._prices.is_own(provider, requested):
+        # A name from the settings means their price, whatever model responds. A broken response may name any model.
+        if estimated or self._prices.is_own(provider, requested):
             first = requested
         else:
             first = reading.model or requested
@@ -205,12 +223,12 @@ class CallMeter:
         return None
 
 
-def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:
-    """Tokens of a call with no usage report, or only an early one.
+def estimate_tokens(call: ProviderCall, reading: Reading, early: Tokens, max_output: int) -> Tokens:
+    """Tokens of a call with no usage report, or only an `early` one.
 
-    Each event of a stream is about a token.
+    Each event of a stream is about a token. What a broken provider sends may be endless, so the model's limit bounds it.
     """
-    tokens_used = dict(reading.tokens or {})
+    tokens_used = dict(early)
     assert call.facts is not None  # noqa: S101  # only such calls are counted
 
     if not reading.events:
@@ -221,7 +239,8 @@ def estimate_tokens(call: ProviderCall, reading: Reading) -> Tokens:
     # An early report has the input already.
     if "input_tokens" not in tokens_used:
         tokens_used["input_tokens"] = max(1, len(call.facts.body) // BYTES_PER_TOKEN)
-    tokens_used["output_tokens"] = max(tokens_used.get("output_tokens", 0), reading.events, plain)
+    written = min(max(reading.events, plain), max_output)
+    tokens_used["output_tokens"] = max(tokens_used.get("output_tokens", 0), written)
     return tokens_used
 
 

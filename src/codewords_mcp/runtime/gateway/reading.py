@@ -82,7 +82,7 @@ def usage_at_the_end(data: bytes) -> Json:
     try:
         # Text follows the object, at which `loads` would fail.
         usage, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
     return {"usage": usage, "usageMetadata": usage}

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS, DecompressionError, Decompressor
 from codewords_mcp.runtime.gateway.frame_tap import FrameTap
+from codewords_mcp.runtime.gateway.pieces import Pieces
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.reading import (
     MAX_EVENT_BYTES,
@@ -34,6 +35,8 @@ MAX_KEPT_BYTES = 1 << 20
 Of a longer one only the end is, where usage is.
 """
 _TAIL_BYTES = 128 << 10
+_LONG_EVENT_BYTES = 16 << 10
+"""Bytes of an event that are joined and searched again with each chunk. That of 32 MB took minutes of the event loop."""
 _USUAL_NULL = b',"usage":null'
 _NULL_AT_THE_END = _USUAL_NULL + b"}"
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
@@ -106,6 +109,8 @@ class StreamTap:
         self._observed = observed
         self._finish = self._failure = b""
         self._pending = b""
+        self._long = Pieces()
+        """The event that has not ended, in place of `_pending`, once it is long."""
         self._separator = b""
         self._first = b""
         self._last = b""
@@ -118,6 +123,14 @@ class StreamTap:
             return chunk
 
         data = self._pending + chunk if self._pending else chunk
+        if self._long.size:
+            seam = self._long.seam(chunk)
+            separator = self._separator or _separator_of(seam)
+            if not separator or separator not in seam:
+                self._long.append(chunk)
+                return self._hold_back(b"", chunk)
+            data = self._long.take() + chunk
+
         if not self._separator:
             self._separator = _separator_of(data)
         if self._separator:
@@ -143,21 +156,25 @@ class StreamTap:
 
     def rest(self) -> bytes:
         """See `Tap`."""
-        pending, self._pending = self._pending, b""
+        pending, self._pending = self._long.take() + self._pending, b""
         if self._strip:
             return pending
         return b""
 
     def _hold_back(self, data: bytes, chunk: bytes) -> bytes:
+        """Hold back `data`, which ends with `chunk`, unless it is in `_long` already."""
         self._pending = data
+        if len(data) > _LONG_EVENT_BYTES:
+            self._long.append(data)
+            self._pending = b""
         # An event of this length passes unread, so that memory is bounded.
-        if len(data) > MAX_EVENT_BYTES:
-            self._blind, self._pending = True, b""
-            if self._strip:
-                return data
-            return chunk
+        if self._long.size > MAX_EVENT_BYTES:
+            self._blind = True
+            data = self._long.take()
+        else:
+            data = b""
         if self._strip:
-            return b""
+            return data
         return chunk
 
     def _read_usage_events(self, block: bytes) -> bytes:
