@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,3 +104,22 @@ async def test_a_schedule_of_anothers_workflow_is_asked_about_when_it_is_made_wh
     assert (await real.schedules.create(BEN, asked)).service_id == service_id, "it is his own"
     await real.consents.decide(ANN, needed.value.confirm, agreed=True)
     assert (await real.schedules.create(ANN, asked)).service_id == service_id
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_key_that_may_only_run_gives_no_permissions_by_the_form_of_its_own_client(
+    real: Runtime, era: Era
+) -> None:
+    service_id = await public(real)
+
+    async def accepts(_: object, _params: object) -> ElicitResult:
+        return ElicitResult(action="accept", content={})
+
+    narrow = replace(ANN, key_id="narrow", scopes=frozenset({"read", "run"}))
+    settings = Settings.model_construct(home=real.settings.home)
+    async with in_process(real, settings, narrow, era, elicitation_callback=accepts) as client:
+        result = await client.call_tool("run_workflow", calls(service_id)["run_workflow"])
+    assert result.is_error
+    assert text_of(result).startswith("forbidden: This key does not agree")
+    assert service_id not in {one.service_id for one in await real.consents.list_agreements(ANN)}
+    assert [page.kind for page in await real.sessions.waiting_pages(ANN)].count("consent") > 0

@@ -8,7 +8,7 @@ from codewords_mcp.errors import Conflict, ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.agreement import Agreement
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
-from codewords_mcp.runtime.model.questions import OpenQuestion, Question
+from codewords_mcp.runtime.model.questions import GRANTING, OpenQuestion, Question
 from codewords_mcp.runtime.model.workflow import Consent
 
 
@@ -43,6 +43,12 @@ class ConsentApi:
         """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
         refuse_run(caller, "agree to anything")
         _require_agreeing(caller)
+        # A form of a chat host is answered by its key, which must not give what it may not agree to by a route.
+        if agreed and not caller.agrees and await self._container.consents.kind_of(token) in GRANTING:
+            raise Forbidden(
+                "This key does not agree to what a workflow may do.",
+                hint="The question waits in the console's inbox, where a person who may agree answers it.",
+            )
         await self._container.consents.answer(caller.owner, token, agreed=agreed)
 
     async def answer(self, caller: Caller, token: str, *, agreed: bool) -> str:

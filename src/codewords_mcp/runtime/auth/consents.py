@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput, NotFound
 from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink, require_own
 from codewords_mcp.runtime.model.code_difference import MOST_SHOWN
-from codewords_mcp.runtime.model.questions import Matter, OpenQuestion, Question, Wording
+from codewords_mcp.runtime.model.questions import Matter, MatterKind, OpenQuestion, Question, Wording
 from codewords_mcp.runtime.model.workflow import Consent, DeployChanges
 from codewords_mcp.runtime.store.clock import to_datetime
 from codewords_mcp.runtime.store.consent_entries import ConsentEntry, ConsentEvent, current_way
@@ -90,6 +90,11 @@ class Consents:
             token = await self._ask(question)
             return token, self._url_of(token), None
         return link.token, self._url_of(link.token), cast("Answer | None", link.answer)
+
+    async def kind_of(self, token: str) -> MatterKind | None:
+        """Return the kind of the question under a token; None without one."""
+        link = await self._links.find(token)
+        return link and _matter(link).kind
 
     async def peek(self, owner: str, token: str) -> OpenQuestion:
         """Return the open question of a token.

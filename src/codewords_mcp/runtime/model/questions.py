@@ -21,6 +21,9 @@ from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
 from codewords_mcp.runtime.model.workflow import DeployChanges
 
 Rows = list[tuple[str, list[str]]]
+MatterKind = Literal["deploy", "run", "serve", "delete", "rollback", "call", "apply"]
+GRANTING: Final = frozenset({"deploy", "run", "serve", "rollback"})
+"""Kinds of questions whose yes gives a program permissions, and does not only let one call be made."""
 _TO_DEPLOY: Final = (
     'Open {url} in a browser and agree, then deploy again. "allow": true agrees where nobody is there to ask.'
 )
@@ -61,7 +64,7 @@ class Matter:
     `target` is the id of a thing, or the name of an action. `facts` are numbers, ids and hashes.
     """
 
-    kind: Literal["deploy", "run", "serve", "delete", "rollback", "call", "apply"]
+    kind: MatterKind
     target: str = ""
     facts: dict[str, str] = field(default_factory=dict[str, str])
 
