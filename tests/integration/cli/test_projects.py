@@ -322,7 +322,11 @@ def test_a_folder_that_was_pulled_has_no_difference_and_keeps_its_comments(
     assert "# mine" in refused.err
     folder.write(PROGRAM)
     shell("codewords", "config", folder.name, "LIMIT=40")
+    outside = folder.path.parent / "outside"
+    outside.write_text("not of the folder", encoding="utf-8")
+    (folder.path / f".{folder.name}.py.new").symlink_to(outside)
     assert shell("codewords", "pull", str(folder.path)).code == 0
+    assert outside.read_text(encoding="utf-8") == "not of the folder"
     assert "Ahoy" in (folder.path / f"{folder.name}.py").read_text(encoding="utf-8")
     kept = (folder.path / "codewords.toml").read_text(encoding="utf-8")
     assert kept.startswith("# the team's\n")

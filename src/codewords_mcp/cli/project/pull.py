@@ -214,7 +214,10 @@ def _same_text(text: str, other: str) -> bool:
 def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all, with its line ends as they are in the text."""
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8", newline="")
+    # A folder from elsewhere may have a link of that name, which is not written through.
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
     temporary.replace(path)
 
 
