@@ -79,6 +79,13 @@ def by_ordinary_user(environment: EnvironmentRef, *options: str) -> Report:
 
 
 def _read(path: Path, command: list[str | Path], variables: dict[str, str], folder: Path) -> Report:
+    found = read(path, command, variables, folder)
+    results = [Result(**one) for one in found["results"]]
+    return Report(found["user"], found["driver"], found["tier"], results)
+
+
+def read(path: Path, command: list[str | Path], variables: dict[str, str], folder: Path) -> dict[str, Any]:
+    """What a command writes to a file, as JSON."""
     done = subprocess.run(
         command,
         capture_output=True,
@@ -90,8 +97,7 @@ def _read(path: Path, command: list[str | Path], variables: dict[str, str], fold
     )
     assert path.exists(), done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    results = [Result(**one) for one in found["results"]]
-    return Report(found["user"], found["driver"], found["tier"], results)
+    return found
 
 
 def observed(reports: list[Report]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ place that all can. Arguments: a folder for the places, then `name=source …`, 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
 
 NOBODY = 65534
@@ -29,6 +31,9 @@ def command(
     places.mkdir(mode=0o755)
     own.mkdir(mode=0o700)
     os.chown(own, NOBODY, NOBODY)
+    preloadable_file = preloadable.file_beside(environment.path)
+    if preloadable_file.exists():
+        shutil.copy(preloadable_file, preloadable.file_beside(places / "env"))
     sources = {
         "python": Path(sys.base_prefix).resolve(), "site": sysconfig.get_path("purelib"), "project": PROJECT, "env": environment.path,
     }  # fmt: skip

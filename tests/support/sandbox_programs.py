@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Stream,
 )
+from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
+from codewords_mcp.runtime.workflows.environments import bytecode, bytecode_links
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = ("fastapi", "uvicorn[standard]", "hypercorn")
@@ -68,29 +70,27 @@ def build_environment() -> EnvironmentRef:
     return build_environment_of(VERSION, prefix)
 
 
-def build_environment_of(version: str, prefix: Path) -> EnvironmentRef:
-    """The same for a Python that is installed in `prefix`; `version` is "3.13"."""
+def build_environment_of(
+    version: str, prefix: Path, requirements: Sequence[str] = PACKAGES, name: str = "environment"
+) -> EnvironmentRef:
+    """The same for a Python that is installed in `prefix`; `version` is "3.13". With other packages it has another name."""
     folder = (
-        Path(tempfile.gettempdir())
-        / f"codewords-tests-{getpass.getuser()}"
-        / f"sandbox-environment-{version}"
+        Path(tempfile.gettempdir()) / f"codewords-tests-{getpass.getuser()}" / f"sandbox-{name}-2-{version}"
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "finished").exists():
-            _build(folder, prefix, version)
+            _build(folder, prefix, version, requirements)
     return EnvironmentRef(folder, prefix, version)
 
 
-def _build(folder: Path, prefix: Path, version: str) -> None:
+def _build(folder: Path, prefix: Path, version: str, requirements: Sequence[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = uv.find_uv_bin()
     python = prefix / "bin" / f"python{version}"
-    subprocess.run([command, "venv", "-q", "-p", python, folder], check=True, env=variables)
-    install = [command, "pip", "install", "-q", "--compile-bytecode", "-p", folder / "bin" / "python"]
-    subprocess.run([*install, *PACKAGES], check=True, env=variables)
+    subprocess.run([uv.find_uv_bin(), "venv", "-q", "-p", python, folder], check=True, env=variables)
+    install(folder / "lib" / f"python{version}" / "site-packages", *requirements, python=python)
     inside = Path("/usr" if prefix == Path("/usr") else "/python") / "bin"
     (folder / "bin" / "python").unlink()
     (folder / "bin" / "python").symlink_to(inside / f"python{version}")
@@ -98,6 +98,50 @@ def _build(folder: Path, prefix: Path, version: str) -> None:
     lines = [f"home = {inside}" if line.startswith("home") else line for line in configuration]
     (folder / "pyvenv.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "finished").touch()
+
+
+def install(packages: Path, *requirements: str, python: Path, wheels: Path | None = None) -> None:
+    """Install into the packages of an environment as a deploy does, and store what its fork server may import.
+
+    `wheels`: a folder of them in place of the index.
+    """
+    home = Path(tempfile.gettempdir()) / f"codewords-tests-{getpass.getuser()}"
+    archives = home / "cache-of-wheels" / "archive-v0"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables["UV_CACHE_DIR"] = str(archives.parent)
+    command = [uv.find_uv_bin(), "pip", "install", "-q", "-p", python, "--target", packages, *requirements]
+    source = ["--no-index", "--find-links", wheels] if wheels is not None else []
+    subprocess.run([*command, "--link-mode", "hardlink", *source], check=True, env=variables)
+    marks = archives.parent / "compiled" / python.name
+    marks.mkdir(parents=True, exist_ok=True)
+    known = [archive for archive in archives.iterdir() if archive.is_dir()]
+    fresh = [archive for archive in known if not (marks / archive.name).exists()]
+    compiling = [python, "-I", "-S", bytecode.__file__, "-qq", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([*compiling, *fresh], check=False, env=variables)
+    for archive in fresh:
+        (marks / archive.name).touch()
+    bytecode_links.add(fresh, packages)
+    store(packages)
+
+
+def copy(environment: EnvironmentRef, target: Path) -> tuple[EnvironmentRef, Path]:
+    """An environment like another, and the folder of its packages: to be spoilt, and stored anew (`store`)."""
+    shutil.copytree(environment.path, target, symlinks=True, copy_function=_link_or_copy)
+    own = replace(environment, path=target)
+    return own, target / "lib" / f"python{environment.python_version}" / "site-packages"
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another user's, or on another disk
+        shutil.copy2(source, target)
+
+
+def store(packages: Path) -> None:
+    """Store what a fork server may import of these packages, as they are by now."""
+    home = Path(tempfile.gettempdir()) / f"codewords-tests-{getpass.getuser()}"
+    preloadable.store(packages.parents[2], packages, home / "cache-of-wheels" / "archive-v0")
 
 
 async def fork_server(driver: LocalDriver, environment: EnvironmentRef) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import os
-import shutil
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from tests.integration.sandboxes.helpers import Opened
-from tests.support.sandbox_programs import build_environment, fork_server
+from tests.support.sandbox_programs import build_environment, copy, fork_server, install
+from tests.support.wheels import build_wheel
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host.files import remove_tree
@@ -27,19 +27,13 @@ def environment() -> EnvironmentRef:
 @pytest.fixture
 def spoilt(environment: EnvironmentRef, tmp_path: Path, request: pytest.FixtureRequest) -> EnvironmentRef:
     """The tests' environment, with a tenacity, which fork servers import, of this source."""
-    copy = tmp_path / "environment"
-    shutil.copytree(environment.path, copy, symlinks=True, copy_function=link_or_copy)
-    packages = copy / "lib" / f"python{environment.python_version}" / "site-packages"
-    (packages / "tenacity-9.0.0.dist-info").mkdir()
-    (packages / "tenacity.py").write_text(request.param, encoding="utf-8")
-    return EnvironmentRef(copy, environment.base_prefix, environment.python_version)
-
-
-def link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another user's, or on another disk
-        shutil.copy2(source, target)
+    own, packages = copy(environment, tmp_path / "environment")
+    # A digest in its version: the cache of wheels is shared by all tests.
+    version = f"9.0.{zlib.crc32(request.param.encode())}"
+    build_wheel(tmp_path, "tenacity", version, {"tenacity.py": request.param})
+    python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+    install(packages, f"tenacity=={version}", python=python, wheels=tmp_path)
+    return own
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ from tests.support.processes import alive, descendants
 from tests.support.sandbox_programs import HELLO, report, running, specification
 from tests.support.waiting import PATIENT_TIMEOUT, until_async
 
+from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority
 from codewords_mcp.runtime.sandboxes import authorities
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit, Limits
 from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
 from codewords_mcp.runtime.sandboxes.forkserver.fork_isolation import ForkIsolation
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
@@ -124,6 +125,52 @@ async def test_a_program_that_imports_it_ends_as_it_would_anywhere(
     await driver.prepare(spoilt)
     async with running(driver, specification(spoilt, "import tenacity")) as program:
         assert await program.ended() == exit_
+
+
+SUBVERTED = {
+    "no lock-down": "identity.lock_down = lambda program: None",
+    "capabilities": "linux.drop_capabilities = lambda: None",
+    "no filter": "identity.lock_down = lambda program: (linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1), linux.drop_capabilities())",
+    "a thread": "import _thread, time\nidentity.lock_down = lambda program: (old(program), _thread.start_new_thread(time.sleep, (600,)))",
+    "a process": "import os, time\nidentity.lock_down = lambda program: (os.fork() or time.sleep(600), old(program))",
+    "silent": "import time\nidentity.lock_down = lambda program: time.sleep(600)",
+}  # fmt: skip
+"""What a server would be if code of others ran in it: its forks lock themselves down otherwise."""
+SUBVERTS = "import sys\nidentity, linux = sys.modules['inside.identity'], sys.modules['inside.linux']\nold = identity.lock_down\n"
+
+
+@pytest.mark.requirement("sandbox:fork-checked")
+@pytest.mark.parametrize(
+    "spoilt", [SUBVERTS + how for how in SUBVERTED.values()], ids=SUBVERTED, indirect=True
+)
+async def test_a_fork_that_is_not_locked_down_gets_no_program(
+    driver: LocalDriver, spoilt: EnvironmentRef
+) -> None:
+    await until_it_forks(driver, spoilt)
+    (pool,) = driver.forks._pools.values()  # pyright: ignore[reportPrivateUsage]
+    server = await pool.server(network=True)
+    assert server is not None
+    isolation = server.new_isolation(network=True)
+    isolation.setup_seconds = 3.0
+    try:
+        with pytest.raises(SandboxFailed, match=r"could not isolate|did not stand|ended before"):
+            await isolation.set_up()
+            await isolation.run(specification(spoilt, "print('ran')"))
+        assert not isolation.program_started
+    finally:
+        await isolation.discard()
+
+
+@pytest.mark.requirement("sandbox:fork-checked")
+async def test_the_limits_of_a_program_are_set_by_process_1(
+    opened: Opened, environment: EnvironmentRef, tmp_path: Path
+) -> None:
+    limits = "import json, resource; print(json.dumps([resource.getrlimit(n) for n in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE)]))"
+    async with opened(tmp_path / "run", True) as driver:
+        spec = replace(
+            specification(environment, limits), limits=Limits(files=333, processes=44, start_timeout=90)
+        )
+        assert await report(driver, spec) == [[333, 333], [45, 45], [0, 0]]
 
 
 IMPORTS_ANOTHER = """

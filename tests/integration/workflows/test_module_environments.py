@@ -15,6 +15,7 @@ from codewords_mcp.agent import environment as agent
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.model.modules import SharedModule, join_modules
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
+from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 
@@ -76,6 +77,20 @@ async def test_a_module_is_installed_with_bytecode_and_a_change_of_it_resolves_n
     plain = await environments.ensure(script(SMALL))
     assert plain.modules == ""
     assert not (plain.site_packages / "shared").exists()
+
+
+@pytest.mark.requirement("sandbox:server-imports")
+async def test_a_fork_server_may_import_listed_packages_and_no_module_of_the_author(
+    environments: Environments,
+) -> None:
+    built = await environments.ensure(script("six==1.17.0", "packaging==24.2", ujson=OURS))
+    assert (built.site_packages / "ujson.py").is_file()
+    entries = preloadable.load(built.ref, built.site_packages)
+    assert {"six.py", "packaging", "packaging-24.2.dist-info"} <= set(entries)
+    assert [entry for entry in entries if "ujson" in entry or "codewords" in entry] == []
+    # By the hash of its RECORD: what was exchanged since is not what was looked at.
+    (built.site_packages / "packaging-24.2.dist-info" / "RECORD").unlink()
+    assert "packaging" not in preloadable.load(built.ref, built.site_packages)
 
 
 @pytest.mark.requirement("projects:module-wheel")

@@ -193,11 +193,13 @@ class ForkIsolation(Isolation):
         claim = {
             "port": spec.port,
             "variables": spawn.variables(spec, own_bundle=own_bundle),
-            "limits": spawn.describe_limits(spec.limits, exact_memory=self.group is not None),
             "authority": spec.authority if own_bundle else "",
             "restores": restores,
             "send_code": compiled is None,
         }
+        # For process 1: it sets the limits before it lets the program have the rest.
+        limits = spawn.describe_limits(spec.limits, exact_memory=self.group is not None)
+        self.channel.send({"port": spec.port, "limits": limits})
         data = json.dumps(claim).encode() + b"\n" + (compiled or b"")
         if len(data) <= channel.MAX_MESSAGE // 2:
             self.channel.send_data(data, images)

@@ -275,14 +275,14 @@ class ForkServer:
             # out here.
             self._pid = host_pid(fds[0])
             self._channel.adopt(fds[0])
+            # Isolations are made by process 1, which goes on with that.
+            self.supervised.set()
         elif "ended" in message:
             self._program_ended(message)
         elif "born" in message:
             self._forked_isolations[message["pid"]] = self._take_requested(message["born"])
         elif "failed" in message:
             self._take_requested(message["failed"]).program_failed(message | {"step": "fork"})
-        elif "uncovered" in message:
-            self.supervised.set()
         elif "ready" in message:
             self.facts = {name: message[name] for name in ("modules", "seconds")}
             if not self._ready.done():

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
 from codewords_mcp.runtime.sandboxes.host.process_channel import SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, rootfs
 
 _HERE = Path(__file__).parent
@@ -23,6 +24,8 @@ _LAUNCH = str(_HERE / "launch.py")
 BOOT = str(_HERE / "inside" / "boot.py")
 _BACKLOG = 4096
 MAIN = "/app/main.py"
+# Packages of any name can be plugins of pydantic, which imports them for its first model.
+_WITHOUT_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
 
 def variables(spec: SandboxSpec, *, own_bundle: bool) -> dict[str, str]:
@@ -151,7 +154,10 @@ def describe_server(
         "sandboxes": str(sandboxes),
         "groups": str(group.folder.parent) if group is not None and group.folder is not None else None,
         "packages": f"/env/{packages}" if (environment.path / packages).is_dir() else None,
-        "variables": defaults(environment.base_prefix) | _trust_at_import(authorities_file),
+        "preloadable": preloadable.load(environment, environment.path / packages),
+        "variables": defaults(environment.base_prefix)
+        | _WITHOUT_PLUGINS
+        | _trust_at_import(authorities_file),
     }
 
 

@@ -24,6 +24,7 @@ import structlog
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.workflows.environments import folders, shared_files
 from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, newest, resolve
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _SHOWN, _NAMED = 20, 3
 """Damaged packages that are named in the log, and in a sentence."""
-_LAYOUT = "1"
+_LAYOUT = "2"
 """Changes when environments are built otherwise; older ones are then left alone and collected."""
 
 
@@ -265,6 +266,7 @@ class Environments:
         folder = site_packages_of(work / "venv", recipe.python)
         expected = lock.count("==") + (recipe.modules is not None)
         odd = damaged_packages(folder, expected, hashes=True, verified=self._uv.cache / "verified")
+        preloadable.store(work / "venv", folder, self._uv.cache / "archive-v0", frozenset(odd))
         shared_files.share(work / "venv", folder, self._shared)
         return odd
 

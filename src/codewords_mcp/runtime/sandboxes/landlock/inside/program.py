@@ -16,6 +16,8 @@ from . import ruleset
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
+FILTERS: Final = 2
+"""System call filters that a program has beyond its supervisor's: see `_restrict`."""
 # Queued signals and timers, of all of this user's processes together. Other programs of the user
 # may have more.
 _PENDING_SIGNALS: Final = 4096

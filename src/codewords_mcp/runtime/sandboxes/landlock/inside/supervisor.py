@@ -11,6 +11,7 @@ runtime → supervisor   {"go": true} + entrances of its control groups · {"sig
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -23,7 +24,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
-from ...namespaces.inside import channel, linux
+from ...namespaces.inside import channel, linux, lockdown
 from . import program, tree
 from .broker import SyscallBroker
 
@@ -105,6 +106,8 @@ class _SupervisorWatch:
             signal.signal(number, signal.SIG_IGN)
         started = program.start(self._spec, listener, boot)
         self._program = started.pid
+        if faults := lockdown.faults(started.pid, filters=program.FILTERS):
+            raise OSError(errno.EPERM, f"the program's process is not locked down: {', '.join(faults)}")
         for fd in (listener, boot):
             os.close(fd)
         # The pipes end when the program's processes end, not with this one.

@@ -13,14 +13,15 @@ runtime → supervisor     {"name": folder, "uid": number, "network": bool, "exa
 prepared isolation → runtime      as init, from {"forked": true} on · {"empty": true}
 runtime → server     {"name": folder, "early": bool, "exact_memory": bool, "waiting": number of others}
                      + the socket with the prepared isolation's key
-server → runtime     {"uncovered": true} · {"ready": true, "modules": number, "seconds": number} · {"refused": text}
+server → runtime     {"server": pid} + its pidfd · {"ready": true, "modules": number, "seconds": number} · {"refused": text}
                      {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
-program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
-                     {"compiled": bool} + file, if the claim had no compiled code
-runtime → program    the claim, a line of JSON, and the compiled code after it; or an empty object + file with both;
+program → prepared isolation      {"standing": true} · and passed on to the runtime: {"waiting": true}
+                     {"error": text, "step": name} · {"compiled": bool} + file, if the claim had no compiled code
+runtime → prepared isolation      {"port": number, "limits": {…}}, and in the next packet the claim, which is passed on to the
+                     program: a line of JSON, and the compiled code after it; or an empty object + file with both;
                      + a snapshot's file where there is one
-program → prepared isolation      {"claimed": port, "pid": number}
+prepared isolation → runtime      {"running": true} + the program's pidfd
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from typing import Any, Final, NamedTuple, cast
 from . import boot, channel, identity, image, init, mapped, prepared, program_code, rootfs, snapshot, warm
 
 MAIN: Final = "/app/main.py"
-_RUNTIME_FD: Final = init.BOOT_FD + 1
 # The handlers that Python itself sets when it starts: the server may have changed them.
 _PROGRAM_SIGNALS: Final = {
     signal.SIGINT: signal.default_int_handler,
@@ -51,7 +50,6 @@ class Claim(NamedTuple):
 
     port: int
     variables: dict[str, str]
-    limits: dict[str, Any]
     authority: str
     compiled: bytes
     send_code: bool
@@ -94,11 +92,13 @@ def start(
         else:
             number = None
 
-        with contextlib.suppress(OSError), socket.socket(fileno=files["runtime"]) as runtime:
-            channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
+        with contextlib.suppress(OSError):
+            channel.send(inside, {"error": str(error), "errno": number, "step": "isolation"})
         os._exit(1)
 
-    fds = [files["listener"], inside.detach(), files["runtime"]]
+    # From here on process 1 may look at it, while it goes on.
+    channel.send(inside, {"standing": True})
+    fds = [files["listener"], inside.detach()]
     return functools.partial(_program, template, fds, early=message["early"], proxies=not entry.catches_all)
 
 
@@ -111,18 +111,19 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     # An early fork is a warm sandbox: it rehearses while no caller waits for it.
     if early:
         warm.serving(template.hook, loop="auto")
-        os.write(_RUNTIME_FD, b'{"waiting": true}')
+        os.write(init.BOOT_FD, b'{"waiting": true}')
 
     # Held until the process ends: to free the modules would cost a millisecond.
     _unloaded = _reset_modules(template)
-    with socket.socket(fileno=_RUNTIME_FD) as runtime:
-        claim = _claim(runtime, proxies=proxies)
-        identity.limit(claim.limits)
-        code = program_code.load(claim.compiled)
-        # Before code of the environment's own runs (.pth files), and under the program's limits.
-        if claim.send_code:
-            code = program_code.compile_script(MAIN)
-            program_code.send(runtime, code)
+    boot_channel = socket.socket(fileno=init.BOOT_FD)
+    claim = _claim(boot_channel, proxies=proxies)
+    code = program_code.load(claim.compiled)
+    # Before code of the environment's own runs (.pth files), and under the program's limits.
+    if claim.send_code:
+        code = program_code.compile_script(MAIN)
+        program_code.send(boot_channel, code)
+    # It stays open for `boot`.
+    boot_channel.detach()
 
     if claim.image is not None and claim.restores is not None:
         _restore(claim, claim.image, claim.restores)
@@ -164,17 +165,17 @@ def _replace_variables(variables: dict[str, str]) -> None:
 
 
 def _move_fds(fds: list[int]) -> None:
-    """The listener at 3, the channel to process 1 at 4, the runtime's at 5; nothing else stays open."""
+    """The listener at 3, the channel to process 1 at 4; nothing else stays open."""
     # Moved out of the way first: a source number may be a target of another.
-    high = [init.above(fd, _RUNTIME_FD) for fd in fds]
-    for number, fd in zip((init.LISTENER_FD, init.BOOT_FD, _RUNTIME_FD), high, strict=True):
+    high = [init.above(fd, init.BOOT_FD) for fd in fds]
+    for number, fd in zip((init.LISTENER_FD, init.BOOT_FD), high, strict=True):
         os.dup2(fd, number)
-    os.closerange(_RUNTIME_FD + 1, 1024)
+    os.closerange(init.BOOT_FD + 1, 1024)
 
 
-def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
-    """Wait until the runtime says what to run; ends the process where it hangs up instead."""
-    data, files, _, _ = socket.recv_fds(runtime, channel.MAX_MESSAGE, 2)
+def _claim(process_1: socket.socket, *, proxies: bool) -> Claim:
+    """Wait until process 1 passes on what to run; ends the process where it has ended instead."""
+    data, files, _, _ = socket.recv_fds(process_1, channel.MAX_MESSAGE, 2)
     # No claim: the runtime has ended or discarded this sandbox.
     if not data:
         os._exit(0)
@@ -184,11 +185,6 @@ def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
         os.close(file)
     description, _, compiled = data.partition(b"\n")
     claim: dict[str, Any] = json.loads(description)
-    # Process 1 before the runtime: it must watch the program before any of its code runs.
-    os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"], "pid": os.getpid()}).encode())
-    pidfd = os.pidfd_open(os.getpid())
-    channel.send(runtime, {"running": True}, [pidfd])
-    os.close(pidfd)
 
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
@@ -200,7 +196,6 @@ def _claim(runtime: socket.socket, *, proxies: bool) -> Claim:
     return Claim(
         claim["port"],
         variables,
-        claim["limits"],
         claim["authority"],
         compiled,
         claim["send_code"],
@@ -221,6 +216,10 @@ def _reset_modules(template: ForkTemplate) -> list[object]:
     # A program that restarts itself by orig_argv gets the same command as with exec.
     sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
     sys.path[0] = os.path.dirname(MAIN)
+    # The server saw another folder there.
+    finder: Any = sys.path_importer_cache.get(template.packages)
+    if finder is not None:
+        finder.invalidate_caches()
     return unloaded
 
 

@@ -131,11 +131,11 @@ def lock_down(program: bytes) -> None:
     linux.load_seccomp(program)
 
 
-def limit(bounds: dict[str, Any]) -> None:
+def limit(bounds: dict[str, Any], pid: int = 0) -> None:
     """Set resource limits: `files`, `disk`, `processes`, `memory`, `address_space` of a claim (`spawn.describe_limits`).
 
     Call after `become`: the process limit counts per user namespace then, not per host user. `memory` is None where a
-    cgroup holds it. A false `address_space` leaves RLIMIT_AS out.
+    cgroup holds it. A false `address_space` leaves RLIMIT_AS out. `pid`: another process of the caller's user than itself.
     """
     memory: int | None = bounds["memory"]
     limits: dict[int, int] = {
@@ -157,9 +157,9 @@ def limit(bounds: dict[str, Any]) -> None:
 
     for which, value in limits.items():
         # An ordinary user cannot raise a hard limit that the machine has set lower.
-        _, hard = resource.getrlimit(which)
+        _, hard = resource.prlimit(pid, which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
-        resource.setrlimit(which, (value, value))
+        resource.prlimit(pid, which, (value, value))
 
 
 def _map_ids(inner: int, outer_uid: int, outer_gid: int) -> None:

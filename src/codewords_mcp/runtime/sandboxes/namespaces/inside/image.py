@@ -24,7 +24,7 @@ from . import linux, mapped, syscalls
 
 BROKEN: Final = 99
 """The exit code of a process in which a call had another result than it should."""
-IMAGE_FD: Final = 6
+IMAGE_FD: Final = 5
 """The image while it is entered; after it come the files that the program had mapped."""
 _MACHINE: Final = "x86_64"
 # leave(calls, registers): keep what a function has to keep, and where to return to.

@@ -2,12 +2,16 @@
 
 Only names of this list, and only where the environment has the distribution that they belong to: whatever else a
 workflow needs it imports itself, in its own sandbox. Every fork starts with these, warmed up (`warm`).
+
+The server sees no other package than those that it may import (`rootfs.cover_environment`). A package that looks for one
+that only programs see would remember in every fork that it is not there; so it is left to the programs too (`Absent`).
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import inspect
 import os
 import ssl
 import sys
@@ -21,7 +25,7 @@ _STANDARD: Final = (
     "ssl", "statistics", "string", "subprocess", "tempfile", "textwrap", "typing", "unicodedata", "urllib.parse",
     "urllib.request", "uuid", "xml.etree.ElementTree", "zipfile", "zoneinfo",
 )  # fmt: skip
-_PACKAGES: Final[dict[str, tuple[str, ...]]] = {
+PACKAGES: Final[dict[str, tuple[str, ...]]] = {
     "typing-extensions": ("typing_extensions",),
     "annotated-types": ("annotated_types",),
     "pydantic-core": ("pydantic_core",),
@@ -68,15 +72,38 @@ _PACKAGES: Final[dict[str, tuple[str, ...]]] = {
     "python-dateutil": ("dateutil.parser", "dateutil.tz"),
     "pandas": ("pandas",),
 }  # fmt: skip
-_NOT_BESIDE: Final[dict[str, frozenset[str]]] = {"pandas": frozenset({"pyarrow", "numexpr"})}
-"""Packages that one imports where they are there, and that keep threads: the program imports them all itself then."""
+# Python 3.10 and later tell.
+_STANDARD_NAMES: Final[frozenset[str]] = getattr(sys, "stdlib_module_names", frozenset())
 
 
-def run(packages: str) -> list[str]:
+class Absent:
+    """A finder that says of some top names that they are not there. `importers`: packages that looked for one."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+        self.importers: set[str] = set()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:  # noqa: ARG002
+        """Part of the import protocol."""
+        if name not in self.names:
+            return
+        frame = inspect.currentframe()
+        frame = frame and frame.f_back
+        while frame is not None and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        asking = str(frame.f_globals.get("__name__")).partition(".")[0] if frame else ""
+        # The standard library looks for modules of other systems.
+        if asking not in _STANDARD_NAMES:
+            self.importers.add(asking)
+        # Not left to the next finder: a package that is left out may be in sight.
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def run(packages: str, absent: Absent) -> list[str]:
     """Import what is there of the list; the names. Raises ImportError where a module of an installed package is broken.
 
-    A module that this version of its package does not have is fine. The garbage collector stays off until `settle`: modules are
-    no garbage, and looking for it took a quarter of the time.
+    A module that this version of its package does not have is fine, and so is one that needs what is `absent`. The garbage
+    collector stays off until `settle`: modules are no garbage, and looking for it took a quarter of the time.
     """
     gc.disable()
     imported: list[str] = []
@@ -87,19 +114,19 @@ def run(packages: str) -> list[str]:
 
     candidates = [
         *_STANDARD,
-        *(
-            name
-            for package, names in _PACKAGES.items()
-            if package in installed and not _NOT_BESIDE.get(package, frozenset()) & installed
-            for name in names
-        ),
+        *(name for package, names in PACKAGES.items() if package in installed for name in names),
     ]
     for name in candidates:
+        top = name.partition(".")[0]
+        if top in absent.names:
+            continue
         try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             continue
         except BaseException as error:
+            if top in absent.importers:
+                continue
             # sys.exit too. The server is refused then, and the program itself meets the error.
             raise ImportError(f"{name}: {type(error).__name__}") from error
 

@@ -3,6 +3,9 @@
 Its process 1 is forked from the supervisor, a small process, before it is needed. It joins the control groups, makes root
 and network, becomes the sandbox's user and locks itself down. It leaves the *entry* in a socket: the namespaces and the
 program's files. One fork takes it out, so one program runs in a prepared isolation, which ends with it.
+
+The fork never has the channel to the runtime. What to run comes by process 1, which first looks whether the fork is locked
+down, and sets its limits (`watch`).
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from . import channel, identity, init, linux, rootfs
 from .ports import ListeningPorts
 from .watch import ProgramWatch
 
-_FILES: Final = ("runtime", "listener", "stdout", "stderr")
+_FILES: Final = ("listener", "stdout", "stderr")
 # In the order in which they are entered: with the last go the rights over the others.
 _NAMESPACES: Final = {
     "mnt": linux.CLONE_NEWNS, "net": linux.CLONE_NEWNET, "ipc": linux.CLONE_NEWIPC, "uts": linux.CLONE_NEWUTS,
@@ -44,14 +47,15 @@ class EntryDescriptors(NamedTuple):
 def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes], *, entered: bool) -> NoReturn:
     """Be process 1 of a new prepared isolation until it ends.
 
-    `fds`: those of `_FILES`, the socket for the entry, control groups, which it has `entered` or enters now.
+    `fds`: the channel to the runtime, those of `_FILES`, the socket for the entry, control groups, which it has `entered` or
+    enters now.
     """
     runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     entry, groups = socket.socket(fileno=fds[4]), fds[5:]
 
     try:
         names, ports, namespaces = _isolate(message, runtime, [] if entered else groups, filters)
-        _send_entry(entry, init.catches_all(names), namespaces, groups, fds[:4])
+        _send_entry(entry, init.catches_all(names), namespaces, groups, fds[1:4])
         watch = ProgramWatch(runtime, listener, entry, ports)
         channel.send(runtime, {"empty": True})
         watch.run()
@@ -101,10 +105,10 @@ def _isolate(
 def _send_entry(
     entry: socket.socket, catches_all: bool, namespaces: dict[str, int], groups: list[int], files: list[int]
 ) -> None:
-    """Send the entry, and close all of it but the two sockets that process 1 needs itself."""
+    """Send the entry, and close all of it but the listener, which process 1 needs itself."""
     message = {"namespaces": list(namespaces), "groups": len(groups), "catches_all": catches_all}
     channel.send(entry, message, [*namespaces.values(), *groups, *files])
-    for fd in (*namespaces.values(), *groups, *files[2:]):
+    for fd in (*namespaces.values(), *groups, *files[1:]):
         os.close(fd)
 
 

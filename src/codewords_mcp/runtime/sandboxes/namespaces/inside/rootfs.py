@@ -21,6 +21,7 @@ _SERVER_SETTINGS: Final = SERVER_ROOT + "/proc/sys/kernel"
 _PIDS_BELOW_MAX: Final = 512
 _SERVER_SELF: Final = "/self"
 _SERVER_SIZE: Final = "size=64k,nr_inodes=16,mode=755"
+_COVER_SIZE: Final = "size=1m,nr_inodes=4096,mode=755"
 
 _NODE_FLAGS: Final = linux.MS_NOSUID | linux.MS_NOEXEC
 _READONLY: Final = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
@@ -159,11 +160,8 @@ def build_server(outer: str, sources: Sources, sandboxes: str, groups: str | Non
     os.chdir(outer)
 
 
-def enter_server(covered: list[str]) -> None:
-    """Make what is in the working folder the root and let the host's go; /proc is left unrestricted.
-
-    `covered` are folders below it that an empty one hides for now.
-    """
+def enter_server() -> None:
+    """Make what is in the working folder the root and let the host's go; /proc is left unrestricted."""
     _mount_proc("." + SERVER_ROOT)
     own = "." + _SERVER_SELF
     linux.mount("tmpfs", own, "tmpfs", _TMPFS, _SERVER_SIZE)
@@ -177,8 +175,56 @@ def enter_server(covered: list[str]) -> None:
     # Read-only last: mount points had to be made in them first.
     for root in ("/", SERVER_ROOT):
         linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
-    for folder in covered:
-        linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
+
+
+def cover_environment(packages: str | None, preloadable: list[str]) -> list[str]:
+    """Show the calling process no more of the environment than its Python and, of `packages`, what is `preloadable`.
+
+    For the server alone, in a mount namespace of its own: prepared isolations have the whole environment, and a fork sees it
+    when it enters one. Whatever an author installed, such as a module, a `.pth` file or a `python._pth` beside the interpreter,
+    can then be neither found nor run by the server. Returns the names in `packages` that only programs see.
+    """
+    environment = SERVER_ROOT + "/env"
+    # The way to what is covered: the folder stays the working folder below the mount.
+    os.chdir(environment)
+    linux.mount("tmpfs", environment, "tmpfs", _TMPFS, _COVER_SIZE)
+    os.mkdir(environment + "/bin")
+    os.symlink(os.readlink("bin/python"), environment + "/bin/python")
+    if os.path.exists("pyvenv.cfg"):
+        _copy("pyvenv.cfg", environment + "/pyvenv.cfg")
+    hidden: list[str] = []
+    if packages is not None:
+        source = os.path.relpath(packages, "/env")
+        os.makedirs(SERVER_ROOT + packages)
+        installed = os.listdir(source)
+        # Metadata of the others too: it is no code, and what a package finds out about it would be remembered.
+        seen = {*preloadable, *(name for name in installed if name.endswith(".dist-info"))}
+        for name in seen:
+            _bind_entry(f"{source}/{name}", f"{SERVER_ROOT}{packages}/{name}")
+        hidden = sorted(set(installed) - {name.partition("/")[0] for name in seen})
+    os.chdir("/")
+    linux.mount("none", environment, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
+    return hidden
+
+
+def cover_own_folder() -> None:
+    """Give the calling process, a server, an empty /.codewords with the authorities in it. Programs keep theirs."""
+    folder = SERVER_ROOT + os.path.dirname(BOOT)
+    name = os.path.basename(AUTHORITIES)
+    os.chdir(folder)
+    linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
+    if os.path.exists(name):
+        _bind_entry(name, f"{folder}/{name}")
+    os.chdir("/")
+
+
+def _bind_entry(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _write(target, "")
+    linux.bind(source, target, _READONLY)
 
 
 def open_groups() -> int:

@@ -50,8 +50,8 @@ _OF_A_PROCESS: Final = (
 _PRIORITIES: Final = {"setpriority": 2, "ioprio_set": 3}
 # Calls that make memory which no process has mapped: without a cgroup it can't be counted.
 _SYSTEM_V: Final = ("shmget", "semget", "msgget")
-# To uncover the packages, and for forks to enter their sandboxes and to begin in their cgroups.
-_SERVER_CALLS: Final = frozenset({"umount2", "setns", "clone3"})
+# For forks to enter their sandboxes and to begin in their cgroups.
+_SERVER_CALLS: Final = frozenset({"setns", "clone3"})
 
 _Instruction = tuple[int, int, int, int]
 

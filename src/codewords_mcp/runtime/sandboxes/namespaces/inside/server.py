@@ -19,6 +19,7 @@ from . import channel, group_fork, identity, init, linux, rootfs, seccomp, super
 CONTROL_FD: Final = 3
 GROUPS_FD: Final = 4
 ENTRY: Final = "/.codewords/zygote.py"
+_HIDDEN: Final = "hidden.txt"
 # In its own user namespace: what entering a sandbox takes.
 _CAPABILITIES: Final = (linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN)
 
@@ -70,12 +71,7 @@ def _keep(
     linux.die_with_parent()
     # Prepared isolations are copies of this process and have this name in their own /proc.
     linux.name_command(init.TITLE)
-    packages: str | None = spec["packages"]
-    # The packages are covered until the interpreter stands: no .pth file of theirs may run at
-    # start.
-    covered = ["/.codewords"] + ([packages] if packages else [])
-    rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
-    _write_files(files)
+    rootfs.enter_server()
     fork = _forking_unlike_programs()
     # After the last write to /proc/sys.
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
@@ -84,7 +80,7 @@ def _keep(
 
     if pid == 0:
         requests.close()
-        _reporting(runtime, partial(_become_server, spec, runtime, groups, covered))
+        _reporting(runtime, partial(_become_server, spec, runtime, groups, files))
 
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"server": pid}, [pidfd])
@@ -102,20 +98,32 @@ def _forking_unlike_programs() -> Callable[[], int]:
     return os.fork
 
 
-def _become_server(spec: dict[str, Any], runtime: socket.socket, groups: int, covered: list[str]) -> None:
-    os.chroot(rootfs.SERVER_ROOT)
-    os.chdir("/")
-    os.setsid()
+def _become_server(
+    spec: dict[str, Any], runtime: socket.socket, groups: int, files: dict[str, bytes]
+) -> None:
     # Out of the way first: the number of one may be the other's target.
     groups = init.above(groups, GROUPS_FD)
     os.dup2(runtime.fileno(), CONTROL_FD)
     os.dup2(groups, GROUPS_FD)
+    linux.unshare(linux.CLONE_NEWNS)
+    packages: str | None = spec["packages"]
+    hidden = rootfs.cover_environment(packages, spec["preloadable"])
+    _write_files(files | {_HIDDEN: "\n".join(hidden).encode()})
+    os.chroot(rootfs.SERVER_ROOT)
+    os.chdir("/")
+    os.setsid()
     linux.keep_capabilities(_CAPABILITIES)
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     # The filter before the exec: no package's import code ever runs without it.
     linux.load_seccomp(seccomp.assemble(server=True))
-    arguments = ["/env/bin/python", ENTRY, spec["packages"] or "", *covered]
+    arguments = ["/env/bin/python", ENTRY, packages or ""]
     os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
+
+
+def hidden_names() -> list[str]:
+    """The names in the folder of packages that only programs see. For the server."""
+    with open(f"{os.path.dirname(ENTRY)}/inside/{_HIDDEN}", encoding="utf-8") as file:
+        return file.read().splitlines()
 
 
 def _reporting(runtime: socket.socket, work: Callable[[], None]) -> NoReturn:
@@ -143,6 +151,7 @@ def _own_files() -> dict[str, bytes]:
 
 def _write_files(files: dict[str, bytes]) -> None:
     home = rootfs.SERVER_ROOT + os.path.dirname(ENTRY)
+    rootfs.cover_own_folder()
     os.mkdir(home + "/inside")
     for name, data in files.items():
         _write(f"{home}/inside/{name}", data)

@@ -17,7 +17,8 @@ from typing import Any, Final, NoReturn
 from . import channel, code_pages, group_fork, immortal, linux, netns, prepared, rootfs, seccomp, watch
 
 _EACH_ISOLATION: Final = (
-    "channel", "group_fork", "identity", "init", "linux", "netns", "ports", "prepared", "rootfs", "supervisor", "watch",
+    "channel", "group_fork", "identity", "init", "linux", "lockdown", "netns", "ports", "prepared", "rootfs",
+    "supervisor", "watch",
 )  # fmt: skip
 
 

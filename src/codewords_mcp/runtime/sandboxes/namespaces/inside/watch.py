@@ -2,6 +2,8 @@
 
 It reaps what the program leaves behind, passes signals on, tells the runtime when the program serves and how it ended,
 and carries connections to a TCP port where the program insists on one. It has no more rights than the program.
+
+A program that was forked from elsewhere gets from here what it is to run, once the kernel says that it is locked down.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import signal
 import socket
 import sys
 import time
-from typing import Final
+from typing import Any, Final
 
-from . import bridge, channel, netns
+from . import bridge, channel, identity, lockdown, netns
 from .ports import ListeningPorts
 
 _EAGER_POLL: Final = 0.025
@@ -28,7 +30,8 @@ _OWN_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM)
 class ProgramWatch:
     """Waits on the program, and on all that concerns it. `boot` is a channel to the program.
 
-    The program is a child that `fork` makes. Without it, in a prepared isolation, it comes from outside, and says so by `boot`.
+    The program is a child that `fork` makes. Without it, in a prepared isolation, it comes from outside, and says so by `boot`;
+    `_claim` is then the runtime's message of what to limit, until the one of what to run has followed it.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class ProgramWatch:
         self._over = False
         self._serving = False
         self._imported = False
+        self._claim: dict[str, Any] | None = None
+        self._answerable = False
         self._reported_ports: list[int] = []
         self._started = time.monotonic()
         self._next_poll = self._started + _EAGER_POLL
@@ -82,7 +87,7 @@ class ProgramWatch:
         """Watch until the program, or the runtime, is gone."""
         # Otherwise output would end only with process 1, which outlives the program.
         release_output("/dev/null")
-        # In a prepared isolation there is nothing to signal until a program claims it.
+        # In a prepared isolation nothing is read of the runtime until there is a process for it.
         if self._port is not None:
             self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         self._selector.register(self._boot, selectors.EVENT_READ, self._on_boot)
@@ -133,13 +138,40 @@ class ProgramWatch:
             channel.send(self._runtime, message)
 
     def _on_runtime(self) -> None:
+        if self._claim is not None:
+            self._pass_claim(self._claim)
+            return
         received = channel.receive(self._runtime)
         if received is None:
             # The runtime is gone; the kernel ends every process of this namespace with process 1.
             os._exit(0)
-        number = received[0].get("signal")
+        message = received[0]
+        number = message.get("signal")
         if isinstance(number, int):
             self._pass_on(number)
+        elif "limits" in message:
+            self._claim = message
+
+    def _admit(self) -> None:
+        """Let a process that says that it stands be the program. Ends the sandbox unless it is alone, and locked down."""
+        threads = lockdown.others()
+        faults = lockdown.faults(threads[0], filters=1) if len(threads) == 1 else [f"{len(threads)} threads"]
+        if faults:
+            # `prepared` reports it, and ends the sandbox.
+            raise PermissionError(f"the program's process is not locked down: {', '.join(faults)}")
+        self._program = threads[0]
+        self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
+
+    def _pass_claim(self, claim: dict[str, Any]) -> None:
+        """Limit the program's process, then let it know what to run."""
+        data, fds, _, _ = socket.recv_fds(self._runtime, channel.MAX_MESSAGE, channel.MAX_FDS)
+        self._claim = None
+        identity.limit(claim["limits"], self._program)
+        self._adopt(claim["port"])
+        self._answerable = True
+        socket.send_fds(self._boot, [data], fds)
+        for fd in fds:
+            os.close(fd)
 
     def _on_boot(self) -> None:
         received = channel.receive(self._boot)
@@ -148,27 +180,35 @@ class ProgramWatch:
             return
 
         message, fds = received
+        # Of these only the first counts, which our code sends, before any of the program's.
+        if self._port is None:
+            if "standing" in message and not self._program:
+                self._admit()
+            elif "waiting" in message or "error" in message:
+                channel.send(self._runtime, message)
+        elif "compiled" in message and self._answerable:
+            self._answerable = False
+            channel.send(self._runtime, message, fds)
         # Descriptors in a program's message would fill this process's table.
         for fd in fds:
             os.close(fd)
-        # Only the first claim counts. It is sent by our code, before any of the program's.
-        if self._port is None and "claimed" in message:
-            self._adopt(message["pid"], message["claimed"])
         self._imported = self._imported or "imported" in message
         if "serving" in message and not self._serving:
             requested_port = message["serving"]
             self._report_serving("socket", requested_port if isinstance(requested_port, int) else None)
 
-    def _adopt(self, program: int, port: int) -> None:
-        self._program, self._port = program, port
+    def _adopt(self, port: int) -> None:
+        self._port = port
         self._started = time.monotonic()
         self._next_poll = self._started + _EAGER_POLL
-        self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         # A pidfd and not SIGCHLD: the program is a child of the fork server.
         try:
-            self._selector.register(os.pidfd_open(program), selectors.EVENT_READ, self._on_end)
+            pidfd = os.pidfd_open(self._program)
         except ProcessLookupError:
             self._on_end()
+            return
+        self._selector.register(pidfd, selectors.EVENT_READ, self._on_end)
+        channel.send(self._runtime, {"running": True}, [pidfd])
 
     def _on_end(self) -> None:
         self._over = True

@@ -34,7 +34,7 @@ from . import (
     supervisor,
     warm,
 )
-from .server import CONTROL_FD, GROUPS_FD
+from .server import CONTROL_FD, GROUPS_FD, hidden_names
 
 Program = Callable[[], None]
 
@@ -61,20 +61,21 @@ def main() -> Program:
     control = socket.socket(fileno=CONTROL_FD)
     for fd in (CONTROL_FD, GROUPS_FD):
         os.set_inheritable(fd, False)
-    packages, covered = sys.argv[1], sys.argv[2:]
+    packages, left_out = sys.argv[1], sys.argv[2:]
     hook = boot.UvicornHook()
+    hidden = hidden_names()
+    absent = preload.Absent(frozenset({*left_out, *(name.partition(".")[0] for name in hidden)}))
 
     try:
-        # This package is loaded, and the interpreter has looked for .pth files and found none.
-        for folder in covered:
-            linux.unmount(folder)
-        # From here on a root that is made of this one's mounts is whole.
-        channel.send(control, {"uncovered": True})
-        sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
-        imported = preload.run(packages)
+        sys.meta_path[:0] = [absent, hook]  # type: ignore[list-item]
+        imported = preload.run(packages, absent)
         for _ in range(_REHEARSALS):
             # "asyncio": uvloop's descriptors would be shared by all forks (`warm.serving`).
             warm.serving(hook, loop="asyncio")
+        sys.meta_path.remove(absent)  # type: ignore[arg-type]
+        if not absent.importers <= absent.names:
+            # They remember that something is not there, and so may what imported them.
+            _start_anew(absent.importers.union(left_out))
         contexts = preload.trusting()
         preload.settle()
         # After everything that runs a package's code.
@@ -87,7 +88,7 @@ def main() -> Program:
 
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
     template = forked.ForkTemplate(
-        hook, packages, filters, contexts, _is_hooked(packages), forked.own_modules(), mapped.areas()
+        hook, packages, filters, contexts, _is_hooked(hidden), forked.own_modules(), mapped.areas()
     )
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
@@ -113,11 +114,16 @@ def _check_quiet(control: socket.socket) -> None:
         raise RuntimeError(f"a package keeps {len(files) - 1} file(s) open")
 
 
-def _is_hooked(packages: str) -> bool:
+def _start_anew(left_out: set[str]) -> None:
+    """Be a new interpreter that leaves packages out."""
+    for fd in (CONTROL_FD, GROUPS_FD):
+        os.set_inheritable(fd, True)
+    os.execv(sys.executable, [sys.executable, *sys.argv[:2], *sorted(left_out)])  # noqa: S606
+
+
+def _is_hooked(hidden: list[str]) -> bool:
     """Whether the environment has code that Python runs as it starts; each program then has to run it."""
-    if not packages:
-        return False
-    return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
+    return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in hidden)
 
 
 def _upkeep(helper: ahead.Helper, hook: boot.UvicornHook) -> Generator[None]:
