@@ -30,8 +30,7 @@ _OWN_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM)
 class ProgramWatch:
     """Waits on the program, and on all that concerns it. `boot` is a channel to the program.
 
-    The program is a child that `fork` makes. Without it, in a prepared isolation, it comes from outside, and says so by `boot`;
-    `_claim` is then the runtime's message of what to limit, until the one of what to run has followed it.
+    The program is a child that `fork` makes. Without it, in a prepared isolation, it comes from outside, and says so by `boot`.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class ProgramWatch:
         self._over = False
         self._serving = False
         self._imported = False
-        self._claim: dict[str, Any] | None = None
+        self._pidfd = -1
         self._answerable = False
         self._reported_ports: list[int] = []
         self._started = time.monotonic()
@@ -138,9 +137,6 @@ class ProgramWatch:
             channel.send(self._runtime, message)
 
     def _on_runtime(self) -> None:
-        if self._claim is not None:
-            self._pass_claim(self._claim)
-            return
         received = channel.receive(self._runtime)
         if received is None:
             # The runtime is gone; the kernel ends every process of this namespace with process 1.
@@ -150,7 +146,7 @@ class ProgramWatch:
         if isinstance(number, int):
             self._pass_on(number)
         elif "limits" in message:
-            self._claim = message
+            self._pass_claim(message)
 
     def _admit(self) -> None:
         """Let a process that says that it stands be the program. Ends the sandbox unless it is alone, and locked down."""
@@ -159,19 +155,25 @@ class ProgramWatch:
         if faults:
             # `prepared` reports it, and ends the sandbox.
             raise PermissionError(f"the program's process is not locked down: {', '.join(faults)}")
-        self._program = threads[0]
+        self._program, self._pidfd = threads[0], os.pidfd_open(threads[0])
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
 
     def _pass_claim(self, claim: dict[str, Any]) -> None:
-        """Limit the program's process, then let it know what to run."""
+        """Limit the program's process, then let it know what to run: the runtime's next packet, sent together with this one."""
         data, fds, _, _ = socket.recv_fds(self._runtime, channel.MAX_MESSAGE, channel.MAX_FDS)
-        self._claim = None
+        if not data:
+            os._exit(0)
         identity.limit(claim["limits"], self._program)
-        self._adopt(claim["port"])
-        self._answerable = True
         socket.send_fds(self._boot, [data], fds)
         for fd in fds:
             os.close(fd)
+        self._answerable = True
+        self._port = claim["port"]
+        self._started = time.monotonic()
+        self._next_poll = self._started + _EAGER_POLL
+        # A pidfd and not SIGCHLD: the program is a child of the fork server.
+        self._selector.register(self._pidfd, selectors.EVENT_READ, self._on_end)
+        channel.send(self._runtime, {"running": True}, [self._pidfd])
 
     def _on_boot(self) -> None:
         received = channel.receive(self._boot)
@@ -196,19 +198,6 @@ class ProgramWatch:
         if "serving" in message and not self._serving:
             requested_port = message["serving"]
             self._report_serving("socket", requested_port if isinstance(requested_port, int) else None)
-
-    def _adopt(self, port: int) -> None:
-        self._port = port
-        self._started = time.monotonic()
-        self._next_poll = self._started + _EAGER_POLL
-        # A pidfd and not SIGCHLD: the program is a child of the fork server.
-        try:
-            pidfd = os.pidfd_open(self._program)
-        except ProcessLookupError:
-            self._on_end()
-            return
-        self._selector.register(pidfd, selectors.EVENT_READ, self._on_end)
-        channel.send(self._runtime, {"running": True}, [pidfd])
 
     def _on_end(self) -> None:
         self._over = True
