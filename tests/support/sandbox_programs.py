@@ -114,7 +114,8 @@ def install(packages: Path, *requirements: str, python: Path, wheels: Path | Non
     subprocess.run([*command, "--link-mode", "hardlink", *source], check=True, env=variables)
     marks = archives.parent / "compiled" / python.name
     marks.mkdir(parents=True, exist_ok=True)
-    known = [archive for archive in archives.iterdir() if archive.is_dir()]
+    installed = {path.name for path in packages.glob("*.dist-info")}
+    known = [path.parent for path in archives.glob("*/*.dist-info") if path.name in installed]
     fresh = [archive for archive in known if not (marks / archive.name).exists()]
     compiling = [python, "-I", "-S", bytecode.__file__, "-qq", "--invalidation-mode", "unchecked-hash"]
     subprocess.run([*compiling, *fresh], check=False, env=variables)
