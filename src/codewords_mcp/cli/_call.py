@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import httpx2
+
+
+_MAX_FIELDS: Final = 5
 
 
 def read_input(data: str | None) -> bytes:
@@ -164,6 +169,8 @@ class RunCall:
 
         answered = record.get("responseStatus")
         message = error.get("message") or f"The workflow answered {answered}."
+        if unfit := _unfit_fields(record.get("responseJson")):
+            message += f" The input does not fit: {unfit}."
         hint = f"Where and why: codewords runs {self.run_id}"
         if answered in {404, 405, 422}:
             hint = f"Its routes and what they take: codewords show {record.get('serviceId')}"
@@ -194,10 +201,40 @@ class CallResponse:
         if not pass_on:
             self.content = b"".join(chunks)
             return
+        last = b"\n"
         for chunk in chunks:
             sys.stdout.buffer.write(chunk)
             # A stream of events must reach the next program as it comes.
             sys.stdout.buffer.flush()
+            last = chunk[-1:]
+        # What a shell prints next begins a line of its own; a file gets the answer's bytes alone.
+        if last != b"\n" and self.is_text and stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode):
+            sys.stdout.buffer.write(b"\n")
+            sys.stdout.buffer.flush()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the answer says that it is text."""
+        return self.content_type.startswith("text/") or "json" in self.content_type
+
+
+def _unfit_fields(answer: Any) -> str:
+    """The fields of the input that FastAPI refused, each with its reason; "" for another answer."""
+    if not isinstance(answer, dict):
+        return ""
+    detail: Any = cast("dict[str, Any]", answer).get("detail")
+    if not isinstance(detail, list):
+        return ""
+    found = [_unfit_field(one) for one in cast("list[Any]", detail)[:_MAX_FIELDS]]
+    return "; ".join(filter(None, found))
+
+
+def _unfit_field(one: Any) -> str:
+    if not isinstance(one, dict):
+        return ""
+    fault = cast("dict[str, Any]", one)
+    place: list[Any] = fault.get("loc") or []
+    return f"{'.'.join(map(str, place[1:])) or 'the body'}: {fault.get('msg', '')}"[:200]
 
 
 def _is_ours(record: Json) -> bool:
@@ -219,7 +256,7 @@ def _print_answer(answer: CallResponse) -> None:
         else:
             return
 
-    if answer.content_type.startswith("text/") or "json" in answer.content_type:
+    if answer.is_text:
         _output.line(answer.content.decode(errors="replace").rstrip("\n"))
     elif answer.content:
         kind = answer.content_type or "no stated type"

@@ -45,7 +45,7 @@ def _call_line(group: list[Span]) -> str:
     times = f"{len(group)} x " if len(group) > 1 else ""
     facts: list[str] = [f"{_total(group):.0f} ms"]
     facts += dict.fromkeys(str(span.http_status) for span in group if span.http_status)
-    facts += dict.fromkeys(span.outcome for span in group if span.outcome and span.outcome != "sent")
+    facts += dict.fromkeys(_outcome(span) for span in group if span.outcome and span.outcome != "sent")
     tokens = sum((span.input_tokens or 0) + (span.output_tokens or 0) for span in group)
     cost = sum(span.cost_usd or 0.0 for span in group)
     if tokens:
@@ -55,6 +55,13 @@ def _call_line(group: list[Span]) -> str:
     if any(span.status == "open" for span in group):
         facts.append("goes on")
     return f"{times}{first.kind} {one_line(first.name, 100)}: {', '.join(facts)}"
+
+
+def _outcome(span: Span) -> str:
+    """The outcome of a call that was not sent, with the reason where one is known."""
+    if span.note and span.outcome in {"blocked", "unsent"}:
+        return f"{span.outcome} ({one_line(span.note, 80)})"
+    return str(span.outcome)
 
 
 def _total(group: list[Span]) -> float:

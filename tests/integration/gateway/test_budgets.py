@@ -95,7 +95,17 @@ def test_calls_at_the_same_time_cannot_overrun_a_budget_together(
         assert limit * 0.85 < spent <= limit
 
 
-async def _crowd(url: str, key: str) -> list[int]:
+@pytest.mark.requirement("gateway:budget-turns")
+def test_a_call_waits_for_what_others_reserve_where_what_is_spent_leaves_room(
+    door: Door, limited: Callable[[str, float], httpx.Client]
+) -> None:
+    """The budget holds one call of up to 0.00009 USD at a time, and what all three cost in the end."""
+    with limited("turns", 0.00014) as client:
+        assert asyncio.run(_crowd(door.url, client.headers["authorization"], 3)) == [200] * 3
+        assert 0 < sum(item["cost"] for item in costs(client, "model")) <= 0.00014
+
+
+async def _crowd(url: str, key: str, calls: int = 100) -> list[int]:
     async with aiohttp.ClientSession(url, headers={"authorization": key}) as session:
 
         async def ask() -> int:
@@ -105,7 +115,7 @@ async def _crowd(url: str, key: str) -> list[int]:
                 await answer.read()
                 return answer.status
 
-        return await asyncio.gather(*(ask() for _ in range(100)))
+        return await asyncio.gather(*(ask() for _ in range(calls)))
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,14 @@ async def test_a_version_that_calls_another_operation_of_the_same_service_asks_a
             ADMIN, code=code.replace("email/outbox", "email/send"), service_id=first.service_id
         )
     assert caught.value.asks == [
-        "services     send_email: send (writes, with your SMTP_URL)",
+        "services     send_email: send (writes, with your SMTP_URL, if it is set)",
         "missing yet: send_email needs SMTP_URL, which has no value yet. Messages are stored in the outbox and not sent.",
     ]
 
     with pytest.raises(ConsentNeeded) as caught:
         widest = code.replace("email/outbox", "email/{app.title}")
         await runtime.workflows.deploy(ADMIN, code=widest, service_id=first.service_id)
-    assert caught.value.asks[0] == "services     send_email: any operation (writes, with your SMTP_URL)"
+    assert (
+        caught.value.asks[0]
+        == "services     send_email: any operation (writes, with your SMTP_URL, if it is set)"
+    )

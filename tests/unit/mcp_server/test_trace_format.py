@@ -42,6 +42,13 @@ def test_equal_calls_are_one_line_and_the_longest_come_first() -> None:
     ]
 
 
+def test_a_call_that_was_not_sent_says_why() -> None:
+    refused = call(
+        0, "api.openai.com/x", 60, 61, channel="gateway", outcome="unsent", status=0, note="budget_exceeded"
+    )
+    assert "unsent (budget_exceeded)" in trace_lines(trace_of(refused))[-1]
+
+
 def test_a_thousand_calls_are_a_few_lines_and_none_moves_out_of_its_own() -> None:
     lines = trace_lines(
         trace_of(

@@ -308,7 +308,7 @@ def test_a_question_says_of_each_operation_whether_it_changes_something_and_with
             "pipedream (with the accounts that you connected)",
             "slack_trigger: any operation (writes, with your SLACK_BOT_TOKEN)",
             "slack_trigger: send_message (writes, with your SLACK_BOT_TOKEN)",
-            "user_login: me (with your SMTP_URL)",
+            "user_login: me (with your SMTP_URL, if it is set)",
         ],
     )
     assert Manifest(services=("github: readme", "send_email: send")).lines() == [

@@ -336,3 +336,12 @@ async def test_lists_their_filter_and_sql_say_the_same_cause_of_each_run(databas
     for cause in get_args(RunTrigger):
         found = await database.read(partial(run_rows.page, owner=owner, limit=50, before=None, trigger=cause))
         assert {run.id for run in found} == {run for run, other in expected.items() if other == cause}
+
+
+@pytest.mark.requirement("runs:sql")
+async def test_a_table_of_a_workflow_is_not_there_and_the_refusal_says_where_it_is(
+    database: Database,
+) -> None:
+    with pytest.raises(InvalidInput, match="no such table") as refused:
+        await ask(database, "SELECT * FROM orders")
+    assert "`database`, path `query`" in refused.value.hint

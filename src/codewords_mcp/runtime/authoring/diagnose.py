@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from typing import Any, cast
 
 from codewords_mcp.errors import InvalidScript, JournalDamaged, StorageFailed, WriteHeld, WriteUnknown
 from codewords_mcp.errors.remedies import show_workflow
@@ -219,6 +220,10 @@ def _fix(run: Run, code: str, trace: str, name: str) -> str | None:
 
 def _by_status(run: Run) -> str | None:
     if run.response_status == 422:
+        answer: Any = run.response_json
+        # FastAPI lists what does not fit; a text is the workflow's own refusal.
+        if isinstance(answer, dict) and isinstance(cast("dict[str, Any]", answer).get("detail"), str):
+            return "The workflow itself refuses this input: its answer says why."
         return _MISFIT
     if run.status == "timed_out":
         return "Do less in one run, or several things at once."

@@ -6,6 +6,7 @@ replicas that share a database.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from functools import lru_cache
@@ -38,6 +39,9 @@ from codewords_mcp.runtime.store.database import Database
 
 LEVELS_INTERVAL = 30.0
 """Seconds after which budgets are looked at although no call was made: one may have been changed, or a day have begun."""
+RESERVATION_WAIT = 10.0
+"""Seconds that a call waits for others under the same budget, whose maximum costs leave no room for it."""
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 MAX_TOUCHED = 500
 REFRESH_INTERVAL = 1.0
 """Seconds after which a budget that another replica changed applies here too."""
@@ -71,9 +75,16 @@ class Budgets:
     """
 
     def __init__(
-        self, database: Database, ledger: Ledger, configured: dict[str, float], *, executor: str = ""
+        self,
+        database: Database,
+        ledger: Ledger,
+        configured: dict[str, float],
+        *,
+        executor: str = "",
+        reservation_wait: float = RESERVATION_WAIT,
     ) -> None:
         self._db = database
+        self._reservation_wait = reservation_wait
         self._fixed = [from_settings(name, amount) for name, amount in configured.items()]
         self._stored: list[Budget] | None = None
         self._compiled_limits: list[tuple[BudgetLimit, str]] = []
@@ -144,6 +155,7 @@ class Budgets:
     async def reserve(self, call: ProviderCall, limits: list[BudgetLimit], estimate: Estimate) -> Reservation:
         """Reserve a call's maximum cost on every account.
 
+        Where only what other calls reserve is in the way, it waits for one of them to settle, for `reservation_wait`.
         Raises BudgetExceeded, and reserves nothing, if one account lacks the amount.
         """
         ceilings: dict[AccountKey, int] = {}
@@ -155,7 +167,7 @@ class Budgets:
             elif limit.amount < max_cost:
                 raise _refusal(limit, None, estimate, limit.amount)
 
-        taken = await self._accounts.take(
+        taken = await self._take(
             ReservationRequest(call.origin, call.route.provider, call.model, max_cost, ceilings)
         )
         if isinstance(taken, Reservation):
@@ -179,6 +191,19 @@ class Budgets:
         )
         assert tightest.account is not None  # noqa: S101  # only such were looked at
         raise _refusal(tightest, taken[tightest.account], estimate, remaining)
+
+    async def _take(self, request: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
+        ends_at = time.monotonic() + self._reservation_wait
+        pause = _FIRST_PAUSE
+        while True:
+            taken = await self._accounts.take(request)
+            if isinstance(taken, Reservation) or time.monotonic() >= ends_at:
+                return taken
+            if any(account.spent + request.amount > request.ceilings[key] for key, account in taken.items()):
+                return taken
+            # Looked at again rather than awaited: another replica may settle, too.
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE)
 
     def _touch(self, limit: BudgetLimit, ceilings: dict[AccountKey, int], *, refused: bool) -> None:
         key = limit.account

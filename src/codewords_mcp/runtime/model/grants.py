@@ -16,7 +16,13 @@ from codewords_mcp.runtime.model.service_table import SERVICES
 
 ANY = "*"
 """The item that stands for any item of its kind."""
-WITH_CREDENTIALS = {name: credential for name, credential in SERVICES.items() if credential}
+_WORKS_WITHOUT = frozenset({"your REDIS_URL", "your SMTP_URL"})
+"""Credentials without which a service does its work in the home: a consent must not say that they are there."""
+WITH_CREDENTIALS = {
+    name: credential + ", if it is set" * (credential in _WORKS_WITHOUT)
+    for name, credential in SERVICES.items()
+    if credential
+}
 """Library services that use a credential of the person who runs the workflow → its name for that
 person.
 """

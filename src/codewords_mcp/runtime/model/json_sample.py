@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, cast
 
 from codewords_mcp.common.bounded_json import JsonValue
@@ -33,6 +34,24 @@ _NAMED = (
     ("currency", "EUR"),
 )
 _TEXT = "An example"
+_SHORT = (
+    "2026-01-15",
+    "2026-01",
+    "09:00",
+    "EUR",
+    "en",
+    "#1a2b3c",
+    "example",
+    "A1",
+    "1",
+    "1.5",
+    "12345",
+    "/path",
+    "a@b.co",
+    "a.co",
+)
+"""Texts of at most ten characters that are tried against a pattern."""
+_MAX_PATTERN = 200
 
 
 def make_example(schema: Json, name: str = "") -> JsonValue:
@@ -136,8 +155,9 @@ class _SampleMaker:
 
     def _text(self, schema: Json, name: str) -> str:
         text = _FORMATS.get(str(schema.get("format") or schema.get("contentEncoding")), "")
-        # With a pattern a plausible text is as wrong as any other, and a fitting one isn't made.
-        if not text and not schema.get("pattern"):
+        if not text and (pattern := schema.get("pattern")):
+            text = _fitting(str(pattern))
+        elif not text:
             text = next((value for part, value in _NAMED if part in name.lower()), _TEXT)
         min_length, max_length = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
         text = text or _TEXT
@@ -146,6 +166,18 @@ class _SampleMaker:
         if len(text) < min_length:
             return (text + " " + "example " * (min_length // 8 + 1))[:min_length]
         return text[:max_length]
+
+
+def _fitting(pattern: str) -> str:
+    """A plausible text that the pattern takes; "" where none does, or it is no pattern of Python."""
+    if len(pattern) > _MAX_PATTERN:
+        return ""
+    try:
+        fits = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return ""
+    # An author's pattern may take exponential time, so only short texts are tried.
+    return next((text for text in _SHORT if fits.search(text)), "")
 
 
 def _type_of(schema: Json) -> str:

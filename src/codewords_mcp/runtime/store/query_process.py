@@ -123,6 +123,12 @@ class RunQueries:
         return cast("dict[str, Any]", json.loads(out))
 
 
+_OWN_TABLES = (
+    "Tables that a workflow made are read by the service `database`, path `query`, with the input "
+    '{"workflow": "ID", "sql": "SELECT …"}.'
+)
+
+
 def _refusal(reason: str, seconds: float) -> InvalidInput:
     if reason == "interrupted":
         return InvalidInput(
@@ -137,4 +143,7 @@ def _refusal(reason: str, seconds: float) -> InvalidInput:
             f"A query reads the views {names}, with SQLite's plain functions, and nothing else.",
             hint=describe_views(),
         )
-    return InvalidInput(f"The query was not run: {reason.rstrip('.')}.", hint=describe_views())
+    hint = describe_views()
+    if "no such table" in reason:
+        hint = f"{_OWN_TABLES} {hint}"
+    return InvalidInput(f"The query was not run: {reason.rstrip('.')}.", hint=hint)
