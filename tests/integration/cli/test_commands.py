@@ -49,7 +49,7 @@ def test_a_workflow_that_answers_an_error_ends_with_1_and_its_answer_is_printed(
     assert (refused.code, "detail" in json.loads(refused.out)) == (1, True)
     assert "error: " in refused.err
     teapot = shell("codewords", "run", slow, "--path", "/teapot")
-    assert (teapot.code, teapot.out) == (1, "short and stout")
+    assert (teapot.code, teapot.out) == (1, "short and stout\n")
     assert "418" in teapot.err
 
 
