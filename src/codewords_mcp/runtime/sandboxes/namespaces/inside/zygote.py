@@ -69,6 +69,8 @@ def main() -> Program:
     try:
         sys.meta_path[:0] = [absent, hook]  # type: ignore[list-item]
         imported = preload.run(packages, absent)
+        # No plugin is in sight. That there is none takes a look at all metadata, once here instead of in each fork.
+        os.environ.pop("PYDANTIC_DISABLE_PLUGINS", None)
         for _ in range(_REHEARSALS):
             # "asyncio": uvloop's descriptors would be shared by all forks (`warm.serving`).
             warm.serving(hook, loop="asyncio")
