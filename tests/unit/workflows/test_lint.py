@@ -72,7 +72,7 @@ async def test_a_finding_that_the_author_has_seen_is_left_alone() -> None:
 
 
 async def test_newer_syntax_is_right_where_the_header_asks_for_it() -> None:
-    newer = HEADER.replace(ANY, ">=3.12")
+    newer = HEADER.replace(ANY, ">=3.30")
     [right] = await found("type Name = str\n", newer)
     assert right.status == "passed"
     [wrong, *_] = await found("type Name = = str\n", newer)
