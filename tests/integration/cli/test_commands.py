@@ -269,7 +269,7 @@ def test_a_deploy_of_the_same_file_is_a_new_version_and_rollback_brings_the_old_
     assert f"--id {slow}" in refused.err
     assert "version 2 is live" in shell("codewords", "deploy", str(file), "--id", slow).out
     assert "nothing changed" in shell("codewords", "deploy", str(file)).out
-    assert shell("codewords", "run", slow, "--path", "/teapot").out == "tall and thin"
+    assert shell("codewords", "run", slow, "--path", "/teapot").out == "tall and thin\n"
     assert shell("codewords", "rollback", "slow", "1").out == f"{slow} now serves version 1.\n"
     assert shell("codewords", "run", slow, "--path", "/teapot").out == "short and stout\n"
 
