@@ -12,6 +12,7 @@ import contextlib
 import filecmp
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
@@ -127,22 +128,36 @@ def _is_same(original: Path, installed: Path) -> bool:
         return _is_same_file(original, installed)
     if not installed.is_dir():
         return False
-    ours, theirs = _names(original), _names(installed)
+    ours, theirs = _inodes(original), _inodes(installed)
+    # Links to one file, found without a look at each: on one disk a number is one file.
+    linked = {name for name in theirs if theirs[name] and theirs[name] == ours.get(name)}
+    others = theirs.keys() - linked
     if original.name == _BYTECODE:
         # Compiled for more Pythons since, maybe.
-        if theirs - ours:
+        if not others <= ours.keys():
             return False
-        for name in theirs:
+        for name in others:
             _own_bytecode(original / name, installed / name)
         return True
+    missing = ours.keys() - theirs.keys() - {_BYTECODE}
     if original.name.endswith(_SUFFIX):
-        ours, theirs = ours - _BY_INSTALLER, theirs - _BY_INSTALLER
+        missing, others = missing - _BY_INSTALLER, others - _BY_INSTALLER
     # Bytecode that is not installed costs time only.
     return (
-        theirs <= ours
-        and ours - theirs <= {_BYTECODE}
-        and all(_is_same(original / name, installed / name) for name in theirs)
+        not missing
+        and others <= ours.keys()
+        and all(_is_same(original / name, installed / name) for name in others)
     )
+
+
+def _inodes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Names in a folder, with device and inode of each plain file, and nothing for all else."""
+    device = folder.stat().st_dev
+    with os.scandir(folder) as entries:
+        return {
+            entry.name: (device, entry.inode()) if entry.is_file(follow_symlinks=False) else ()
+            for entry in entries
+        }
 
 
 def _is_same_file(original: Path, installed: Path) -> bool:
