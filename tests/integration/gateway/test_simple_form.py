@@ -241,7 +241,9 @@ def test_the_simple_form_is_under_budgets_too(
 
 @pytest.mark.slow
 @pytest.mark.requirement("compat:seed-programs")
-def test_the_seeds_ticket_analyzer_runs_to_its_end(http: httpx.Client, deployable_seed_examples: Path) -> None:
+def test_the_seeds_ticket_analyzer_runs_to_its_end(
+    http: httpx.Client, deployable_seed_examples: Path
+) -> None:
     http.put("/secrets/HUBSPOT_ACCESS_TOKEN", json={"value": SEED_TOKENS["HUBSPOT_ACCESS_TOKEN"]})
     code = (deployable_seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8")
     deployed = http.post("/deploy", json={"code": code, "name": "Tickets", "allow": True}, timeout=300)

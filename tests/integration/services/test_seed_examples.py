@@ -172,7 +172,9 @@ def test_the_ticket_analyzer_is_not_deployed_while_the_crm_is_not_connected(
     with home.client() as http:
         http.delete("/secrets/HUBSPOT_ACCESS_TOKEN").raise_for_status()
         try:
-            code = (deployable_seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8") + "\n# again\n"
+            code = (deployable_seed_examples / "support_ticket_analyzer.py").read_text(
+                encoding="utf-8"
+            ) + "\n# again\n"
             answer = http.post("/deploy", json={"code": code, "name": "again", "allow": True}, timeout=120)
             assert answer.status_code == 422
             assert "PIPEDREAM_HUBSPOT_ACCESS" in answer.text
