@@ -25,12 +25,14 @@ async def delete_secret(ctx: ToolContext, name: str) -> Annotated[CallToolResult
     return tool_result(DeletedSecret(name=name), f"Deleted {name}.")
 
 
-async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str:
+async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
     runtime, caller = runtime_and_caller(ctx)
     name = arguments["name"]
     secret = await runtime.secrets.find(caller, name)
-    users = secret.used_by if secret else []
-    if users:
+    if not secret and not name.isidentifier():
+        # It may be a value typed by mistake, which no question should repeat. The deletion says that there is none.
+        return None
+    if users := secret.used_by if secret else []:
         needed = f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}."
     else:
         needed = ""
