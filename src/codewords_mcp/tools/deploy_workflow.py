@@ -27,9 +27,9 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.code_difference import first_rows
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent, DeployChanges, Deployment, WorkflowDetail
-from codewords_mcp.runtime.model.workflow_calls import curl_command, page_line, run_call
 from codewords_mcp.tools._availability import availability_text
 from codewords_mcp.tools._jobs import join_job
+from codewords_mcp.tools._workflow_calls import curl_command, page_line, run_call
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

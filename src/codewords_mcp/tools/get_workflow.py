@@ -21,10 +21,10 @@ from codewords_mcp.runtime.model.run_filter import trigger_of
 from codewords_mcp.runtime.model.status_words import status_words
 from codewords_mcp.runtime.model.trigger import Trigger
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
-from codewords_mcp.runtime.model.workflow_calls import form_calls, page_line
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._triggers import trigger_line
+from codewords_mcp.tools._workflow_calls import form_calls, page_line
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -11,8 +11,8 @@ from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.model.questions import Question, of_rollback
-from codewords_mcp.runtime.model.workflow_calls import page_line
 from codewords_mcp.tools._arguments import WorkflowId
+from codewords_mcp.tools._workflow_calls import page_line
 
 
 class RollbackResult(BaseModel):

@@ -22,11 +22,11 @@ from codewords_mcp.runtime.model.questions import Question
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.trigger import TriggerTest
 from codewords_mcp.runtime.model.workflow import Consent
-from codewords_mcp.runtime.model.workflow_calls import FORM_FILES, fields_for_files, page_line
 from codewords_mcp.tools._approvals import question_text
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import held_writes, load_picture, run_tool_result, wait_for_run
+from codewords_mcp.tools._workflow_calls import FORM_FILES, fields_for_files, page_line
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -61,7 +61,7 @@ async def _file(web: Web, key: str, value: str, known: Sequence[str]) -> FormFil
     if _LOCAL_PATH.fullmatch(value):
         raise InvalidInput(
             f"The file for `{field}` is a path, and nothing here reads files of another machine.",
-            hint="Give its text, a data: URI, or an https address; `codewords files upload PATH` on that machine prints one.",
+            hint="Give its text, a data: URI, or an https address, such as one of a file that was uploaded from that machine.",
         )
     if value.startswith("data:"):
         return _decoded(field, key if dot else "", value)
