@@ -12,6 +12,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import uv
+
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
@@ -36,7 +38,12 @@ def command(
         shutil.copy(preloadable_file, preloadable.file_beside(places / "env"))
     sources = {
         "python": Path(sys.base_prefix).resolve(), "site": sysconfig.get_path("purelib"), "project": PROJECT, "env": environment.path,
+        "scripts": Path(uv.find_uv_bin()).parent,
     }  # fmt: skip
+    # The package `uv` looks for its program among the user's own scripts.
+    programs = own / ".local" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "uv").symlink_to(places / "scripts" / "uv")
     python = places / "python" / "bin" / f"python{environment.python_version}"
     bound = [f"{name}={source}" for name, source in sources.items()]
     variables = {

@@ -8,4 +8,5 @@ sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
 from sandboxes.landlock.inside.worker import main  # pyright: ignore  # noqa: PGH003
 
-main()
+if __name__ == "__main__":
+    main()
