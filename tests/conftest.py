@@ -31,6 +31,9 @@ pytest_plugins = [
 os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
 """No test opens the browser of whoever runs it."""
 
+os.environ.setdefault("PYTHONWARNDEFAULTENCODING", "1")
+"""pytest's workers and the programs of tests warn as under scripts/test; pytest makes the warning an error."""
+
 os.environ["PATH"] = os.pathsep.join(
     str(Path(sys.base_prefix, "bin")) if folder.endswith("pyenv/shims") else folder
     for folder in os.environ["PATH"].split(os.pathsep)

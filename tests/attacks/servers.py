@@ -78,7 +78,9 @@ def looked_for(environment: EnvironmentRef) -> tuple[list[str], list[str]]:
     python = environment.base_prefix / "bin" / f"python{environment.python_version}"
     folder = Path(inside.__file__).parent.parent
     command = [python, "-S", "-W", "ignore", "-c", TRACER, packages, folder]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONHASHSEED": "0"})
+    done = subprocess.run(
+        command, check=True, capture_output=True, encoding="utf-8", env={"PYTHONHASHSEED": "0"}
+    )
     imported, failed = json.loads(done.stdout.splitlines()[-1])
     return imported, failed
 

@@ -98,7 +98,7 @@ def test_a_log_on_the_full_disk_changes_no_answer_and_says_once_there_is_room_wh
         answers = pool.map(partial(disk.call, "POST", f"/run/{echo}/"), range(8))
         assert list(answers) == [{"got": n} for n in range(8)]
     assert result(disk, start(disk, echo, "late"))["status"] == "succeeded"
-    text = log.read_text().replace("x" * 9, "").splitlines()
+    text = log.read_text(encoding="utf-8").replace("x" * 9, "").splitlines()
     events = [json.loads(line.lstrip("x")) for line in text]
     [lost] = [event for event in events if event["event"] == "log lines lost"]
     assert lost["lines"] > 0

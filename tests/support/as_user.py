@@ -40,14 +40,14 @@ def command(
         "python": Path(sys.base_prefix).resolve(), "site": sysconfig.get_path("purelib"), "project": PROJECT, "env": environment.path,
         "scripts": Path(uv.find_uv_bin()).parent,
     }  # fmt: skip
-    # The package `uv` looks for its program among the user's own scripts.
-    programs = own / ".local" / "bin"
-    programs.mkdir(parents=True)
+    # Of the scripts only uv is on PATH: their Python would come before the one that runs this.
+    programs = places / "programs"
+    programs.mkdir()
     (programs / "uv").symlink_to(places / "scripts" / "uv")
     python = places / "python" / "bin" / f"python{environment.python_version}"
     bound = [f"{name}={source}" for name, source in sources.items()]
     variables = {
-        "PATH": "/usr/bin:/bin", "HOME": str(own), "TMPDIR": str(own), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": f"/usr/bin:/bin:{programs}", "HOME": str(own), "TMPDIR": str(own), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
         "LD_LIBRARY_PATH": f"{places}/python/lib", "PYTHONPATH": ":".join(f"{places}/{name}" for name in ("project/src", "project/packages/codewords-testing/src", "project", "site")),
         "SANDBOX_TEST_ENVIRONMENT": str(places / "env"),
     }  # fmt: skip

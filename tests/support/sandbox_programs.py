@@ -109,7 +109,17 @@ def install(packages: Path, *requirements: str, python: Path, wheels: Path | Non
     archives = home / "cache-of-wheels" / "archive-v0"
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     variables["UV_CACHE_DIR"] = str(archives.parent)
-    command = [uv.find_uv_bin(), "pip", "install", "-q", "-p", python, "--target", packages, *requirements]
+    command = [
+        shutil.which("uv") or uv.find_uv_bin(),
+        "pip",
+        "install",
+        "-q",
+        "-p",
+        python,
+        "--target",
+        packages,
+        *requirements,
+    ]
     source = ["--no-index", "--find-links", wheels] if wheels is not None else []
     subprocess.run([*command, "--link-mode", "hardlink", *source], check=True, env=variables)
     marks = archives.parent / "compiled" / python.name

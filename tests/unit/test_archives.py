@@ -123,7 +123,7 @@ def test_links_that_lie_in_the_target_lead_nowhere(tmp_path: Path) -> None:
     outside, target = tmp_path / "outside", tmp_path / "target"
     outside.mkdir()
     target.mkdir()
-    (outside / "file").write_text("mine")
+    (outside / "file").write_text("mine", encoding="utf-8")
     (target / "link").symlink_to(outside / "file")
     (target / "hard").hardlink_to(outside / "file")
     (target / "folder").symlink_to(outside)
@@ -136,8 +136,8 @@ def test_links_that_lie_in_the_target_lead_nowhere(tmp_path: Path) -> None:
         for entry in (entries[0] for case, entries in ENTRIES.items() if case.startswith("name: ")):
             with pytest.raises(RefusedArchive):
                 folder.write(entry.name, io.BytesIO(b"new"))
-    assert [(target / name).read_text() for name in ("link", "hard", "pipe")] == ["new"] * 3
-    assert (outside / "file").read_text() == "mine"
+    assert [(target / name).read_text(encoding="utf-8") for name in ("link", "hard", "pipe")] == ["new"] * 3
+    assert (outside / "file").read_text(encoding="utf-8") == "mine"
     assert _all_below(outside) == ["file"]
 
 

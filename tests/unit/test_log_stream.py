@@ -65,7 +65,7 @@ def test_no_writer_of_stderr_fails_where_it_cannot_be_written(redirection: str) 
 def pipe() -> Iterator[tuple[int, LogStream]]:
     """The end that reads, and the log that is written to the other."""
     reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as file:
+    with os.fdopen(writing, "w", encoding="utf-8") as file:
         yield reading, LogStream(file)
     os.close(reading)
 
@@ -98,15 +98,15 @@ def test_a_line_longer_than_a_pipe_is_cut_where_nobody_reads_and_the_next_begins
 
 
 def test_a_closed_stream_takes_lines_and_a_file_gets_them_at_once(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as file:
+    with (tmp_path / "log").open("w", encoding="utf-8") as file:
         log = LogStream(file)
         log.write("ein Zeichen: \udcff\n")
-        assert (tmp_path / "log").read_text() == "ein Zeichen: \\udcff\n"
+        assert (tmp_path / "log").read_text(encoding="utf-8") == "ein Zeichen: \\udcff\n"
     log.write("closed\n")
     assert log.lost_lines == 1
 
 
 def test_the_standard_librarys_handler_writes_to_it(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as file:
+    with (tmp_path / "log").open("w", encoding="utf-8") as file:
         logging.StreamHandler(LogStream(file)).emit(logging.makeLogRecord({"msg": "said"}))
-        assert (tmp_path / "log").read_text() == "said\n"
+        assert (tmp_path / "log").read_text(encoding="utf-8") == "said\n"

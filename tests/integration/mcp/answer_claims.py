@@ -144,7 +144,7 @@ class Claims:
         shell = f"{line} -s -w '\\n%{{http_code}}' --max-time {SECONDS}"
         done = subprocess.run(
             ["sh", "-c", shell],
-            cwd=folder, env={"PATH": "/usr/bin:/bin", "CODEWORDS_API_KEY": self.key}, capture_output=True, text=True,
+            cwd=folder, env={"PATH": "/usr/bin:/bin", "CODEWORDS_API_KEY": self.key}, capture_output=True, encoding="utf-8",
             check=False,
         )  # fmt: skip
         body, _, status = done.stdout.rpartition("\n")
