@@ -10,6 +10,7 @@ from typing import Any, Final
 from codewords_mcp.agent.egress import MachineNetwork
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import protocol
+from codewords_mcp.runtime.sandboxes.host import descriptors
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 _NOTES: Final = "agent.json"
@@ -30,6 +31,7 @@ class AgentMachine:
     @classmethod
     async def open(cls, home: Path) -> AgentMachine:
         """Raises what opening the local driver does."""
+        descriptors.raise_limit()
         known = await asyncio.to_thread(_read_notes, home)
         network = MachineNetwork()
         # A machine that boots with its environment serves one program: a fork server would come too late for it. One that

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from codewords_mcp.cli._address import RuntimeListener, listen, url_of
@@ -148,18 +147,6 @@ def _run(
     with loading():
         from codewords_mcp.cli._lifecycle import Lifecycle
 
-    _raise_descriptor_limit()
     # the event loop must not wait 5 ms for its turn when the store's threads are busy
     sys.setswitchinterval(0.0005)
     return Lifecycle(settings, hold, listener, url_of(listener, settings.host), starter, started_by).run()
-
-
-def _raise_descriptor_limit() -> None:
-    """Each relayed connection of a sandbox takes two descriptors, and shells start programs with a soft limit of 1024."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

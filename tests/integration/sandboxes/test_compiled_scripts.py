@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -95,31 +94,14 @@ async def test_nothing_that_a_program_could_send_replaces_the_code(
             await program.ask(data={"name": "Ada"})
             before = compiled_of(server, environment).get(spec.code)
             isolation = program.local.isolation
-            isolation._on_message({"compiled": True}, [memory(b"forged")])  # pyright: ignore[reportPrivateUsage]
-            assert compiled_of(server, environment).get(spec.code) == before != b"forged"
-
-
-def memory(data: bytes) -> int:
-    fd = os.memfd_create("test")
-    os.write(fd, data)
-    return fd
-
-
-def test_what_is_no_file_or_too_long_is_not_read() -> None:
-    compiled = CompiledScripts()
-    reading, writing = os.pipe()
-    try:
-        for name, fds in (("pipe", [reading]), ("none", []), ("long", [memory(bytes(MAX_BYTES + 1))])):
-            compiled.add(name, fds)
-            assert compiled.get(name) == b""
-    finally:
-        os.close(reading)
-        os.close(writing)
+            isolation._on_message({"compiled": True}, [])  # pyright: ignore[reportPrivateUsage]
+            assert before
+            assert compiled_of(server, environment).get(spec.code) == before
 
 
 def test_the_scripts_that_were_used_last_are_kept() -> None:
     compiled = CompiledScripts()
     for number in range(MAX_SCRIPTS + 1):
-        compiled.add(str(number), [memory(b"code")])
+        compiled.add(str(number), b"code")
         assert compiled.get("0")
     assert compiled.get("1") is None

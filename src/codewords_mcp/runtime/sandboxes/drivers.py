@@ -10,6 +10,7 @@ import structlog
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.base import Driver, Network
+from codewords_mcp.runtime.sandboxes.host import descriptors
 from codewords_mcp.settings import Settings
 
 OpenDriver = Callable[[Settings, Network | None, Path], Awaitable[Driver]]
@@ -25,6 +26,8 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
     Raises SandboxUnavailable where the driver cannot exist here; a machine whose isolation fails its self-test says so
     at the first `start`, and in `tier`.
     """
+    # Before any process of a sandbox is made, which inherits it.
+    descriptors.raise_limit()
     if settings.sandbox == "e2b":
         from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 

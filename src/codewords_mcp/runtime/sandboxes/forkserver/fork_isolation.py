@@ -16,6 +16,7 @@ from codewords_mcp.runtime.sandboxes.forkserver.compiled_scripts import Compiled
 from codewords_mcp.runtime.sandboxes.host import cgroups
 from codewords_mcp.runtime.sandboxes.namespaces import spawn
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.inside.program_code import MAX_BYTES
 from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources, host_pid
 
 FORK_SECONDS: Final = 10.0
@@ -95,8 +96,8 @@ class ForkIsolation(Isolation):
         self._program: int | None = None
         # /app/main.py, from when the isolation is prepared until its script is known.
         self._script: int | None = None
-        # A script whose compiled code the program is to send.
-        self._uncompiled: str | None = None
+        # A script whose compiled code the program is to write into a file, and this file.
+        self._uncompiled: tuple[str, int] | None = None
 
     @property
     def roots(self) -> tuple[int, ...]:
@@ -185,11 +186,12 @@ class ForkIsolation(Isolation):
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
         restores = self._snapshot.restores if self._snapshot is not None else None
-        images = [self._snapshot.fd] if self._snapshot is not None else []
+        files = [self._snapshot.fd] if self._snapshot is not None else []
         # What goes on from a snapshot is compiled.
         compiled = self.server.compiled.get(spec.code) if restores is None else b""
         if compiled is None:
-            self._uncompiled = spec.code
+            self._uncompiled = spec.code, spawn.memory_file(b"")
+            files.append(self._uncompiled[1])
         claim = {
             "port": spec.port,
             "variables": spawn.variables(spec, own_bundle=own_bundle),
@@ -202,12 +204,12 @@ class ForkIsolation(Isolation):
         self.channel.send({"port": spec.port, "limits": limits})
         data = json.dumps(claim).encode() + b"\n" + (compiled or b"")
         if len(data) <= channel.MAX_MESSAGE // 2:
-            self.channel.send_data(data, images)
+            self.channel.send_data(data, files)
         else:
             # In a file: a message between the processes is bounded, and variables may be large.
             memory = spawn.memory_file(data)
             try:
-                self.channel.send_data(channel.IN_FILE, [memory, *images])
+                self.channel.send_data(channel.IN_FILE, [memory, *files])
             finally:
                 os.close(memory)
         self._close_snapshot()
@@ -230,6 +232,9 @@ class ForkIsolation(Isolation):
             os.close(self._script)
             self._script = None
         self._close_snapshot()
+        if self._uncompiled is not None:
+            os.close(self._uncompiled[1])
+            self._uncompiled = None
         super().close()
 
     def program_ended(self, how: dict[str, Any] | None) -> None:
@@ -280,7 +285,10 @@ class ForkIsolation(Isolation):
             self._program = host_pid(fds[0])
             os.close(fds[0])
         if "compiled" in message:
-            self._on_compiled(fds)
+            # The fork answers before the program's code runs. Whatever comes later may be a program's.
+            self._take_compiled(written=message["compiled"] is True)
+            for fd in fds:
+                os.close(fd)
             return
         for name, reached in (("empty", self._empty), ("waiting", self._warm)):
             if name in message:
@@ -289,10 +297,8 @@ class ForkIsolation(Isolation):
                 return
         super()._on_message(message, fds)
 
-    def _on_compiled(self, fds: list[int]) -> None:
-        # The fork answers before the program's code runs. Whatever comes later may be a program's.
-        script, self._uncompiled = self._uncompiled, None
-        if script is not None:
-            self.server.compiled.add(script, fds)
-        for fd in fds:
+    def _take_compiled(self, *, written: bool) -> None:
+        if self._uncompiled is not None:
+            (script, fd), self._uncompiled = self._uncompiled, None
+            self.server.compiled.add(script, os.pread(fd, MAX_BYTES, 0) if written else b"")
             os.close(fd)

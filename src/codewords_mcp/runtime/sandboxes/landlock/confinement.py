@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec, Tier
-from codewords_mcp.runtime.sandboxes.host import diagnosis, paths
+from codewords_mcp.runtime.sandboxes.host import descriptors, diagnosis, paths
 from codewords_mcp.runtime.sandboxes.landlock.inside import ruleset
 from codewords_mcp.runtime.sandboxes.namespaces.inside import syscalls
 
@@ -106,7 +106,7 @@ class Landlock:
             "devices": list(_DEVICES),
             "own": [str(start.folders.app), str(start.folders.tmp)],
             "limits": {
-                "files": limits["files"],
+                "files": descriptors.of_program(limits["files"]),
                 "disk": limits["disk"],
                 "processes": limits["processes"],
                 # With a control group no rlimit of memory is needed, which would also refuse what

@@ -14,7 +14,7 @@ from typing import Any
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host import cgroups, descriptors, paths
 from codewords_mcp.runtime.sandboxes.host.process_channel import SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.namespaces import preloadable
 from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, rootfs
@@ -304,7 +304,7 @@ def _describe(
 def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | bool | None]:
     """The resource limits of a program's process; memory only where no cgroup holds it."""
     return {
-        "files": limits.files,
+        "files": descriptors.of_program(limits.files),
         "disk": limits.disk,
         "processes": limits.processes,
         "memory": None if exact_memory else limits.memory,

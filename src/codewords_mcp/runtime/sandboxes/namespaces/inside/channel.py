@@ -17,10 +17,10 @@ server → runtime     {"server": pid} + its pidfd · {"ready": true, "modules":
                      {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
 server, supervisor → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
 program → prepared isolation      {"standing": true} · and passed on to the runtime: {"waiting": true}
-                     {"error": text, "step": name} · {"compiled": bool} + file, if the claim had no compiled code
+                     {"error": text, "step": name} · {"compiled": bool}, if the claim had a file for the code
 runtime → prepared isolation      {"port": number, "limits": {…}}, and in the next packet the claim, which is passed on to the
                      program: a line of JSON, and the compiled code after it; or an empty object + file with both;
-                     + a snapshot's file where there is one
+                     + a snapshot's file where there is one, and an empty one for compiled code where there is none
 prepared isolation → runtime      {"running": true} + the program's pidfd
 """
 

@@ -44,15 +44,15 @@ class ForkTemplate(NamedTuple):
 
 class Claim(NamedTuple):
     """The runtime's description of the program to become. `authority`: to trust beside the server's, in PEM, or "";
-    `compiled`: its code (`program_code`), or b""; `send_code`: the runtime wants to have it; `image`: the descriptor of a file
-    for a snapshot, or None; `restores`: what is in it, None where it is to be taken.
+    `compiled`: its code (`program_code`), or b""; `code_file`: the descriptor of a file for it, or None; `image`: the same
+    for a snapshot; `restores`: what is in it, None where it is to be taken.
     """
 
     port: int
     variables: dict[str, str]
     authority: str
     compiled: bytes
-    send_code: bool
+    code_file: int | None
     image: int | None
     restores: Restored | None
 
@@ -119,9 +119,9 @@ def _program(template: ForkTemplate, fds: list[int], *, early: bool, proxies: bo
     claim = _claim(boot_channel, proxies=proxies)
     code = program_code.load(claim.compiled)
     # Before code of the environment's own runs (.pth files), and under the program's limits.
-    if claim.send_code:
+    if claim.code_file is not None:
         code = program_code.compile_script(MAIN)
-        program_code.send(boot_channel, code)
+        program_code.send(boot_channel, code, claim.code_file)
     # It stays open for `boot`.
     boot_channel.detach()
 
@@ -175,7 +175,7 @@ def _move_fds(fds: list[int]) -> None:
 
 def _claim(process_1: socket.socket, *, proxies: bool) -> Claim:
     """Wait until process 1 passes on what to run; ends the process where it has ended instead."""
-    data, files, _, _ = socket.recv_fds(process_1, channel.MAX_MESSAGE, 2)
+    data, files, _, _ = socket.recv_fds(process_1, channel.MAX_MESSAGE, 3)
     # No claim: the runtime has ended or discarded this sandbox.
     if not data:
         os._exit(0)
@@ -189,6 +189,7 @@ def _claim(process_1: socket.socket, *, proxies: bool) -> Claim:
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
+    code_file = files.pop() if claim["send_code"] else None
     restores = claim["restores"]
     # These variables only this sandbox has: its snapshot has not seen them.
     if proxies and restores:
@@ -198,7 +199,7 @@ def _claim(process_1: socket.socket, *, proxies: bool) -> Claim:
         variables,
         claim["authority"],
         compiled,
-        claim["send_code"],
+        code_file,
         files[0] if files else None,
         Restored(restores["files"], restores["wrote"]) if restores else None,
     )

@@ -6,10 +6,10 @@ never comes from another run, only from Python's compiler.
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import socket
-import sys
 import warnings
 from types import CodeType
 from typing import Final
@@ -42,16 +42,18 @@ def compile_script(path: str) -> CodeType | None:
     return None if caught else code
 
 
-def send(runtime: socket.socket, code: CodeType | None) -> None:
-    """Answer a runtime that has no compiled code. Always, since it takes only the first answer."""
-    data = marshal.dumps(code) if code is not None else b""
-    if not data or len(data) > MAX_BYTES or sys.platform != "linux":
-        channel.send(runtime, {"compiled": False})
-        return
+def send(runtime: socket.socket, code: CodeType | None, fd: int) -> None:
+    """Answer a runtime that has no compiled code, in the empty file that it made for it, which this closes.
 
-    fd = os.memfd_create("code", os.MFD_CLOEXEC)
-    try:
-        os.write(fd, data)
-        channel.send(runtime, {"compiled": True}, [fd])
-    finally:
-        os.close(fd)
+    No descriptor is sent: this process has a program's limits, and the kernel refuses one where programs of the same user
+    have as many on their way.
+    """
+    data = marshal.dumps(code) if code is not None else b""
+    written = 0
+    if 0 < len(data) <= MAX_BYTES:
+        # A limit of the program's may be smaller than its code.
+        with contextlib.suppress(OSError):
+            written = os.write(fd, data)
+    os.close(fd)
+    # Always, since the runtime takes only the first answer.
+    channel.send(runtime, {"compiled": 0 < written == len(data)})

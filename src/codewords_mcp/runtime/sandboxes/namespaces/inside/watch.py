@@ -190,7 +190,7 @@ class ProgramWatch:
                 channel.send(self._runtime, message)
         elif "compiled" in message and self._answerable:
             self._answerable = False
-            channel.send(self._runtime, message, fds)
+            channel.send(self._runtime, message)
         # Descriptors in a program's message would fill this process's table.
         for fd in fds:
             os.close(fd)
