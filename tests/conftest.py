@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from codewords_mcp.common.frozen_imports import loading
@@ -54,6 +56,21 @@ def pytest_collection() -> Generator[None, object, object]:
     """Modules and tests stay until the end."""
     with loading():
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def unchanged_logging() -> Generator[None]:
+    """Undo each test's set-up of structlog and of the root logger: a program that runs in pytest's process sets up both."""
+    root = logging.getLogger()
+    handlers, level, settings = root.handlers[:], root.level, structlog.get_config()
+    configured = structlog.is_configured()
+    yield
+    if configured:
+        structlog.configure(**settings)
+    elif structlog.is_configured():
+        structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

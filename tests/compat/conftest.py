@@ -40,6 +40,21 @@ def served(tmp_path_factory: pytest.TempPathFactory, models: LoopbackProviders) 
         yield runtime
 
 
+@pytest.fixture
+def store_secrets(served: ServedRuntime) -> Generator[Callable[[dict[str, str]], None]]:
+    """Store secrets by name until the end of the test, since all files of tests share the runtime."""
+    stored: list[str] = []
+
+    def store(secrets: dict[str, str]) -> None:
+        for name, value in secrets.items():
+            served.call("PUT", f"/secrets/{name}", {"value": value})
+            stored.append(name)
+
+    yield store
+    for name in stored:
+        served.call("DELETE", f"/secrets/{name}")
+
+
 @pytest.fixture(scope="session")
 def service(served: ServedRuntime) -> str:
     """The id of the workflow in workflow.py."""

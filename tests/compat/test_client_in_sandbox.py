@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,9 @@ ADA = {"name": "Ada"}
 
 
 @pytest.fixture
-def seed_tokens(served: ServedRuntime) -> Generator[None]:
+def seed_tokens(store_secrets: Callable[[dict[str, str]], None]) -> None:
     """The tokens that the seed's programs need; other tests of this runtime go by the broker."""
-    for secret, value in SEED_TOKENS.items():
-        served.call("PUT", f"/secrets/{secret}", {"value": value})
-    yield
-    for secret in SEED_TOKENS:
-        served.call("DELETE", f"/secrets/{secret}")
+    store_secrets(SEED_TOKENS)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.compat.helpers import DRIVERS, Steps, driven
 from tests.compat.registries import AGENTS, python_client_with
@@ -23,9 +25,9 @@ def sub_agent(served: ServedRuntime) -> Steps:
 
 
 @pytest.fixture
-def model(models: LoopbackProviders, served: ServedRuntime) -> LoopbackProviders:
+def model(models: LoopbackProviders, store_secrets: Callable[[dict[str, str]], None]) -> LoopbackProviders:
     """Asked for nothing yet, with a key to be asked with."""
-    served.call("PUT", "/secrets/OPENAI_API_KEY", {"value": "sk-loopback"})
+    store_secrets({"OPENAI_API_KEY": "sk-loopback"})
     models.requests.clear()
     return models
 

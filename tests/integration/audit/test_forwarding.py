@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import Connection, event
 from tests.integration.audit.helpers import SECRET, Receiver, add, forwarder, secret, served
 from tests.support.certificates import certificate
 from tests.support.databases import open_database
@@ -157,6 +158,46 @@ async def test_a_runtime_sends_what_happens_in_it_and_waits_for_its_secret(
     entries = [entry for _, body in receiver.taken for entry in json.loads(body)["data"]["entries"]]
     assert {"A_SECRET", "AUDIT_WEBHOOK_SECRET"} <= {entry["target"] for entry in entries}
     assert not any(b"never-to-be-sent" in body or SECRET.encode() in body for _, body in receiver.taken)
+
+
+@pytest.mark.requirement("audit:forward-webhook")
+async def test_entries_that_are_sealed_while_a_poll_looks_for_them_are_sent(
+    database: Database, web: Web, receiver: Receiver
+) -> None:
+    loop = forwarder(database, web, receiver)
+    await add(database, 2)
+    await send_all(loop)
+    await add(database, 1, seals=False)
+    sealing: list[int] = []
+
+    def seal(connection: Connection) -> None:
+        if not sealing:
+            sealing.append(1)
+            with database.engine.begin() as other:
+                audit_chain.seal(other)
+
+    # The poll's first read ends, and the sealer comes before its second.
+    event.listen(database.engine, "commit", seal)
+    await loop.poll()
+    event.remove(database.engine, "commit", seal)
+    assert sealing
+    await send_all(loop)
+    assert receiver.seqs() == [1, 2, 3]
+
+
+@pytest.mark.requirement("audit:forward-webhook")
+async def test_an_entry_is_counted_when_others_can_read_it(database: Database) -> None:
+    await add(database, 1)
+    before, at_commit = database.audited, list[int]()
+
+    def note(_connection: Connection) -> None:
+        at_commit.append(database.audited)
+
+    event.listen(database.engine, "commit", note)
+    await add(database, 1, seals=False)
+    event.remove(database.engine, "commit", note)
+    assert at_commit[0] == before
+    assert database.audited == before + 1
 
 
 class _Stream(socketserver.StreamRequestHandler):

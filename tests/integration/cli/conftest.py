@@ -26,6 +26,15 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     assert shell("codewords", "stop").code == 0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cancelled_runs(shell: Shell) -> Iterator[None]:
+    """Cancel the runs that a file's tests leave behind, since the next file has the same runtime."""
+    yield
+    for run in shell("codewords", "runs", "--limit", "50", "--json").json:
+        if run["status"] in {"queued", "running"}:
+            shell("codewords", "cancel", run["id"])
+
+
 @pytest.fixture(scope="session")
 def greeting(shell: Shell) -> str:
     """The id of the greeting template, deployed."""

@@ -105,6 +105,8 @@ def test_a_question_of_each_kind_is_answered_or_says_why_not(
     if needed:
         signed_in.click(".opened .actions button", "Pay")
         signed_in.sees(".opened [role=alert]", "1 field needs another value")
+        # The focus follows in the next frame.
+        signed_in.waits("document.activeElement.getAttribute('aria-invalid') === 'true'")
         enter = "((field) => { field.value = %r; field.dispatchEvent(new Event('input', {bubbles: true})); })(document.activeElement)"
         signed_in.tab.value(enter % answered[needed[0]])
     signed_in.click(".opened .actions button", "Pay")

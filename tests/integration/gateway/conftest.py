@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from tests.integration.gateway.helpers import BILLING, KEYS, MAX_BODY, STEERED
+from tests.integration.gateway.helpers import BILLING, KEYS, MAX_BODY, STEERED, close_clients
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers
+
+
+@pytest.fixture(autouse=True)
+def closed_clients() -> Iterator[None]:
+    """Close the official clients of each test, see `closed_after_test`."""
+    yield
+    close_clients()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 import httpx
 from tests.support.http_runtime import Door
@@ -64,6 +65,27 @@ BILLING = {f"{name}-bills": name for name in ("gpt-4o-mini", "claude-sonnet-4-6"
 
 STEERED = ("gpt-4o-mini-w200", "gpt-4o-mini-cut", "err-400")
 """Models that are priced as gpt-4o-mini, and steer the stand-in."""
+
+
+class _Closes(Protocol):
+    @property
+    def close(self) -> Callable[[], object]: ...
+
+
+C = TypeVar("C", bound=_Closes)
+_opened: list[_Closes] = []
+
+
+def closed_after_test(client: C) -> C:
+    """The client, which the fixture `closed_clients` closes: a socket left to the collector warns in a later test."""
+    _opened.append(client)
+    return client
+
+
+def close_clients() -> None:
+    """Close the clients of a test that has ended."""
+    while _opened:
+        _opened.pop().close()
 
 
 def new_key(door: Door, http: httpx.Client, usd: float | None = None, **options: Any) -> tuple[str, str]:

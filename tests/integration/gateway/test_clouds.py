@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google import genai
-from tests.integration.gateway.helpers import costs
+from tests.integration.gateway.helpers import closed_after_test, costs
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
@@ -87,8 +87,10 @@ def service_account() -> str:
 
 def bedrock(door: Door, name: str = "bedrock", **credentials: str) -> Any:
     given: Any = credentials or {"api_key": ADMIN_KEY}
-    return SDK.AnthropicBedrock(
-        base_url=f"{door.url}/providers/{name}", aws_region="us-east-1", max_retries=0, **given
+    return closed_after_test(
+        SDK.AnthropicBedrock(
+            base_url=f"{door.url}/providers/{name}", aws_region="us-east-1", max_retries=0, **given
+        )
     )
 
 
@@ -167,10 +169,10 @@ def test_converse_by_boto3_is_counted_whole_and_in_streams(
     boto3: Any = importlib.import_module("boto3")
     config: Any = importlib.import_module("botocore.config")
     made: Any = boto3.session.Session()
-    client: Any = made.client(
+    client: Any = closed_after_test(made.client(
         "bedrock-runtime", region_name="us-east-1", endpoint_url=f"{door.url}/providers/signed",
         aws_access_key_id=ADMIN_KEY, aws_secret_access_key="none", config=config.Config(retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+    ))  # fmt: skip
     asked = {"modelId": NOVA, "messages": [{"role": "user", "content": [{"text": "hi"}]}]}
     answer = client.converse(**asked, inferenceConfig={"maxTokens": 50})
     assert answer["output"]["message"]["content"][0]["text"]
@@ -238,8 +240,10 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
 ) -> None:
     token = {"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"}
     providers.answer_next(StubReply(body=json.dumps(token).encode()))
-    client: Any = genai.Client(
-        vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/vertex"}
+    client: Any = closed_after_test(
+        genai.Client(
+            vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/vertex"}
+        )
     )
     made = client.models.generate_content(model="gemini-2.5-flash", contents="hi")
     assert made.text
@@ -257,10 +261,10 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
     sums = counted(http, "vertex", "gemini-2.5-flash")
     assert (sums["calls"], sums["estimated"], sums["unpriced"]) == (2, 0, 0)
 
-    claude: Any = SDK.AnthropicVertex(
+    claude: Any = closed_after_test(SDK.AnthropicVertex(
         base_url=f"{door.url}/providers/vertex/v1", project_id="another", region="us-east5", access_token=ADMIN_KEY,
         max_retries=0,
-    )  # fmt: skip
+    ))  # fmt: skip
     answer = claude.messages.create(model="claude-sonnet-4-5@20250929", max_tokens=50, messages=HI)
     assert answer.usage.output_tokens == 16
     # The operator's project pays, whatever the caller's client names.
@@ -270,7 +274,9 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
         assert text_of(stream.get_final_message()) == text_of(answer)
     assert counted(http, "vertex", "claude-sonnet-4-5@20250929")["calls"] == 2
 
-    by_name = openai.OpenAI(api_key=ADMIN_KEY, base_url=f"{door.url}/openai", max_retries=0)
+    by_name = closed_after_test(
+        openai.OpenAI(api_key=ADMIN_KEY, base_url=f"{door.url}/openai", max_retries=0)
+    )
     chat = by_name.chat.completions.create(model="vertex/google/gemini-2.5-flash", messages=HI)
     assert chat.choices[0].message.content
     assert providers.requests[-1].path == f"/v1/{PROJECT}/endpoints/openapi/chat/completions"
@@ -278,8 +284,10 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
 
 
 def test_vertex_takes_an_api_key_without_a_project(door: Door, providers: LoopbackProviders) -> None:
-    client: Any = genai.Client(
-        vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/express"}
+    client: Any = closed_after_test(
+        genai.Client(
+            vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/express"}
+        )
     )
     assert client.models.generate_content(model="gemini-2.5-flash", contents="hi").text
     request = providers.requests[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from tests.integration.gateway.helpers import CHAT, costs
+from tests.integration.gateway.helpers import CHAT, closed_after_test, costs
 from tests.integration.secrets.fake_recorder import Library
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
@@ -92,7 +92,11 @@ def http(door: Door) -> Iterator[httpx.Client]:
 
 
 def sdk(door: Door, base: str = "/openai", key: str = ADMIN_KEY) -> openai.OpenAI:
-    return openai.OpenAI(api_key=key, base_url=door.url + base, max_retries=0)
+    return sdk_at(door.url + base, key)
+
+
+def sdk_at(url: str, key: str) -> openai.OpenAI:
+    return closed_after_test(openai.OpenAI(api_key=key, base_url=url, max_retries=0))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -166,11 +170,13 @@ def test_a_server_without_keys_gets_none_and_costs_nothing(
 def test_azures_client_asks_its_deployments_with_their_version(
     door: Door, http: httpx.Client, providers: LoopbackProviders
 ) -> None:
-    client = openai.AzureOpenAI(
-        azure_endpoint=f"{door.url}/providers/azure",
-        api_key=ADMIN_KEY,
-        api_version="2024-10-21",
-        max_retries=0,
+    client = closed_after_test(
+        openai.AzureOpenAI(
+            azure_endpoint=f"{door.url}/providers/azure",
+            api_key=ADMIN_KEY,
+            api_version="2024-10-21",
+            max_retries=0,
+        )
     )
     made = client.chat.completions.create(model="gpt-4o-mini", messages=HI)
     assert made.choices[0].message.content
@@ -297,11 +303,11 @@ def test_a_run_asks_the_providers_of_its_manifest_on_either_way(
     run = Caller("local", "run", run_id="run-of-few")
     manifest = Manifest(models=("openai", "groq: models"), workflows=("*",))
     with door.sandbox(run, manifest=manifest) as inside:
-        client = openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/openai", max_retries=0)
+        client = sdk_at(f"{inside.url}/openai", inside.key)
         assert client.chat.completions.create(model="groq/llama-3.3-70b-versatile", messages=HI).choices
         assert client.chat.completions.create(model="gpt-4o-mini", messages=HI).choices
         before = len(providers.requests)
-        by_path = openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/providers/mine/v1", max_retries=0)
+        by_path = sdk_at(f"{inside.url}/providers/mine/v1", inside.key)
         for other, model in ((client, "mine/big"), (by_path, "big")):
             with pytest.raises(openai.PermissionDeniedError) as refused:
                 other.chat.completions.create(model=model, messages=HI)
@@ -330,7 +336,7 @@ def test_a_recorded_call_has_the_providers_address_and_is_given_again(
 
     door.ask(begin)
     with door.sandbox(run) as inside:
-        client = openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/openai", max_retries=0)
+        client = sdk_at(f"{inside.url}/openai", inside.key)
         made = client.chat.completions.create(model="groq/llama-3.3-70b-versatile", messages=HI)
         assert providers.wait_for(lambda: len(library.ended) == 1)
         exchange = library.ended[0]

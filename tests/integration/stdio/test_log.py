@@ -7,7 +7,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,13 @@ KEY = "cwk-0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    """What is logged; afterwards all is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def out() -> io.StringIO:
+    """What is logged. `unchanged_logging` undoes the set-up."""
     stream = io.StringIO()
     configure("INFO", stream)
     # A logger that remembers this configuration would write to it in later tests too.
     structlog.configure(cache_logger_on_first_use=False)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return stream
 
 
 def lines(out: io.StringIO) -> list[dict[str, Any]]:

@@ -90,10 +90,11 @@ class AuditForwarder(PollLoop):
         if written == self._seen and not self._db.shared:
             return self._interval
 
+        # In this order: entries that are sealed between the two are unsent in the second.
+        unsealed = await self._db.read(audit_chain.unsealed_count)
         cursor = await self._db.read(audit_cursors.read, self.receiver.name)
         if not cursor.unsent:
-            # What this process has written may not be sealed yet.
-            if self._db.shared or await self._db.read(audit_chain.unsealed_count) == 0:
+            if not unsealed:
                 self._seen = written
             return self._interval
         return await self._send_next()

@@ -67,8 +67,10 @@ class Transactions:
         mark = self._marks.next()
         outcome: list[T] = []
         ended: list[EndedRun] = []
+        added = 0
 
         def attempt(*, repeated: bool) -> T:
+            nonlocal added
             self.require_file()
             with self._engine.begin() as connection:
                 # SQLite waits for a lock by itself, and not longer than this call has left.
@@ -80,7 +82,7 @@ class Transactions:
                 audit_capture.begin(connection)
                 run_ends.begin(connection)
                 outcome[:] = [fn(connection)]
-                self.audited += audit_capture.flush(connection)
+                added = audit_capture.flush(connection)
                 ended[:] = run_ends.take(connection)
 
             return outcome[0]
@@ -94,6 +96,8 @@ class Transactions:
             self.refusal = None
         if self._checkpoints is not None:
             self._checkpoints.count_commit()
+        # After the commit: whoever sees the new count must find the entries.
+        self.audited += added
         for run in ended:
             self._measures.count_run(run)
         return result
