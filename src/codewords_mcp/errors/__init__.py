@@ -40,6 +40,7 @@
     ├── SandboxUnavailable              sandbox_unavailable  503     no isolation on this machine
     ├── SandboxFailed                   sandbox_failed       500     the sandbox failed, not the program in it
     ├── RuntimeUnavailable              runtime_unavailable  503     the home's runtime does not start, respond or stop
+    │   └── AttemptOver                 runtime_unavailable  503     a call by a run that does not go on in this process
     └── StorageFailed                   storage_failed       507     disk full, read-only home, locked home
 
 A failing program is a result, a failing sandbox is an error: `ProgramFailed.origin` is "service",
@@ -453,6 +454,19 @@ class RuntimeUnavailable(CodewordsError):
 
     code = "runtime_unavailable"
     status = 503
+
+
+class AttemptOver(RuntimeUnavailable):
+    """A call by a run that does not go on in this process: it was not carried out.
+
+    The run has ended, gave its sandbox back, or goes on in another process, whose attempt makes the call again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This call was not carried out, since the attempt at the run that made it is over.",
+            hint="Use a person's key, outside the workflow.",
+        )
 
 
 class StorageFailed(CodewordsError):

@@ -20,7 +20,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
+from codewords_mcp.errors import AttemptOver, Forbidden, NotFound, Unauthenticated, WrongHost
 from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
 from codewords_mcp.http.middleware.hosts import host_name
 from codewords_mcp.http.middleware.protocol import WEBSOCKET, BoundedProtocol
@@ -88,7 +88,13 @@ class SandboxGuard:
             await serve_recorded(self._serve, session, scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that no recorder has answered. Raises NotFound for the link of another owner's file."""
+        """Serve a request that no recorder has answered.
+
+        Raises AttemptOver where its run has left the sandbox meanwhile, NotFound for the link of another owner's file.
+        """
+        # While the recorder put the request on record. The answer would be on record, too, and false.
+        if not self._access.serves(scope["state"][SANDBOX], scope[CALLER].run_id):
+            raise AttemptOver
         if token := _file_token(scope):
             await self._check_file(scope[CALLER], token)
         await self.app(scope, receive, send)

@@ -72,11 +72,17 @@ class ErrorBoundary:
 
 
 async def serve_with_errors(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, headed: bool = False
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    headed: bool = False,
+    on_error: Callable[[CodewordsError], None] | None = None,
 ) -> None:
     """Serve a request that has its id; what the app raises is sent as an answer. Never raises but for cancellation.
 
-    `headed`: the head of the response names the request's id.
+    `headed`: the head of the response names the request's id. `on_error` is called with an error before it is sent.
     """
     request_id: str = scope[REQUEST_ID]
     started = False
@@ -99,6 +105,8 @@ async def serve_with_errors(
         log.debug("client hung up", request_id=request_id)
     except Exception as failure:  # noqa: BLE001  # this is the boundary
         error = explain(failure, request_id, words=_remedy_words(scope))
+        if on_error is not None:
+            on_error(error)
         if started:
             await _cut_off(scope, send, error)
         else:

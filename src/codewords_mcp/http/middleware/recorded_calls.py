@@ -9,10 +9,11 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from codewords_mcp.errors import Conflict
+from codewords_mcp.errors import AttemptOver, CodewordsError, Conflict
 from codewords_mcp.http.middleware.errors import serve_with_errors
 from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
+from codewords_mcp.runtime.recording.journal import is_answer
 from codewords_mcp.runtime.recording.recorder import BlockedRequest, OpenExchange, RecordedResponse
 from codewords_mcp.runtime.recording.recording_session import RecordingSession
 from codewords_mcp.runtime.recording.writes import call_write
@@ -57,6 +58,11 @@ async def serve_recorded(
 
 
 async def _record(app: ASGIApp, exchange: OpenExchange, scope: Scope, receive: Receive, send: Send) -> None:
+    def judge(error: CodewordsError) -> None:
+        if not is_answer(exchange.request, error):
+            exchange.no_answer, exchange.note = True, error.code
+            exchange.unsent = isinstance(error, AttemptOver)
+
     async def noted(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.record_response(message["status"], list(message.get("headers", ())))
@@ -70,7 +76,7 @@ async def _record(app: ASGIApp, exchange: OpenExchange, scope: Scope, receive: R
 
     try:
         # What the app raises is a response of this exchange too.
-        await serve_with_errors(app, scope, receive, noted)
+        await serve_with_errors(app, scope, receive, noted, on_error=judge)
     finally:
         exchange.end(whole=False)
 

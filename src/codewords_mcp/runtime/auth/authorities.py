@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from codewords_mcp.errors import NotAgreed
+from codewords_mcp.errors import AttemptOver
 from codewords_mcp.runtime.auth.authority import (
     Authority,
     Permissions,
@@ -47,16 +47,13 @@ class Authorities:
         return other in self._shown.get(run_id, ())
 
     def of(self, caller: Caller) -> Authority:
-        """Return the authority of this caller. Raises NotAgreed for a run that does not run here."""
+        """Return the authority of this caller. Raises AttemptOver for a run that does not run here."""
         if caller.kind != "run":
             return _of_person(caller.owner)
         found = self._runs.get(caller.run_id or "")
         # Fail closed: a run that isn't registered has ended, or runs on another replica.
         if found is None or found.owner != caller.owner:
-            raise NotAgreed(
-                "The run that this key belongs to does not go on here, so the key is worth nothing.",
-                hint="Use a person's key, outside the workflow.",
-            )
+            raise AttemptOver
         return found
 
     def service_of(self, run_id: str) -> str | None:

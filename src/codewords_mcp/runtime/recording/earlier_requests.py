@@ -46,7 +46,9 @@ class Knowledge:
         if any(token in text for text in texts or ()) or any(token in one.body for one in self._seen):
             return True
         # What was not kept may have had it.
-        cut = any(one.ended_at is not None and one.status and not one.whole for one in self._seen)
+        cut = any(
+            one.ended_at is not None and one.status and not (one.whole or one.no_answer) for one in self._seen
+        )
         return None if cut or texts is None else False
 
 

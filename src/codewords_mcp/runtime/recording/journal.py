@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from codewords_mcp.common.json_parts import object_of, text_of
+from codewords_mcp.errors import CodewordsError, RuntimeUnavailable, StorageFailed
 from codewords_mcp.runtime.model.provider import CallUsage
 from codewords_mcp.runtime.model.run_wait import WAITING_SERVICES
 from codewords_mcp.runtime.recording.codec import usage_as_json, usage_of_json
@@ -165,6 +166,16 @@ def may_wait(request: RecordedRequest) -> bool:
     """Whether the runtime is called for a wait, which may last for days. Another attempt finds it by our key."""
     first, _, rest = split_url(request.url).path.strip("/").partition("/")
     return request.channel == "call" and first == "run" and rest.partition("/")[0] in WAITING_SERVICES
+
+
+def is_answer(request: RecordedRequest, error: CodewordsError) -> bool:
+    """Whether an error that the runtime answers a call with tells what became of the call.
+
+    Else its own state is the reason: the attempt is over, the runtime ends, its store takes nothing, or it has a fault.
+    """
+    of_runtime = isinstance(error, (RuntimeUnavailable, StorageFailed)) or error.code == CodewordsError.code
+    # What ended a run is on record with it, and comes again by the key of the call. A wait has no such record.
+    return not of_runtime or (error.run_id is not None and not may_wait(request))
 
 
 def repeats_unseen(request: RecordedRequest) -> bool:

@@ -105,6 +105,8 @@ class OpenExchange:
     """Headers that go out in the place of the request's own of these names."""
     unsent: bool = False
     """No byte of it reached its host, for certain."""
+    no_answer: bool = False
+    """The response tells nothing of what became of the request, since the runtime failed itself: it is no whole one."""
     _request_size: int = 0
     _request_pieces: list[bytes] = field(default_factory=list[bytes])
     _ended: bool = False
@@ -205,6 +207,7 @@ class OpenExchange:
             (whole or self.body.rstrip().endswith(STREAM_END))
             and self.complete
             and self.size <= MAX_BODY_BYTES
+            and not self.no_answer
         )
         if self.on_end is not None:
             self.on_end(self)

@@ -85,6 +85,8 @@ class ResumeRecorder:
         """Requests on their way, but for calls that wait, with their keys."""
         self._waiting: dict[str, int] = {}
         """Calls that wait, by their keys; the values are those of `_open`."""
+        self._unanswered: dict[str, JournalEntry] = {}
+        """Calls that the runtime failed to answer, by their exact keys: made again, they are sent by the same key."""
         self._suspended = False
         self._question_sent = asyncio.Event()
         self._all_answered = asyncio.Event()
@@ -98,7 +100,7 @@ class ResumeRecorder:
             return BlockedRequest(SUSPENDED)
         is_write = request.writes or kind_of(request) == "write" or may_wait(request)
         keys = self._keys_of(request)
-        entry = self._earlier.take(request, keys)
+        entry = self._earlier.take(request, keys) or self._unanswered.pop(keys.exact, None)
         if is_write:
             return await self._decide_write(request, keys, entry)
         if entry is not None and entry.answer is not None:
@@ -213,6 +215,9 @@ class ResumeRecorder:
             # A program may poll for days, and each answer is a row.
             if entry.is_write or entry.number < self._max_reads:
                 self._journal.complete(entry, exchange)
+        # By its key a run is found that the call has started nevertheless.
+        elif exchange.no_answer and takes_our_key(entry.request):
+            self._unanswered[entry.keys.exact] = entry
         # Only a row of this attempt: an earlier one may have sent the same write.
         elif exchange.unsent and entry.is_write and entry.attempt == self._journal.attempt:
             self._journal.drop(entry)

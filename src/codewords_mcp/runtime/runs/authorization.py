@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import NotAgreed
+from codewords_mcp.errors import AttemptOver
 from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.auth.authority import Authority, RunAuthority
@@ -66,13 +66,13 @@ class RunAuthorization:
             await self.servable(caller, service_id)
 
     async def authority(self, caller: Caller) -> Authority:
-        """The authority of a caller. Raises NotAgreed for a run that is not on record.
+        """The authority of a caller. Raises AttemptOver for a run that is not on record.
 
         The calling run may have ended or be another replica's: its background calls are carried out later.
         """
         try:
             return self._authorities.of(caller)
-        except NotAgreed:
+        except AttemptOver:
             recorded = await self._recorded_authority(caller)
             if recorded is None:
                 raise

@@ -230,9 +230,7 @@ class RunDispatcher:
         return session
 
     async def get(self, caller: Caller, run_id: str) -> Run:
-        """The record. A run's key finds that run and its descendants only. Raises NotFound, NotAgreed for a run that does not
-        go on here.
-        """
+        """The record. A run's key finds that run and its descendants only. Raises NotFound, AttemptOver."""
         authorities = self._context.authorities
         own = authorities.of(caller).run_id
 

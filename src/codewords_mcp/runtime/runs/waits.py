@@ -25,7 +25,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput
+from codewords_mcp.errors import AttemptOver, CodewordsError, Conflict, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.events import EventBus, WaitingPagesChanged
@@ -162,7 +162,7 @@ class RunWaits:
 
         run = runs.get(connection, run_id)
         if run is None or run.status in FINISHED:
-            raise Conflict("This run has ended, so it waits for nothing.")
+            raise AttemptOver
         at = to_datetime(clock(connection))
         wait = RunWait(
             id=f"ask_{uuid.uuid4().hex}",
@@ -195,7 +195,7 @@ class RunWaits:
             with self._context.events.subscribe(run_id) as changed:
                 wait = await self._db.read(rows.get, wait_id)
                 if wait is None or wait.status == "withdrawn":
-                    raise Conflict("The run waits no longer for this.")
+                    raise AttemptOver
                 if wait.status != "open":
                     return wait
 

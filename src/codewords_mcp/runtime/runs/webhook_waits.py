@@ -21,7 +21,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from codewords_mcp.common.bounded_json import parse
-from codewords_mcp.errors import Conflict, NotFound, Unauthenticated
+from codewords_mcp.errors import AttemptOver, Conflict, NotFound, Unauthenticated
 from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.model.run_wait import NewWait, RunWait
 from codewords_mcp.runtime.model.webhook import Arrival
@@ -45,7 +45,7 @@ def make(connection: Connection, owner: str, run_id: str, key: str, question: di
         return found
     run = runs.get(connection, run_id)
     if run is None or run.status in FINISHED:
-        raise Conflict("This run has ended, so it has no address any more.")
+        raise AttemptOver
     if rows.count(connection, run_id, "webhook") >= MOST_ADDRESSES:
         raise Conflict(f"This run has {MOST_ADDRESSES} addresses already.", hint="Use one of them.")
 
@@ -70,7 +70,7 @@ def make(connection: Connection, owner: str, run_id: str, key: str, question: di
 def begin(connection: Connection, run_id: str, new: NewWait, *, resumable: bool) -> tuple[RunWait, bool]:
     """Wait for an address of a run. Returns the wait, and whether it begins now.
 
-    Raises NotFound for an address that the run has not made, Conflict for one that is gone.
+    Raises NotFound for an address that the run has not made, AttemptOver for one that is gone.
     """
     run = rows.lock_run(connection, run_id)
     wait = rows.get(connection, new.wait_id)
@@ -79,7 +79,7 @@ def begin(connection: Connection, run_id: str, new: NewWait, *, resumable: bool)
             "This run has made no such address.", hint='Make one first: {"new_webhook": true} gives its id.'
         )
     if wait.status == "withdrawn" or run.status in FINISHED:
-        raise Conflict("This run has ended, so it waits for nothing.")
+        raise AttemptOver
     if wait.status != "new":
         return wait, False
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import NotAgreed, NotConnected, TooBusy
+from codewords_mcp.errors import AttemptOver, NotAgreed, NotConnected, TooBusy
 from codewords_mcp.runtime.browser.actions import Action
 from codewords_mcp.runtime.browser.base import (
     BrowserGone,
@@ -65,7 +65,7 @@ class OwnChromeBrowser:
         """See `Browser.takes`. A workflow without the person's consent has a note in its log."""
         try:
             self._permit(user.caller)
-        except NotAgreed:
+        except (AttemptOver, NotAgreed):
             return False
         return True
 
