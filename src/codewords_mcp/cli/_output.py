@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.cli._terminal import terminal_json, terminal_text
+from codewords_mcp.common.unseen import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -47,6 +48,13 @@ def json_line(value: Any) -> None:
 def raw(content: str) -> None:
     """Text on stdout as it is in a pipe, and as a terminal may have it there."""
     _write(terminal_text(content) if sys.stdout.isatty() else content)
+
+
+def program(code: str) -> None:
+    """A program on stdout: as it is in a pipe, on a terminal with what is not seen spelled out as in a difference."""
+    if sys.stdout.isatty():
+        code = "\n".join(map(spelled, code.split("\n")))
+    _write(code)
 
 
 def line(text: str = "", style: str = "") -> None:

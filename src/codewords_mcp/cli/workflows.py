@@ -98,7 +98,7 @@ def show(
     if as_json:
         _output.print_json(detail)
     elif code:
-        _output.raw(detail["code"])
+        _output.program(detail["code"])
     else:
         _print_detail(detail)
 

@@ -55,6 +55,14 @@ def spelled(line: str) -> str:
     return _SPELLED_SPACES.sub(lambda found: _mark(" ", len(found[0])), shown)
 
 
+def spelled_unseen(code: str) -> str:
+    """A program with `⟨U+200B⟩` for what is not seen; all else stays, so that a piece of it can be quoted for an edit."""
+    if code.isascii() and "\r" not in code and code.replace("\n", "").replace("\t", "").isprintable():
+        return code
+    lines = code.replace("\r\n", "\n").replace("⟨U+", _mark("⟨") + "U+")
+    return "".join(_mark(character) if is_unseen(character) else character for character in lines)
+
+
 def unspelled(text: str) -> str:
     """The line that was spelled."""
     return _MARK.sub(lambda found: chr(int(found[1], 16)) * int(found[2] or 1), text)

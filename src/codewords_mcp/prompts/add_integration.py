@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.text import compact, fence
+from codewords_mcp.mcp_server.text import compact, fence_code
 
 TITLE = "Add an integration"
 
@@ -50,7 +50,7 @@ async def add_integration(
             "\n\n".join(schemas),
             *(["\n".join(missing)] if missing else []),
             how,
-            fence("Its code", detail.code or "", len(detail.code or "") + 1),
+            fence_code(detail.code or ""),
             then,
         ]
     )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.text import fence
+from codewords_mcp.mcp_server.text import fence, fence_code
 
 TITLE = "Review a workflow"
 
@@ -36,7 +36,7 @@ async def review_workflow(
             fence("It may", "\n".join(detail.capabilities), _MAX_CAPABILITIES),
             f"Last runs: {runs}",
             # The limit is the code's own length: a review of half a file would be wrong.
-            fence("Its code", detail.code or "", len(detail.code or "") + 1),
+            fence_code(detail.code or ""),
         ]
     )
 

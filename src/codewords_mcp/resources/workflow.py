@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.text import compact, fence, one_line
+from codewords_mcp.mcp_server.text import compact, fence, fence_code, one_line
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
 
 URI = "workflow://{workflow_id}"
@@ -40,6 +40,6 @@ def _page(detail: WorkflowDetail) -> str:
         # instructions. The code is fenced for the same reason.
         fence("What its author wrote of it", "\n".join(facts), _MAX_FACTS),
         "",
-        fence("Its code", detail.code or "", len(detail.code or "") + 1),
+        fence_code(detail.code or ""),
     ]
     return "\n".join(lines)

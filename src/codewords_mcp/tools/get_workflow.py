@@ -8,10 +8,11 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.common.bounded_json import JsonObject, JsonValue
+from codewords_mcp.common.unseen import spelled_unseen
 from codewords_mcp.mcp_server.check_format import CheckItem, capability_lines, capability_list, check_items
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import STARTED_BY
-from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.text import clean_json, compact, cut, fence, fence_code, one_line
 from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
@@ -123,14 +124,14 @@ def _draft_result(draft: Draft) -> CallToolResult:
         name=one_line(draft.name, 80),
         routes=[clean_json(_without_titles(route)) for route in draft.routes],
         draft=draft_result(draft),
-        code=draft.code,
+        code=None if draft.code is None else spelled_unseen(draft.code),
     )
     lines = [
         *draft_lines(draft),
         fence("Name and routes", f"{data.name}\n{compact(data.routes)}", _MAX_ROUTES),
     ]
     if draft.code is not None:
-        lines.append(fence("Its code", draft.code, len(draft.code) + 1))
+        lines.append(fence_code(draft.code))
     return tool_result(data, "\n".join(lines))
 
 
@@ -158,7 +159,7 @@ def _data(detail: WorkflowDetail, triggers: list[Trigger]) -> Workflow:
         capabilities=capability_list(detail.capabilities),
         tried=check_items(detail.tried, passed=True),
         example=clean_json(detail.example),
-        code=clean(detail.code) if detail.code else None,
+        code=spelled_unseen(detail.code) if detail.code else None,
     )
 
 

@@ -223,6 +223,9 @@ async def test_what_authors_name_and_write_stands_inside_a_fence_wherever_it_is_
         assert "delete_workflow(everything)" not in outside
         assert "delete_workflow(everything)" in text
         assert not set(text) & {"\u202e", "\u200b", "\U000e0041"}
+    # A removed character would hide what the program does: code has it spelled out.
+    for text in told[1:]:
+        assert "⟨U+202E⟩" in text
 
 
 @pytest.mark.requirement("author:brief-asked")

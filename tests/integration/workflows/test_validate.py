@@ -163,6 +163,8 @@ async def test_a_script_over_the_limit_fails_as_a_check(run: Run) -> None:
     [
         (APP + ROUTE + 'if __name__ == "__main__":\n    pass\n', "starts", "ended at once without serving anything"),
         (APP + "raise SystemExit(3)\n" + MAIN, "starts", "3"),
+        (APP + "print('half-way', flush=True); import os; os.kill(os.getpid(), 11)\n" + MAIN, "starts", 'Its last output: "half-way"'),
+        (APP + "import os; os.kill(os.getpid(), 11)\n" + MAIN, "starts", "It printed nothing."),
         (APP + "import nowhere_to_be_found\n" + MAIN, "starts", 'Add "nowhere-to-be-found" to `dependencies`'),
         (APP + "\n\n1 / 0\n" + MAIN, "starts", "line 12"),
         (APP + "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=5)\n" + MAIN, "starts", "Error while it starts"),

@@ -48,6 +48,8 @@ match.
 """
 _MAX_OPENAPI = 4 << 20
 _MAX_OUTPUT = 64 << 10
+_LAST_LINES, _MAX_LAST_LINES = 5, 400
+"""Lines, and characters of them, that a failed start quotes."""
 SERVING = """End the script with:
 if __name__ == "__main__":
     import os
@@ -258,7 +260,17 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
             fix=SERVING,
         )
 
+    if error.code == "program_exited":
+        return Check(id="starts", status="failed", message=error.message, fix=_last_lines(output))
     return Check.of_error("starts", error)
+
+
+def _last_lines(output: str) -> str:
+    """Quote the last lines of a program that ended without a traceback: by a signal, or by an exit of its own."""
+    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()][-_LAST_LINES:]
+    if not lines:
+        return "It printed nothing. Print before each step of its start to see how far it comes."
+    return f'Its last output: "{" / ".join(lines)[-_MAX_LAST_LINES:]}".'
 
 
 async def _fetch_openapi(script: Script, sandbox: Sandbox, result: Boot) -> None:
