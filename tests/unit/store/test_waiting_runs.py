@@ -151,7 +151,7 @@ class World:
     def poll(self) -> None:
         """Look for suspended runs that nothing holds up."""
         found = run_waits.over_of_suspended(self.connection, 10)
-        found += run_waits.suspended_without_wait(self.connection, 10)
+        found += [run.id for run in run_waits.overdue(self.connection, now() + 1, 10)]
         for run_id in found:
             run = run_waits.lock_run(self.connection, run_id)
             assert run is not None
@@ -289,11 +289,14 @@ def test_queries_find_the_runs_that_the_decision_resumes(database: Database) -> 
             runs.add(connection, values | {"status": "queued", "waits_for": "wait"})
             at = datetime.now(UTC)
             wait = RunWait(f"w{number}", facts.kind, "o", run_id, "w", "", {}, at, at, facts.status)
-            run_waits.add(connection, wait, "k", resumable=facts.resumable, due_at=1, taken=facts.taken)
+            run_waits.add(
+                connection, wait, "k", resumable=facts.resumable, due_at=now() + 10**9, taken=facts.taken
+            )
 
     database.write_blocking(fill)
     expected = {f"run-{number}": state_of([facts]) for number, facts in enumerate(ALL)}
     over = database.write_blocking(lambda c: run_waits.over_of_suspended(c, 1000))
-    without = database.write_blocking(lambda c: run_waits.suspended_without_wait(c, 1000))
+    found = database.write_blocking(lambda c: run_waits.overdue(c, now(), 1000))
+    without = [run.id for run in found]
     assert sorted(over) == sorted(run_id for run_id, state in expected.items() if state == "over")
     assert sorted(without) == sorted(run_id for run_id, state in expected.items() if state != "waiting")

@@ -223,6 +223,8 @@ def describe(connection: Connection, cause: AlertCause, known: AppUsers) -> list
             return _describe_schedule(connection, cause)
         case "trigger_failing" | "trigger_stopped" | "trigger_missed":
             return describe_trigger(connection, cause)
+        case "run_overdue":
+            return _describe_overdue(connection, cause)
         case "on_failure_failed":
             return _describe_not_started(connection, cause)
         case "delivery_failed":
@@ -258,6 +260,27 @@ def describe(connection: Connection, cause: AlertCause, known: AppUsers) -> list
             return [_describe_restart(cause)]
         case _:
             return []
+
+
+def _describe_overdue(connection: Connection, cause: AlertCause) -> list[Failure]:
+    detail = cause.detail
+    query = select(workflows.c.name).where(workflows.c.id == detail["service_id"])
+    name = connection.execute(query).scalar()
+    if name is None:
+        return []
+    return [
+        Failure(
+            detail["owner"],
+            "run_overdue",
+            f"run_overdue/{detail['id']}",
+            f"A run of the workflow {quoted(name, _NAME)} waited too long",
+            "What it waited for was over, and the run did not go on. The runtime resumes such runs within a minute.",
+            cause.at,
+            service_id=detail["service_id"],
+            run_id=detail["id"],
+            detail={"run_id": detail["id"]},
+        )
+    ]
 
 
 def _describe_users(users: Sequence[AppUser]) -> str:

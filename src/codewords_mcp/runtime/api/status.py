@@ -19,6 +19,7 @@ from codewords_mcp.runtime.model.availability import Availability
 from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
+from codewords_mcp.runtime.runs.suspended_runs import overdue_runs
 from codewords_mcp.runtime.store import access, audit_cursors, recordings, retention, run_purge
 from codewords_mcp.runtime.store import alerts as alert_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
@@ -30,6 +31,7 @@ REBUILD_TIMEOUT = 20.0
 
 
 MAX_UNREAD_HOSTS = 100
+MAX_OVERDUE = 100
 
 
 class StatusApi:
@@ -60,6 +62,7 @@ class StatusApi:
             try:
                 recorded = await container.database.read(run_purge.count)
                 stored = await self._stored(caller)
+                problems = [*problems, *await self._overdue(caller)]
             except StorageFailed as error:
                 # It broke after the check, whose result serves for a second.
                 problems = [*problems, Problem("database", error.message, error.hint, error.remedy)]
@@ -161,6 +164,22 @@ class StatusApi:
             "recordings": await recordings_status(container),
             "workflows": await container.database.read(workflow_rows.count),
         }
+
+    async def _overdue(self, caller: Caller) -> list[Problem]:
+        """The problem that runs of the caller, for an admin all runs, wait longer than they should; none where no run does."""
+        owner = None if caller.kind == "admin" else caller.owner
+        found = await self._container.database.read(overdue_runs, MAX_OVERDUE, owner)
+        if not found or self._container.trigger_loops.paused_at is not None:
+            return []
+        if len(found) == 1:
+            message = f"The run {found[0].id} waits, though nothing holds it up."
+        else:
+            least = "At least " if len(found) == MAX_OVERDUE else ""
+            message = (
+                f"{least}{len(found)} runs wait, though nothing holds them up. The first is {found[0].id}."
+            )
+        hint = "The runtime resumes such runs within a minute. Where it does not, its log says why."
+        return [Problem("runs", message, hint)]
 
     async def _keyless_providers(self) -> dict[str, str]:
         """Providers of the settings whose key is missing, with the name of the secret that it is."""

@@ -11,6 +11,7 @@ from codewords_mcp.runtime.model.base import Model
 
 AlertKind = Literal[
     "run_failed",
+    "run_overdue",
     "schedule_failing",
     "schedule_missed",
     "schedule_stopped",

@@ -30,6 +30,7 @@ from codewords_mcp.runtime.model.run_wait import RunWait
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.store import alert_causes, alerts
 from codewords_mcp.runtime.store import run_waits as rows
 from codewords_mcp.runtime.store.executors import clock
 
@@ -38,6 +39,8 @@ LONGEST_SLEEP: Final = 10.0
 BATCH: Final = 100
 PATROL_INTERVAL: Final = 60.0
 """Seconds between looks at all suspended runs."""
+OVERDUE_AFTER: Final = 30_000_000
+"""Microseconds after the end of its wait within which a run is resumed, several polls: after them it is overdue."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -84,9 +87,10 @@ class SuspendedRuns(PollLoop):
         return min(max((due_at - at) / 1e6, 0.01), LONGEST_SLEEP)
 
     async def _patrol(self) -> None:
-        """Go on with suspended runs that wait for nothing."""
-        for run_id in await self._db.read(rows.suspended_without_wait, BATCH):
-            log.warning("suspended run without an open wait", run_id=run_id)
+        """Go on with suspended runs that nothing holds up. An alert says so of each, once: something should have resumed it."""
+        if self._context.registry.paused_at is not None:
+            return
+        for run_id in await self._db.write(_note_overdue):
             await self.wake_run(run_id)
 
     async def change(self, write: Callable[[Connection], tuple[T, WaitChanges]]) -> T:
@@ -180,3 +184,23 @@ class SuspendedRuns(PollLoop):
         self._context.events.publish(RunChanged(wait.run_id))
         if wait.kind == "question":
             self._bus.publish(WaitingPagesChanged())
+
+
+def overdue_runs(
+    connection: Connection, limit: int = BATCH, owner: str | None = None
+) -> list[rows.OverdueRun]:
+    """Suspended runs that should have gone on: see `run_waits.overdue`."""
+    return rows.overdue(connection, clock(connection) - OVERDUE_AFTER, limit, owner)
+
+
+def _note_overdue(connection: Connection) -> list[str]:
+    found = overdue_runs(connection)
+    if found:
+        known = {row["detail"].get("run_id") for row in alerts.unresolved_of(connection, ("run_overdue",))}
+    else:
+        known = set[str]()
+    for run in found:
+        log.warning("a run waits though nothing holds it up", run_id=run.id)
+        if run.id not in known:
+            alert_causes.note(connection, f"overdue {run.id}", "run_overdue", run._asdict())
+    return [run.id for run in found]

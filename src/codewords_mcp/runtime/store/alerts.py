@@ -16,7 +16,7 @@ from codewords_mcp.runtime.store.tables import alert_messages, alert_settings, a
 
 MAX_ALERTS = 500
 """Alerts of an owner; those that are over make room first, then the oldest."""
-_RUN_KINDS: tuple[AlertKind, ...] = ("run_failed", "delivery_failed", "on_failure_failed")
+_RUN_KINDS: tuple[AlertKind, ...] = ("run_failed", "run_overdue", "delivery_failed", "on_failure_failed")
 _SCHEDULE_KINDS: tuple[AlertKind, ...] = ("schedule_failing", "schedule_missed", "schedule_stopped")
 _FIRST_UNRESOLVED = select(alerts.c.id).where(alerts.c.status != "resolved").limit(1)
 

@@ -248,12 +248,32 @@ def over_of_suspended(connection: Connection, limit: int) -> list[str]:
     )
 
 
-def suspended_without_wait(connection: Connection, limit: int) -> list[str]:
-    """Suspended runs of which no wait is open. Reads all suspended runs."""
-    waits = select(_ROWS.id).where(_ROWS.run_id == runs.c.id, _condition("waiting"))
-    return list(
-        connection.execute(select(runs.c.id).where(_SUSPENDED, ~waits.exists()).limit(limit)).scalars()
+class OverdueRun(NamedTuple):
+    """A suspended run that nothing holds up."""
+
+    id: str
+    owner: str
+    service_id: str
+
+
+def overdue(connection: Connection, before: int, limit: int, owner: str | None = None) -> list[OverdueRun]:
+    """Suspended runs of an owner, None for all, whose waits were over before a time in µs. Reads all suspended runs.
+
+    Also those that wait for nothing at all, or whose deadline nobody looked at.
+    """
+    of_run = select(_ROWS.id).where(_ROWS.run_id == runs.c.id)
+    holds = of_run.where(or_(_condition("waiting"), _ROWS.closed_at >= before))
+    late = of_run.where(
+        or_(
+            and_(_condition("over"), _ROWS.closed_at < before),
+            and_(_condition("waiting"), _ROWS.due_at < before),
+        )
     )
+    query = select(runs.c.id, runs.c.owner, runs.c.service_id)
+    query = query.where(_SUSPENDED, or_(late.exists(), ~holds.exists()))
+    if owner is not None:
+        query = query.where(runs.c.owner == owner)
+    return [OverdueRun(*row) for row in connection.execute(query.order_by(runs.c.created_at).limit(limit))]
 
 
 def _condition(state: WaitState) -> ColumnElement[bool]:
