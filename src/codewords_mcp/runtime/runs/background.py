@@ -15,13 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from codewords_mcp.errors import RunCancelled, StorageFailed
 from codewords_mcp.runtime.model.events import RunChanged, WaitingPagesChanged
 from codewords_mcp.runtime.model.limits import LimitScope
-from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_finished
+from codewords_mcp.runtime.model.run_state import delivered, error_entry, platform_error, to_finished
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
 from codewords_mcp.runtime.runs.background_submit import BackgroundMode, QueuedRuns
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.queue import RunQueue
+from codewords_mcp.runtime.runs.results import unstartable
 from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.store import recovery, requests, run_waits
 from codewords_mcp.runtime.store import runs as rows
@@ -65,15 +66,15 @@ class BackgroundRuns:
             return
 
         await self._let_go(run_id)
-        work = await context.database.write(works.take, run_id, context.registry.executor)
-        if work is None:
+        if not await context.database.write(recovery.claim, run_id, context.registry.executor):
             return
-
-        run = self._enter(run_id, work)
-        if work.unwanted:
-            run.cancel("it was asked to")
+        self.coming.add(run_id)
+        try:
+            run = await self._load(run_id)
+        finally:
+            self.coming.discard(run_id)
         # Not awaited directly: the queue may cancel this task when it closes, and the run must outlive that.
-        await asyncio.wait({run.task} if run.task else set())
+        await asyncio.wait({run.task} if run is not None and run.task else set())
 
     async def _let_go(self, run_id: str) -> None:
         """Wait for an attempt of this process that has let the run go, and is still cleaning up."""
@@ -93,16 +94,45 @@ class BackgroundRuns:
 
     async def _begin(self, run_id: str) -> None:
         await self._let_go(run_id)
+        await self._load(run_id)
+
+    async def _load(self, run_id: str) -> BackgroundRun | None:
+        """Start a run that this process has claimed; None where it failed, since its request cannot be read.
+
+        The record says that this process holds the run, so no other one would go on with it.
+        """
         while True:
             try:
                 work = await self._context.database.read(works.load, run_id)
-                break
-            # The record says that this process holds the run, so no other one would go on with it.
+                if work is None:
+                    raise LookupError("it has no request on record")
+                run = self._enter(run_id, work)
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=run_id, reason=error.message)
                 await asyncio.sleep(STORE_PAUSE)
-        if work is not None:
-            self._enter(run_id, work)
+            # Each further try would end likewise, whatever the reason is.
+            except Exception:
+                log.exception("a run that waited could not be started", run_id=run_id)
+                self._fail(run_id)
+                return None
+            else:
+                if work.unwanted:
+                    run.cancel("it was asked to")
+                return run
+
+    def _fail(self, run_id: str) -> None:
+        """End a run of this process that cannot be started; nothing where it has ended meanwhile."""
+        executor = self._context.registry.executor
+
+        def write(connection: Connection) -> None:
+            values = to_finished("failed", error_entry(unstartable()), now(), release=True)
+            if rows.change(connection, run_id, values, only_from=("queued",), holder=executor):
+                run_waits.withdraw_of_run(connection, run_id)
+                requests.forget_unless_resumable(connection, run_id)
+
+        written = self._context.database.write_with_retries(write)
+        self._context.killed_attempts.settle_after(written, run_id)
+        written.add_done_callback(lambda _: self._context.events.publish(RunChanged(run_id)))
 
     def _enter(self, run_id: str, work: works.Work) -> BackgroundRun:
         run = BackgroundRun(self._context, self._served, run_id, work)

@@ -12,7 +12,7 @@ from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.model.run_columns import AttemptEntry
 from codewords_mcp.runtime.runs.ancestry import RunAncestry
 from codewords_mcp.runtime.runs.request_headers import AUTH
-from codewords_mcp.runtime.store import logs, recovery, requests
+from codewords_mcp.runtime.store import logs, requests
 
 
 @dataclass(slots=True)
@@ -55,13 +55,6 @@ def stored(request: RunRequest, run_id: str, body: bytes) -> requests.StoredRequ
         request.timeout,
         request.caller.kind,
     )
-
-
-def take(connection: Connection, run_id: str, executor: str) -> Work | None:
-    """Claim the run for this process and load its request; None if the run cannot be claimed."""
-    if recovery.claim(connection, run_id, executor):
-        return load(connection, run_id)
-    return None
 
 
 def load(connection: Connection, run_id: str) -> Work | None:

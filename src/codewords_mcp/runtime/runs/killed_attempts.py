@@ -100,7 +100,13 @@ class KilledAttempts:
         if run is None or run.status not in FINISHED:
             return None
         entries = self._journals.readable(connection, run.owner, run_id)
-        return _EndedRun(run, entries, works.load(connection, run_id))
+        try:
+            work = works.load(connection, run_id)
+        except (LookupError, TypeError, ValueError):
+            # Its attempts are traced without it, and the journals of other runs must not wait for this one.
+            log.exception("the request of an ended run could not be read", run_id=run_id)
+            work = None
+        return _EndedRun(run, entries, work)
 
     def _finish(self, connection: Connection, found: _EndedRun) -> None:
         trace_killed_attempts(connection, found.run.id, found.entries)

@@ -164,6 +164,14 @@ def unreadable() -> SandboxFailed:
     )
 
 
+def unstartable() -> SandboxFailed:
+    """The error of a run that waited and whose request cannot be read any more."""
+    return SandboxFailed(
+        "The run waited, and its request could not be read when its turn came.",
+        hint="Run the workflow anew; the runtime's log has the details.",
+    )
+
+
 def settle_if_refused(database: Database, written: asyncio.Future[None], run_id: str, holder: str) -> None:
     """Settle the record as failed if the database refuses the outcome, so that no run stays unfinished for its content."""
 
