@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.support.sandbox_programs import report, running, specification
 
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit, Limits
+from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog, WatchedSandbox
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.testing.sandboxes import drivers
 
@@ -39,4 +42,28 @@ async def test_a_program_starts_while_another_has_sent_all_the_descriptors_that_
             await flood.until_printed("sent until Too many references")
             assert await report(driver, specification(environment, "print(1)", limits=limits)) == 1
     finally:
+        await driver.close()
+
+
+FILES = """
+    import os, tempfile, time
+    os.chdir(tempfile.gettempdir())
+    os.mkdir("first")
+    time.sleep(2)
+    for n in range(10 ** 7):
+        os.mkdir(str(n))
+"""
+
+
+async def test_files_made_after_a_slow_count_are_counted_at_once(
+    environment: EnvironmentRef, tmp_path: Path
+) -> None:
+    watchdog = Watchdog(asyncio.get_running_loop(), max_files=3000, cost_factor=1e12)
+    driver = await drivers.landlock(None, tmp_path)
+    try:
+        async with running(driver, specification(environment, FILES)) as program:
+            watchdog.watch(cast("WatchedSandbox", program.sandbox))
+            assert await program.ended() == Exit("disk_full")
+    finally:
+        watchdog.close()
         await driver.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+from typing import cast
 
 import pytest
 from tests.support.sandbox_programs import report, running, specification
@@ -10,6 +12,7 @@ from tests.support.sandbox_programs import report, running, specification
 from codewords_mcp.errors import ProgramFailed
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit, Limits, OutputChunk
 from codewords_mcp.runtime.sandboxes.host import measure
+from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog, WatchedSandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:limits")]
 
@@ -94,6 +97,26 @@ async def test_files_without_end_stop_the_program(
     code = "import os\nfor n in range(10 ** 7):\n    os.mkdir(f'/tmp/{n}')\n    os.chdir('/tmp')"
     async with running(driver, specification(environment, code)) as program:
         assert await program.ended() == Exit("disk_full")
+
+
+async def test_files_made_after_a_slow_count_are_counted_at_once_and_a_neighbour_goes_on(
+    driver: Driver, environment: EnvironmentRef
+) -> None:
+    """Many files take long to count, and the next count is due a multiple of that later: in years, here."""
+    watchdog = Watchdog(asyncio.get_running_loop(), max_files=3000, cost_factor=1e12)
+    begin = "import os, time\nos.mkdir('/tmp/first')\nprint('begun', flush=True)\n"
+    quiet = specification(environment, begin + "time.sleep(600)")
+    flood = begin + "time.sleep(2)\nfor n in range(10 ** 7):\n    os.mkdir(f'/tmp/{n}')"
+    async with running(driver, quiet) as other, running(driver, specification(environment, flood)) as program:
+        await other.until_printed("begun")
+        for one in (other, program):
+            watchdog.watch(cast("WatchedSandbox", one.sandbox))
+        assert await program.ended() == Exit("disk_full")
+        failure = program.sandbox.failure()
+        assert isinstance(failure, ProgramFailed)
+        assert failure.code == "program_disk_full"
+        assert other.sandbox.failure() is None
+    watchdog.close()
 
 
 @pytest.mark.slow

@@ -70,8 +70,8 @@ def test_files_on_their_way_count_for_the_disk(pair: Pair, tmp_path: Path) -> No
     one, two = pair
     send_file(one, tmp_path, 1 << 20)
     assert two.fileno() > 0
-    assert measure.disk_over([tmp_path], [os.getpid()], 1 << 19)
-    assert not measure.disk_over([tmp_path], [os.getpid()], 1 << 21)
+    assert measure.disk_use([tmp_path], [os.getpid()], 1 << 19).over
+    assert not measure.disk_use([tmp_path], [os.getpid()], 1 << 21).over
 
 
 def test_bytes_that_wait_in_a_socket_are_counted_once(pair: Pair) -> None:

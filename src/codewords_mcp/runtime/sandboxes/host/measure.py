@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ class BoundedSum:
     """A sum that stops as soon as it is over its limit."""
 
     limit: int
+    max_files: int = sys.maxsize
     size: int = 0
     files: int = 0
     too_deep: bool = False
@@ -39,7 +41,7 @@ class BoundedSum:
     @property
     def over(self) -> bool:
         """Whether it is past a limit."""
-        return self.size > self.limit or self.files > MAX_FILES or self.too_deep
+        return self.size > self.limit or self.files > self.max_files or self.too_deep
 
     def add(self, info: os.stat_result) -> None:
         """Count a file once, whatever its links and openers."""
@@ -94,9 +96,18 @@ def memory_over(pids: list[int], limit: int) -> bool:
     return sum(_proportional(pid) for pid in pids) + beside > limit
 
 
-def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
-    """Whether the folders, and files that were unlinked while open or mapped, are over `limit` bytes or MAX_FILES."""
-    counted = BoundedSum(limit)
+def used_inodes(folder: Path) -> int:
+    """Inodes in use on the folder's file system; 0 where it has no fixed number of them, or the folder is gone."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return 0
+    return found.f_files - found.f_ffree
+
+
+def disk_use(folders: list[Path], pids: list[int], limit: int, max_files: int = MAX_FILES) -> BoundedSum:
+    """Return the sum of the folders, and of files that were unlinked while open or mapped, counted to just over its limits."""
+    counted = BoundedSum(limit, max_files)
     devices: set[int] = set()
 
     # A folder that is gone or was exchanged counts nothing; the program itself is what is limited.
@@ -113,7 +124,9 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
             break
 
     # Mapped files have no descriptor any more: found in the maps, counted by their length.
-    return counted.over or counted.size + _unlinked_mapped(pids, devices, counted.seen) > limit
+    if not counted.over:
+        counted.size += _unlinked_mapped(pids, devices, counted.seen)
+    return counted
 
 
 def _walk(folder: int, counted: BoundedSum, depth: int) -> None:

@@ -1,12 +1,16 @@
 """Holds the limits that the kernel does not: disk everywhere, memory where there is no cgroup.
 
-One thread for all sandboxes of a driver. A measurement that took t seconds is repeated after 20 t at the earliest.
+One thread for all sandboxes of a driver. A measurement that took t seconds is repeated after 20 t at the earliest, but files
+are counted at once where the file system has gained as many as a sandbox still may have. A sandbox could otherwise make any
+number of files while the count of its first ones is paid off. The kernel holds no such bound on most machines: project quotas
+are off by default, and the pages of a tmpfs are memory, of which a program has less than of the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -71,6 +75,8 @@ class _Due:
 
     memory: float
     disk: float
+    inodes: int = sys.maxsize
+    """Used inodes of its file system, at which its files are counted before `disk`."""
 
 
 class Watchdog:
@@ -80,7 +86,13 @@ class Watchdog:
         self,
         loop: asyncio.AbstractEventLoop,
         memory_over: Callable[[tuple[int, ...], int], bool] = memory_over,
+        *,
+        max_files: int | None = None,
+        cost_factor: float = _COST_FACTOR,
     ) -> None:
+        """Hold `max_files` files, or MAX_FILES; measure again after `cost_factor` times the time that it took."""
+        self._max_files = max_files
+        self._cost_factor = cost_factor
         self._loop = loop
         self._memory_over = memory_over
         self._watched: dict[WatchedSandbox, _Due] = {}
@@ -155,16 +167,20 @@ class Watchdog:
         if sandbox.group is None and time.monotonic() >= due.memory:
             began = time.monotonic()
             over = self._memory_over(roots, limits.memory)
-            due.memory = _next_time(began, _MEMORY_SECONDS)
+            due.memory = _next_time(began, _MEMORY_SECONDS, self._cost_factor)
             if over:
                 self._condemn(sandbox, "out_of_memory")
 
-        if time.monotonic() >= due.disk:
+        used = measure.used_inodes(folders.top)
+        if time.monotonic() >= due.disk or used >= due.inodes:
             began = time.monotonic()
             pids = measure.processes(roots)
-            over = measure.disk_over([folders.app, folders.tmp], pids, limits.disk)
-            due.disk = _next_time(began, _DISK_SECONDS)
-            if over:
+            most = self._max_files or measure.MAX_FILES
+            counted = measure.disk_use([folders.app, folders.tmp], pids, limits.disk, most)
+            due.disk = _next_time(began, _DISK_SECONDS, self._cost_factor)
+            # At least a quarter: a program that stays just below the limit would have its files counted all the time.
+            due.inodes = used + max(most - counted.files, most // 4)
+            if counted.over:
                 self._condemn(sandbox, "disk_full")
 
     def _condemn(self, sandbox: WatchedSandbox, reason: measure.LimitReason) -> None:
@@ -173,8 +189,8 @@ class Watchdog:
             self._loop.call_soon_threadsafe(sandbox.condemn, reason)
 
 
-def _next_time(began: float, interval: float) -> float:
+def _next_time(began: float, interval: float, cost_factor: float) -> float:
     """The time to measure again, after a measurement that began at `began`."""
     # A multiple of what it took: watching costs at most some 5 % of a core.
     now = time.monotonic()
-    return now + max(interval, _COST_FACTOR * (now - began))
+    return now + max(interval, cost_factor * (now - began))
