@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
 from codewords_mcp.errors import UpstreamFailed
-from codewords_mcp.runtime.web.markdown import decode, to_markdown
+from codewords_mcp.runtime.web.markdown import MAX_ATTRIBUTES, decode, to_markdown
 from codewords_testing.web_pages import SamplePage, pages
 
 PAGES = [page for page in pages() if not page.name.startswith("report")]
@@ -76,3 +79,44 @@ def test_broken_pages_do_not_break_it(html: str) -> None:
 )
 def test_a_page_is_read_in_the_charset_that_it_is_in(body: bytes, content_type: str, text: str) -> None:
     assert text in decode(body, content_type)
+
+
+def _seconds(shape: Callable[[int], str], count: int) -> float:
+    """The processor time of one page's conversion: the best of three."""
+    html = "<html><body>" + shape(count)
+    best = float("inf")
+    for _ in range(3):
+        began = time.thread_time()
+        to_markdown(html, URL)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+@pytest.mark.requirement("services:markdown")
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda count: "<p style='" + "a:url(x);" * 4 * count + "'>x",
+        lambda count: "<table><tr>" + "<th>x" * count + "</tr>" + "<tr><td>x" * count + "</table>",
+        lambda count: "<div><a href=x>aaaaa</a><a href=y>bbbbb</a></div>" * count,
+        lambda count: "<form><main>x</main>" * count,
+    ],
+    ids=["addresses of a style", "a wide table", "rows of links", "forms"],
+)
+def test_the_work_for_a_page_grows_as_the_page_does(shape: Callable[[int], str]) -> None:
+    """Eight times the page is eight times the work; where each part were compared with all others, it would be 64 times."""
+    small, large = _seconds(shape, 250), _seconds(shape, 2000)
+    assert large < 24 * small
+
+
+@pytest.mark.requirement("services:markdown")
+@pytest.mark.parametrize("count", [500, 40_000])
+def test_a_page_with_a_tag_of_absurdly_many_attributes_is_refused(count: int) -> None:
+    html = (
+        "<body><p>Words.</p><p " + " ".join(f'a{number}=">"' for number in range(count)) + ">More words.</p>"
+    )
+    if count <= MAX_ATTRIBUTES:
+        assert "More words." in to_markdown(html, URL).text
+    else:
+        with pytest.raises(UpstreamFailed, match="more than 500 attributes"):
+            to_markdown(html, URL)

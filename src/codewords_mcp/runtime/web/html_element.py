@@ -60,7 +60,3 @@ class HtmlElement(Protocol):
     def clear(self, *, keep_tail: bool) -> None:
         """Remove attributes, text and children."""
         ...
-
-    def make_links_absolute(self, base_url: str, resolve_base_href: bool, handle_failures: str) -> None:
-        """Make the links below it whole."""
-        ...

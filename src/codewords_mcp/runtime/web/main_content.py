@@ -80,11 +80,16 @@ def _keep_neighbours(blocks: list[TextBlock], chosen: set[Part]) -> None:
 def _keep_whole_tables(blocks: list[TextBlock], chosen: set[Part]) -> None:
     """Keep a table with headings as a whole, or nothing of it."""
     cells: dict[Part, list[TextBlock]] = {}
+
+    @cache
+    def has_headings(table: Part) -> bool:
+        return bool(table.element.xpath("./tr/th|./*/tr/th"))
+
     for block in blocks:
         part: Part | None = block.part
         while part is not None and part.element.tag != "table":
             part = part.above
-        if part is not None and part.element.xpath("./tr/th|./*/tr/th"):
+        if part is not None and has_headings(part):
             cells.setdefault(part, []).append(block)
     for of_table in cells.values():
         joined = sum(len(block.text) for block in of_table if block.part in chosen)

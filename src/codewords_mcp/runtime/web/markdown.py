@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from urllib.parse import urljoin
 
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.web.html_element import HtmlElement
@@ -37,6 +38,13 @@ _BLANK = re.compile(r"\n{3,}")
 _DECLARATION = re.compile(r"\A[\s\ufeff]*<\?xml[^>]{0,200}>", re.IGNORECASE)
 # Bounded in each part, so that no page makes the search slow.
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+# Those that `lxml.html` makes whole, without addresses within styles: it copies a style once for each address in it.
+_ADDRESSES = (
+    "action", "archive", "background", "cite", "classid", "codebase", "data", "href", "longdesc", "profile", "src", "usemap",
+    "dynsrc", "lowsrc", "formaction",
+)  # fmt: skip
+MAX_ATTRIBUTES = 500
+"""Attributes of a tag: libxml2 takes quadratic time for them, 16 seconds for 40,000, when it makes a tree of a page."""
 ENOUGH = 0.4
 """Of the text of what is left without furniture: a main part with less of it was found wrongly."""
 LINKY, LINK_ROW = 0.42, 500
@@ -77,7 +85,7 @@ def decode(body: bytes, content_type: str) -> str:
 
 
 def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
-    """The page as Markdown, with absolute links. Raises UpstreamFailed for an unreadable page.
+    """The page as Markdown, with absolute links. Raises UpstreamFailed for a page that is unreadable or over MAX_ATTRIBUTES.
 
     Blocks for some milliseconds per 100 kB: call it in a thread.
     """
@@ -88,6 +96,7 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
     try:
         # lxml ends at a null character.
         text = _DECLARATION.sub("", html.replace("\0", ""), count=1) or "<html></html>"
+        etree.fromstring(text, etree.HTMLParser(target=_AttributeCounter()))
         tree: HtmlElement = parser.document_fromstring(text)
     except (etree.LxmlError, ValueError):
         raise UpstreamFailed(
@@ -95,13 +104,42 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
         ) from None
 
     head = _head(tree)
-    tree.make_links_absolute(head["base"] or url, resolve_base_href=False, handle_failures="discard")
+    _make_links_whole(tree, head["base"] or url)
     content_root = _main(tree) if main else tree
     content: str = etree.tostring(content_root, encoding="unicode", method="html", with_tail=False)
     targets = dict.fromkeys(map(str, content_root.xpath(".//a/@href")))
     links = [target for target in targets if target.startswith("http")]
 
     return Markdown(_converted(content), content, head["title"], head["description"], head["language"], links)
+
+
+class _AttributeCounter:
+    """Reads the tags of a page before a tree is made of them. Raises UpstreamFailed."""
+
+    def start(self, _tag: str, attributes: Mapping[str, str]) -> None:
+        """See lxml's parser targets."""
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise UpstreamFailed(
+                f"The page has a tag with more than {MAX_ATTRIBUTES} attributes.",
+                hint="See that the address is a web page's.",
+            )
+
+    def close(self) -> None:
+        """See lxml's parser targets."""
+
+
+def _make_links_whole(tree: HtmlElement, base: str) -> None:
+    """Join each address of the page with `base`; remove one that is none."""
+    for element in tree.iter():
+        # Comments have no attributes.
+        if not isinstance(element.tag, str):
+            continue
+        for name in _ADDRESSES:
+            if name in element.attrib:
+                try:
+                    element.attrib[name] = urljoin(base, element.attrib[name].strip())
+                except ValueError:
+                    del element.attrib[name]
 
 
 def _converted(content: str) -> str:
@@ -202,7 +240,8 @@ def _drop_link_rows(body: HtmlElement) -> None:
     """Remove parts that are mostly links, unless the page is about its links; flatten layout
     tables.
     """
-    rows = [element for element in body.iter("div", "td", "center") if _is_link_row(element)]
+    # A dictionary keeps their order, and finds one without a look at all others.
+    rows = dict.fromkeys(element for element in body.iter("div", "td", "center") if _is_link_row(element))
     outer = [element for element in rows if not any(above in rows for above in element.iterancestors())]
     # A page of links is about them.
     if sum(map(_length, outer)) <= (1 - ENOUGH) * _length(body):
