@@ -24,6 +24,8 @@ from tests.support.postgres import Postgres, serving_postgres
 
 pytest_plugins = [
     "tests.support.scheduling",
+    "tests.support.depth",
+    "tests.support.not_tried",
     "tests.support.costs",
     "tests.support.driver_session",
     "codewords_testing.fidelity.plugin",

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from tests.chaos.helpers import result, start
 from tests.support.mounted_disk import FILL_DISK, on_disk, require_mounts, run_inside
+from tests.support.needs import require
 from tests.support.runtime import ECHO, make_home
 from tests.support.served_runtime import ServedRuntime, start_runtime
 from tests.support.waiting import until
@@ -120,11 +121,11 @@ def test_without_inodes_the_runtime_is_not_ready_and_it_is_once_there_are_some(
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[str]:
     """A loop device with an ext4 file system."""
+    require("root")
+    require("ext4")
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(96 << 20)
-    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
-        pytest.skip("needs root and mkfs.ext4")
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
     attached = subprocess.run(
         ["losetup", "-f", "--show", image], check=False, capture_output=True, encoding="utf-8"

@@ -7,6 +7,7 @@ from tests.chaos.storm import blow
 
 
 @pytest.mark.slow
+@pytest.mark.deep("proves by volume")
 @pytest.mark.requirement("runs:storm", "replicas:take-over", "runs:once", "runs:durable")
 def test_rounds_of_kills_on_three_replicas_leave_everything_as_it_must_be() -> None:
     storm = blow(

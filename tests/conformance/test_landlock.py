@@ -14,7 +14,7 @@ from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, Outcome, drivers, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, judge, parametrize
 
-_only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+_only_root = pytest.mark.needs("root")
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,

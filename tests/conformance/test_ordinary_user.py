@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -14,11 +13,10 @@ from codewords_mcp.testing.sandboxes.for_pytest import judge, parametrize
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.deep("tests that ran as root, once more"),
     pytest.mark.timeout(400),
     pytest.mark.requirement("sandbox:conformance", "sandbox:ordinary-user"),
-    pytest.mark.skipif(
-        os.geteuid() != 0, reason="only root can become another user; as one, test_local is it"
-    ),
+    pytest.mark.needs("root"),
 ]
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from botocore.auth import S3SigV4Auth  # pyright: ignore[reportMissingTypeStubs]
 from botocore.awsrequest import AWSRequest  # pyright: ignore[reportMissingTypeStubs]
 from botocore.credentials import Credentials  # pyright: ignore[reportMissingTypeStubs]
+from tests.support.needs import require
 from tests.support.s3 import S3
 from tests.support.waiting import until
 
@@ -67,8 +67,7 @@ def _run_until_told(command: list[str | Path]) -> None:
 @contextmanager
 def serving_ceph() -> Generator[CephGateway]:
     """A gateway that runs, with one user; skips the test where Debian's package radosgw is not installed."""
-    if shutil.which("radosgw") is None:
-        pytest.skip("Debian's package radosgw is not installed")
+    require("radosgw")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="ceph-"))

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.needs import CHROMIUM
 from websockets.sync.client import ClientConnection, connect
 
 FLAGS = (
@@ -31,7 +32,7 @@ _TEXTS = {"Enter": "\r"}
 
 def executable() -> str | None:
     """Chromium, where it is installed."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
 class NavigatedError(AssertionError):

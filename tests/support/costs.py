@@ -33,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 class _Cost:
     processors: float = 0.0
     clock: float = 0.0
+    tests: int = 0
 
 
 class _Costs:
@@ -55,6 +56,7 @@ class _Costs:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         cost = self._files[report.nodeid.partition("::")[0]]
         cost.clock += report.duration
+        cost.tests += report.when == "teardown"
         for name, value in report.user_properties:
             if name == "processors" and isinstance(value, float):
                 cost.processors += value
@@ -67,7 +69,9 @@ class _Costs:
         files = sorted(self._files.items(), key=lambda entry: -entry[1].processors)
         if config.pluginmanager.has_plugin("cacheprovider"):
             where = config.cache.mkdir("costs") / "files.json"
-            figures = {file: [round(cost.processors, 2), round(cost.clock, 2)] for file, cost in files}
+            figures = {
+                file: [round(cost.processors, 2), round(cost.clock, 2), cost.tests] for file, cost in files
+            }
             where.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
         terminalreporter.section("what files cost: seconds of processors, seconds of the clock")
@@ -85,9 +89,16 @@ def _used() -> float:
     return servers + sum(used.ru_utime + used.ru_stime for used in sums)
 
 
-def long_files(figures: dict[str, list[float]]) -> dict[str, int]:
-    """Seconds of the clock of the files that take long; `figures` are seconds of processors and of the clock by file."""
-    return {file: round(clock) for file, (_, clock) in sorted(figures.items()) if clock >= _LONG_SECONDS}
+def long_files(figures: dict[str, tuple[float, float, int]]) -> dict[str, float]:
+    """Seconds of the clock that a test takes, of the files that take long.
+
+    `figures` are seconds of processors, seconds of the clock and the number of tests by file.
+    """
+    return {
+        file: round(clock / tests, 2)
+        for file, (_, clock, tests) in sorted(figures.items())
+        if clock >= _LONG_SECONDS
+    }
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.support.needs import require
 
 TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
 INSPECTOR = ("@modelcontextprotocol/inspector@2.12.0",)
@@ -59,9 +60,9 @@ def packed(package: str) -> Path:
 
 
 def _install(folder: Path, command_name: str, packages: tuple[str, ...]) -> None:
-    npm = shutil.which("npm")
+    require("node")
     wanted = () if command_name == "ci" else packages
-    command = [npm or "npm", command_name, "--ignore-scripts", "--no-audit", "--no-fund", *wanted]
+    command = ["npm", command_name, "--ignore-scripts", "--no-audit", "--no-fund", *wanted]
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
     except (OSError, subprocess.SubprocessError) as error:

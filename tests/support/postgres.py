@@ -14,13 +14,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.support.needs import require
 from tests.support.processes import SHARED_SERVERS
 
 from codewords_mcp.runtime.store.database import Database
 
 _START_SECONDS = 180.0
-_USERS = ("codewords-test", "postgres", "nobody")
+_USERS = ("postgres", "nobody")
 
 
 class Postgres:
@@ -174,7 +174,8 @@ def serving_postgres() -> Generator[Postgres]:
     """A server that runs; skips the test where the package is not installed."""
     programs = _programs()
     if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
+        require("postgresql")
+        raise AssertionError("Debian's package postgresql is here, but has no initdb")
     with tempfile.TemporaryDirectory(prefix="codewords-pg-", ignore_cleanup_errors=True) as folder:
         server = Postgres(Path(folder), programs)
         server.start()

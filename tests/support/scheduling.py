@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController  # pyright: ignore[reportMissingTypeStubs]
 
 DURATIONS = Path(__file__).parents[1] / "durations.json"
-"""Seconds of the clock by file, of files that take more than a few. `tests.support.costs` writes it."""
-_USUAL = 8.0
-"""Seconds of a file that `DURATIONS` does not have."""
+"""Seconds of the clock by file that a test of it takes, of files that take more than a few. `tests.support.costs` writes it."""
+USUAL_SECONDS = 0.3
+"""Seconds of a test whose file `DURATIONS` does not have."""
+
+
+def seconds_of_tests() -> dict[str, float]:
+    """What `DURATIONS` holds."""
+    return json.loads(DURATIONS.read_text(encoding="utf-8"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -33,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
     from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
 
-    seconds: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8"))
+    each = seconds_of_tests()
 
     class FolderScheduling(LoadFileScheduling):
         def __init__(self) -> None:
@@ -42,6 +47,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
         def _assign_work_unit(self, node: WorkerController) -> None:
             others = [folder for worker, folder in self._folders.items() if worker is not node]
+            seconds = {
+                file: len(tests) * each.get(file, USUAL_SECONDS) for file, tests in self.workqueue.items()
+            }
             file = next_file(self.workqueue, self._folders.get(node), others, seconds)
             self._folders[node] = folder_of(file)
             self.workqueue.move_to_end(file, last=False)
@@ -68,9 +76,6 @@ def next_file(
     for file in waiting:
         folders[folder_of(file)].append(file)
 
-    def length(file: str) -> float:
-        return seconds.get(file, _USUAL)
-
     if own in folders:
         chosen = own
     else:
@@ -79,7 +84,7 @@ def next_file(
             folders,
             key=lambda folder: (
                 not workers[folder],
-                sum(map(length, folders[folder])) / (workers[folder] + 1),
+                sum(seconds[file] for file in folders[folder]) / (workers[folder] + 1),
             ),
         )
-    return max(folders[chosen], key=length)
+    return max(folders[chosen], key=seconds.__getitem__)

@@ -59,10 +59,5 @@ def test_workers_end_with_less_than_the_last_files_between_them() -> None:
     assert max(ends) - min(ends) <= 20.0
 
 
-def test_files_nobody_has_measured_come_between_long_and_short_ones() -> None:
-    waiting = ["tests/test_new.py", "tests/test_language.py"]
-    assert next_file(waiting, None, [], SECONDS) == "tests/test_new.py"
-
-
 def test_only_files_that_take_long_are_kept() -> None:
-    assert long_files({"tests/b.py": [1.0, 60.4], "tests/a.py": [50.0, 9.9]}) == {"tests/b.py": 60}
+    assert long_files({"tests/b.py": (1.0, 60.4, 4), "tests/a.py": (50.0, 9.9, 1)}) == {"tests/b.py": 15.1}

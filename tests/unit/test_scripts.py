@@ -25,9 +25,11 @@ class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs = folder / "programs"
+        self.packages = ""
+        """Those of Debian that tests need and that are not here."""
         shutil.copytree(PROJECT / "scripts", folder / "scripts")
         self.programs.mkdir()
-        for name in ("sh", "dirname", "rm", "mkdir", "cp", "chmod", "cat"):
+        for name in ("sh", "dirname", "rm", "mkdir", "cp", "chmod", "cat", "env"):
             found = shutil.which(name)
             assert found is not None
             (self.programs / name).symlink_to(found)
@@ -41,7 +43,7 @@ class Checkout:
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.folder / "scripts" / script, *arguments],
-            env={"PATH": str(self.programs)}, capture_output=True, encoding="utf-8", check=False,
+            env={"PATH": str(self.programs), "PACKAGES": self.packages}, capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
 
 
@@ -72,6 +74,40 @@ def test_setup_takes_a_newer_python_beside_an_old_one_and_replaces_its_environme
     assert (checkout.folder / ".venv/bin/python").read_text(encoding="utf-8") == NEW
 
 
+PYTHON = """#!/bin/sh
+case "$*" in "-m tests.support.needs") echo "$PACKAGES" ;; esac
+"""
+
+
+@pytest.mark.parametrize("user", ["0", "1000"])
+def test_setup_for_tests_installs_what_is_not_here_as_root(checkout: Checkout, user: str) -> None:
+    for name in ("python", "uv"):
+        checkout.program(f".venv/bin/{name}", PYTHON)
+    checkout.program("programs/python3", "#!/bin/sh\n")
+    checkout.program("programs/id", f"#!/bin/sh\necho {user}\n")
+    said = checkout.run("setup", "--for-tests")
+    assert (said.returncode, said.stderr.splitlines()[-1]) == (0, "Everything that the tests need is here.")
+
+    checkout.packages = "redis-server radosgw"
+    said = checkout.run("setup", "--for-tests")
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[-1].endswith("with apt-get: redis-server radosgw")
+
+    calls = checkout.folder / "calls"
+    checkout.program("programs/apt-get", f'#!/bin/sh\necho "$*" >>{calls}\n')
+    checkout.program("programs/sudo", f'#!/bin/sh\necho sudo >>{calls}\nexec "$@"\n')
+    said = checkout.run("setup", "--for-tests")
+    assert said.returncode == 0, said.stderr
+    install = "install -y -qq --no-install-recommends redis-server radosgw"
+    asked = calls.read_text(encoding="utf-8").splitlines()
+    assert asked == (["update -qq", install] if user == "0" else ["sudo", "update -qq", "sudo", install])
+
+
+def test_setup_with_an_option_that_is_none_says_which_there_are(checkout: Checkout) -> None:
+    said = checkout.run("setup", "--for-test")
+    assert (said.returncode, said.stdout.splitlines()[0]) == (2, "usage: scripts/setup [--for-tests]")
+
+
 def test_help_of_the_test_script_is_its_own_and_runs_no_check(checkout: Checkout) -> None:
     for option in ("--help", "-h"):
         done = checkout.run("test", option)
@@ -89,6 +125,7 @@ def test_a_fresh_checkout_is_compiled_once_and_not_by_each_worker(checkout: Chec
     assert len(collecting) == 2
     assert all("--collect-only" in call for call in collecting)
     assert running.startswith("pytest -n ")
+    assert running.endswith(" --depth first")
 
     calls.unlink()
     (checkout.folder / "tests" / "unit" / "__pycache__").mkdir(parents=True)

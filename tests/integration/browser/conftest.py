@@ -10,7 +10,6 @@ import httpx
 import pytest
 from tests.integration.browser.helpers import Steps
 from tests.integration.browser.site import Site, serving
-from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
@@ -21,12 +20,9 @@ from codewords_testing.providers.scripted import chat_reply
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without Chromium there is nothing to test here."""
-    lacking = pytest.mark.skipif(
-        executable() is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
-    )
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]):
-            item.add_marker(lacking)
+            item.add_marker(pytest.mark.needs("chromium"))
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,9 @@ from codewords_mcp.settings import Settings
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.deep("a tour that ran as root, once more"),
     pytest.mark.requirement("services:browser-confined"),
-    pytest.mark.skipif(
-        os.geteuid() != 0, reason="only root can become another user; as one, the other tests are it"
-    ),
+    pytest.mark.needs("root"),
 ]
 
 

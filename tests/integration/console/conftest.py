@@ -6,19 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 from tests.integration.console.helpers import DESKTOP, Console, signed_in_console
-from tests.support.chromium import executable
 
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without Chromium there is nothing to test here."""
-    lacking = pytest.mark.skipif(
-        executable() is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
-    )
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]):
-            item.add_marker(lacking)
+            item.add_marker(pytest.mark.needs("chromium"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -124,7 +123,7 @@ async def test_doctor_says_what_is_missing_for_e2b_and_the_fix(
     assert any(said in one["detail"] for one in result.json["checks"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the template's steps write to /opt, which only root may")
+@pytest.mark.needs("root")
 @pytest.mark.requirement("e2b:build-template", "e2b:clean")
 async def test_the_commands_build_a_template_whose_agent_runs_and_remove_what_a_home_left(
     e2b: LoopbackE2B, tmp_path: Path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.chromium import Tab, executable, tab
+from tests.support.chromium import Tab, tab
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import workflow
 
@@ -24,9 +24,7 @@ from codewords_mcp.runtime.model.workflow import Consent
 pytestmark = [
     pytest.mark.requirement("http:secret-page"),
     pytest.mark.slow,
-    pytest.mark.skipif(
-        executable() is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
-    ),
+    pytest.mark.needs("chromium"),
 ]
 
 

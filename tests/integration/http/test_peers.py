@@ -97,7 +97,7 @@ def test_a_port_that_has_just_been_used_elsewhere_does_not_count_as_roots(door: 
 @pytest.mark.requirement("pages:sign-in")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
 def test_one_question_names_the_same_user_as_the_table_of_all_connections() -> None:
-    user = pwd.getpwnam("codewords-test").pw_uid if os.getuid() == 0 else os.getuid()
+    user = pwd.getpwnam("nobody").pw_uid if os.getuid() == 0 else os.getuid()
     with socket.create_server(("127.0.0.1", 0)) as server:
         own: tuple[str, int] = server.getsockname()
         command = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$0; read -u 3", str(own[1])]

@@ -24,7 +24,7 @@ from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's package prometheus is not here"),
+    pytest.mark.needs("prometheus"),
 ]
 PACKAGED = PROJECT / "packaging" / "prometheus"
 DASHBOARD = PROJECT / "packaging" / "grafana" / "codewords.json"

@@ -9,8 +9,8 @@ import pytest
 from tests.integration.own_chrome.chrome import Chrome
 from tests.integration.own_chrome.helpers import begin
 from tests.integration.own_chrome.site import Site
-from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
+from tests.support.needs import require
 from tests.support.runtime import make_home
 
 from codewords_mcp.runtime.browser.actions import Navigate
@@ -38,8 +38,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="package")
 def unpaired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    if executable() is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    require("chromium")
     chrome = Chrome(tmp_path_factory.mktemp("chrome"))
     yield chrome
     chrome.stop()

@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import text
 from tests.integration.own_chrome.chrome import Chrome, press, until
 from tests.integration.own_chrome.helpers import dial, say
-from tests.support.chromium import executable
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.mcp_clients import in_process
 from tests.support.runtime import make_home
@@ -181,9 +180,8 @@ def serving(home: Path, port: int) -> Generator[tuple[subprocess.Popen[bytes], S
 
 @pytest.mark.slow
 @pytest.mark.requirement("chrome:found-again")
+@pytest.mark.needs("chromium")
 def test_a_chrome_finds_its_runtime_again_after_it_was_killed(tmp_path: Path) -> None:
-    if executable() is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     home = make_home(tmp_path / "home")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

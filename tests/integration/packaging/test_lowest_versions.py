@@ -36,7 +36,12 @@ for module in pkgutil.walk_packages(codewords_mcp.__path__, "codewords_mcp."):
         importlib.import_module(module.name)
 json.dump({{found.name: found.version for found in distributions()}}, sys.stdout)
 """
-pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.requirement("packaging:lowest-versions")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.deep("installs all packages once more"),
+    pytest.mark.anyio,
+    pytest.mark.requirement("packaging:lowest-versions"),
+]
 
 
 def run(*command: str | Path) -> str:

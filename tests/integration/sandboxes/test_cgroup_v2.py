@@ -13,9 +13,10 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.deep("boots a machine"),
     pytest.mark.timeout(900),
     pytest.mark.requirement("sandbox:cgroup-v2"),
-    pytest.mark.skipif(v2_machine.KERNEL is None, reason="Debian's package user-mode-linux is not here"),
+    pytest.mark.needs("user-mode linux"),
 ]
 TESTS = [
     "tests/unit/sandboxes/test_group_fork.py",

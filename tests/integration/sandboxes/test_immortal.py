@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.sandboxes.helpers import Opened
+from tests.support.needs import require
 from tests.support.sandbox_programs import (
     HELLO,
     build_environment_of,
@@ -50,8 +51,7 @@ LIFE = """
 
 @pytest.fixture(scope="module", params=["3.13"])
 def newer(request: pytest.FixtureRequest) -> EnvironmentRef:
-    if not Path(f"/usr/bin/python{request.param}").exists():
-        pytest.skip(f"needs Python {request.param} of this system")
+    require(f"python{request.param}")
     return build_environment_of(request.param, Path("/usr"))
 
 

@@ -284,7 +284,7 @@ print(json.dumps([name if isinstance(name, str) else name.decode() for name in n
     assert [name for name in names if str(tmp_path) in name] == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give each sandbox a user of its own")
+@pytest.mark.needs("root")
 async def test_as_root_each_sandbox_is_another_user_of_the_host(
     driver: Driver, environment: EnvironmentRef
 ) -> None:

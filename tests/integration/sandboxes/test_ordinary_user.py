@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -27,11 +26,10 @@ _MODULES = (
 _SECONDS = 600
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.deep("tests that ran as root, once more"),
     pytest.mark.timeout(_SECONDS + 10),
     pytest.mark.requirement("sandbox:ordinary-user"),
-    pytest.mark.skipif(
-        os.geteuid() != 0, reason="only root can become another user; as one, the other tests are it"
-    ),
+    pytest.mark.needs("root"),
 ]
 
 

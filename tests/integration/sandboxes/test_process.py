@@ -136,7 +136,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.needs("root")
 async def test_another_user_who_takes_a_programs_port_is_sent_nothing(
     process: Driver, environment: EnvironmentRef
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +98,7 @@ asyncio.run(main())
 
 
 @pytest.mark.requirement("sandbox:landlock")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take its own powers away for good")
+@pytest.mark.needs("root")
 @pytest.mark.skipif(bool(Landlock().missing()), reason=Landlock().missing())
 async def test_root_without_capabilities_as_in_a_bare_container_is_isolated_by_landlock(
     tmp_path: Path,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from tests.integration.secrets.helpers import run
 from tests.integration.secrets.interception import VALUE, ground
+from tests.support.needs import require
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -61,8 +61,7 @@ async def test_each_python_client_trusts_the_sandboxs_authority_and_its_requests
 @pytest.mark.requirement("rules:clients")
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 async def test_curl_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    require("curl")
     async with ground(tmp_path, monkeypatch) as stage:
         header = f"Authorization: Bearer {stage.placeholder}"
         said = await run(stage, "curl", "-sS", "--fail", version, "-H", header, f"{stage.url}/curl")
@@ -74,8 +73,7 @@ async def test_curl_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, v
 
 @pytest.mark.requirement("rules:clients")
 async def test_node_trusts_it_over_both_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
+    require("node")
     async with ground(tmp_path, monkeypatch) as stage:
         said = await run(stage, "node", "-e", NODE, stage.url)
         assert [one["version"] for one in stage.host.asked] == ["2", "1.1"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from tests.integration.secrets.fake_recorder import Library
 from tests.integration.secrets.helpers import run
 from tests.integration.secrets.interception import FREE, HOST, NAME, VALUE, Ground, ground
 from tests.support.egress import serving
+from tests.support.needs import require
 
 from codewords_mcp.runtime.recording.exchanges import MAX_BODY_BYTES
 
@@ -130,8 +130,7 @@ async def test_what_is_long_passes_whole_and_is_kept_in_part(
 async def test_a_client_that_waits_to_be_told_to_send_its_body_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    require("curl")
     library, body = Library(), tmp_path / "body"
     body.write_bytes(b"b" * 100_000)
     async with ground(tmp_path, monkeypatch, recording=library.recording()) as stage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import pytest
 import redis
 from redis.exceptions import ResponseError
 from tests.support.http_runtime import Door
+from tests.support.needs import require
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.requirement("services:collections")
@@ -24,13 +24,11 @@ KEYS = ["k1", "k2", "k3"]
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed (apt-get install redis-server)")
+    require("redis")
     folder: Path = tmp_path_factory.mktemp("redis")
     path = folder / "s"
     process = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
+        ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.support.chromium import executable, tab
+from tests.support.chromium import tab
 from tests.support.http_runtime import Door
 from tests.support.loopback_site import Answer, StandIn
 from tests.support.runtime import workflow
@@ -210,7 +210,7 @@ def test_a_link_is_spent_by_its_button_and_brings_a_ticket_that_is_good_once(
 
 @pytest.mark.slow
 @pytest.mark.requirement("login:link")
-@pytest.mark.skipif(executable() is None, reason="Chromium is not installed")
+@pytest.mark.needs("chromium")
 def test_on_a_phone_the_page_fits_and_leads_on(
     door: Door, http: httpx.Client, site: StandIn, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.workflows.helpers import open_environments
+from tests.support.needs import require
 from tests.support.runtime import warm_folder
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
@@ -375,13 +376,8 @@ async def test_asking_for_an_environment_keeps_it(environments: Environments) ->
 async def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], check=False, capture_output=True
-        ).returncode
-    ):
-        pytest.skip("needs root, to mount a small disk")
+    require("root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], check=True)
     try:
         (small / "cache").symlink_to(warm_folder() / "cache")
         with pytest.raises(StorageFailed, match="cannot be written"):

@@ -15,9 +15,7 @@ from codewords_mcp.runtime.workflows.script import Script, parse_script
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("environments:python")]
 OWN = own_python().short
 OTHER = "3.13" if OWN == "3.11" else "3.11"
-NEEDS_OTHER = pytest.mark.skipif(
-    not Path(f"/usr/bin/python{OTHER}").exists(), reason=f"Debian's Python {OTHER} is not installed"
-)
+NEEDS_OTHER = pytest.mark.needs(f"python{OTHER}")
 
 
 def script(python: str, package: str = "idna==3.10") -> Script:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.support.needs import require
 from tests.support.npm import installed
 from tests.unit.console.modules import CONSOLE, linker
 from tests.unit.console.packages import ACORN
@@ -20,8 +21,7 @@ pytestmark = pytest.mark.requirement("console:linked")
 
 def _node(folder: Path, *command: str) -> str:
     """What a program prints. Skips where Node is missing."""
-    if shutil.which("node") is None:
-        pytest.skip("Node is not installed (Debian's package nodejs)")
+    require("node")
     done = subprocess.run(
         ["node", *command], cwd=folder, capture_output=True, encoding="utf-8", timeout=120, check=False
     )

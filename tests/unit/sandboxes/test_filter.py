@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.needs import require
 
 from codewords_mcp.runtime.sandboxes.landlock.inside import filter as second
 from codewords_mcp.runtime.sandboxes.namespaces.inside import linux, seccomp, syscalls
@@ -72,7 +73,7 @@ def in_headers(machine: str) -> dict[str, int]:
     """Number by name in the kernel's own header; 32-bit machines' calls left out."""
     path = Path(HEADERS[machine])
     if not path.exists():
-        pytest.skip(f"no kernel headers (linux-libc-dev): {path}")
+        require("kernel headers")
     lines = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text(encoding="utf-8"))
     return {
         _WITH_ANOTHER_NAME.get(name) or name: int(number)

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +23,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.skipif(not shutil.which("as") or not shutil.which("objcopy"), reason="needs an assembler")
+@pytest.mark.needs("assembler")
 def test_the_machine_code_is_what_its_comments_say(tmp_path: Path) -> None:
     source = Path(image.__file__).read_text(encoding="utf-8")
     parts = re.findall(r"((?:^#   .*\n)+)^(?:LEAVE|ENTER): Final = ", source, re.MULTILINE)
