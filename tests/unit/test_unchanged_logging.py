@@ -11,6 +11,7 @@ import structlog
 from codewords_mcp.logging import configure
 
 
+@pytest.mark.requirement("structure:fresh-log")
 @pytest.mark.parametrize("turn", ["first", "second"])
 def test_the_set_up_of_a_test_is_gone_in_the_next(turn: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert not structlog.is_configured()
