@@ -9,7 +9,14 @@ import pytest
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.runs.memory import STARTING, Headroom, available, total
+from codewords_mcp.runtime.runs.memory import (
+    MAX_FILES_RESERVE,
+    STARTING,
+    STARTING_FILES,
+    Headroom,
+    available,
+    total,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("runs:memory")]
 
@@ -61,7 +68,7 @@ def test_groups_of_the_first_version_count_too(tmp_path: Path) -> None:
 
 def test_where_nothing_is_known_everybody_may_start(tmp_path: Path) -> None:
     assert available(tmp_path) is None
-    assert Headroom(MIB, measure=lambda: None).has_memory()
+    assert Headroom(MIB, measure=lambda: None).has_room()
 
 
 async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
@@ -98,9 +105,26 @@ async def test_a_run_that_has_ended_makes_room_for_the_next_at_once() -> None:
     first = await headroom.enter(lambda _: None)
     for _ in range(100):
         ended = await headroom.enter(lambda _: None)
-        assert not headroom.has_memory()
+        assert not headroom.has_room()
         ended()
     first()
+
+
+@pytest.mark.requirement("runs:open-files")
+async def test_runs_wait_for_open_files_and_are_turned_away_with_the_way_to_raise_the_limit() -> None:
+    left, sentences = [STARTING_FILES], list[str]()
+    headroom = Headroom(0, measure_files=lambda: left[0], fresh=0)
+    waiting = asyncio.create_task(headroom.enter(sentences.append))
+    await until_async(lambda: sentences)
+    assert not waiting.done()
+    left[0] = 2 * MAX_FILES_RESERVE
+    await waiting
+    assert sentences == ["Waiting for open files of the runtime."]
+
+    left[0] = 0
+    with pytest.raises(TooBusy) as caught:
+        await Headroom(0, measure_files=lambda: left[0], timeout=0).enter(sentences.append)
+    assert "ulimit -n" in caught.value.hint
 
 
 async def test_without_a_reserve_nothing_is_measured() -> None:

@@ -32,6 +32,7 @@ def machine_findings() -> list[Finding]:
         *_exposed(folder),
         _key(folder),
         _disk(folder),
+        *_open_files(),
         _uv(uv),
         *([_pythons(uv, folder)] if uv else []),
     ]
@@ -137,6 +138,17 @@ def _key(folder: Path) -> Finding:
     if not (folder / KEY_FILE).is_file():
         return Finding("key", "note", f"the first start makes the admin key, in {folder / KEY_FILE}")
     return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
+
+
+def _open_files() -> list[Finding]:
+    """A limit of open files that lets few runs go on at once; nothing where it does not."""
+    if sys.platform == "win32":
+        return []
+    from codewords_mcp.runtime.sandboxes.host import descriptors
+
+    if (few := descriptors.few()) is None:
+        return []
+    return [Finding("open files", "note", few, descriptors.RAISE)]
 
 
 def _exposed(folder: Path) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Admission by free memory: measured use counts, not the limits of programs.
+"""Admission by free memory and open files: measured use counts, not the limits of programs.
 
 A hundred runs with a limit of 2 GiB each fit into a small machine, since most take a few MiB. What must not happen is that
 they start until the kernel has to end one.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.runtime.sandboxes.host import descriptors
 
 SHARE: Final = 0.1
 MAX_RESERVE: Final = 512 << 20
@@ -23,6 +24,11 @@ WAIT_TIMEOUT: Final = 30.0
 STARTING: Final = 32 << 20
 SETTLE: Final = 1.0
 """A run that was let in has not taken its memory yet: for so many seconds, or until it has ended, it counts so many bytes."""
+STARTING_FILES: Final = 20
+"""The same of open files: a sandbox has pipes, channels and listeners here, and is asked by a connection."""
+FILES_SHARE: Final = 8
+MAX_FILES_RESERVE: Final = 128
+"""An eighth of the limit of open files stays free, and no more than this: for callers, the database and connections outside."""
 FRESH: Final = 0.25
 """Seconds that a measurement is good for: one costs up to a millisecond. Who was let in meanwhile is counted."""
 _POLL: Final = 0.1
@@ -105,26 +111,31 @@ def _remaining(folder: Path, limit: str, used: str) -> int | None:
 
 
 class Headroom:
-    """Lets runs in while memory is left. `reserve`: bytes that stay free, None for the default; 0 lets everybody in."""
+    """Lets runs in while memory and open files are left. `reserve`: bytes that stay free, None for the default, 0 for none.
+
+    `measure` returns free bytes, `measure_files` how many files may still be opened; None where that is not known.
+    """
 
     def __init__(
         self,
         reserve: int | None,
         *,
         measure: Callable[[], int | None] = available,
+        measure_files: Callable[[], int | None] = descriptors.free,
         timeout: float = WAIT_TIMEOUT,
         fresh: float = FRESH,
     ) -> None:
         self._reserve = reserve_of(reserve)
         self._measure = measure
+        self._measure_files = measure_files
         self._timeout = timeout
         self._fresh = fresh
-        self._measured: tuple[float, int | None] = (-fresh, None)
+        self._measured: tuple[float, int | None, int | None] = (-fresh, None, None)
         self._let_in: dict[object, float] = {}
 
-    def has_memory(self) -> bool:
+    def has_room(self) -> bool:
         """Whether another sandbox may start now."""
-        return self._missing() is None
+        return self._refusal() is None
 
     async def enter(self, on_wait: Callable[[str], None]) -> Callable[[], object]:
         """Return when a run may start a sandbox, having counted it. What is returned is to be called when it has ended.
@@ -132,18 +143,15 @@ class Headroom:
         `on_wait` is called once if it has to wait. Raises TooBusy.
         """
         deadline: float | None = None
-        while (remaining := self._missing()) is not None:
+        while (refusal := self._refusal()) is not None:
             if deadline is None:
                 deadline = time.monotonic() + self._timeout
-                on_wait("Waiting for memory of this machine.")
+                on_wait(
+                    f"Waiting for {'memory of this machine' if refusal.limit == 'memory' else 'open files of the runtime'}."
+                )
 
             if time.monotonic() >= deadline:
-                raise TooBusy(
-                    f"This machine has {remaining >> 20} MiB of memory left, and runs start only while "
-                    f"{self._reserve >> 20} MiB would stay free.",
-                    retry_after=5,
-                    hint="Try again when other runs or programs have ended, or set CODEWORDS_MEMORY_RESERVE lower.",
-                )
+                raise refusal
             await asyncio.sleep(_POLL)
 
         # No await between the check and this, so that two runs don't take the same memory.
@@ -151,17 +159,13 @@ class Headroom:
         self._let_in[run] = time.monotonic()
         return partial(self._let_in.pop, run, None)
 
-    def _missing(self) -> int | None:
-        """The bytes that are left, where they are too few; else None."""
-        if not self._reserve:
-            return None
-
+    def _refusal(self) -> TooBusy | None:
+        """The error of a run that is turned away now; None if it may start."""
         now = time.monotonic()
         if now - self._measured[0] >= self._fresh:
-            self._measured = now, self._measure()
-        remaining = self._measured[1]
-        if remaining is None:
-            return None
+            memory = self._measure() if self._reserve else None
+            self._measured = now, memory, self._measure_files()
+        _, memory, files = self._measured
 
         # Runs that were let in a moment ago do not use their memory yet: the measure lacks them.
         while self._let_in:
@@ -169,8 +173,25 @@ class Headroom:
             if since >= now - SETTLE:
                 break
             del self._let_in[oldest]
-        remaining -= len(self._let_in) * STARTING
-        if remaining < self._reserve:
-            return max(0, remaining)
 
+        starting = len(self._let_in)
+        if memory is not None and memory - starting * STARTING < self._reserve:
+            return TooBusy(
+                f"This machine has {max(0, memory - starting * STARTING) >> 20} MiB of memory left, and runs start only while "
+                f"{self._reserve >> 20} MiB would stay free.",
+                retry_after=5,
+                limit="memory",
+                hint="Try again when other runs or programs have ended, or set CODEWORDS_MEMORY_RESERVE lower.",
+            )
+        if files is not None and files - starting * STARTING_FILES < self._files_reserve:
+            return TooBusy(
+                f"The runtime may open {descriptors.limit()} files, and its runs have nearly all of them.",
+                retry_after=5,
+                limit="files",
+                hint=f"Try again when other runs have ended. {descriptors.RAISE}",
+            )
         return None
+
+    @property
+    def _files_reserve(self) -> int:
+        return min(MAX_FILES_RESERVE, descriptors.limit() // FILES_SHARE)

@@ -28,6 +28,8 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
     """
     # Before any process of a sandbox is made, which inherits it.
     descriptors.raise_limit()
+    if (few := descriptors.few()) is not None:
+        log.warning("limit of open files is low", reason=few, hint=descriptors.RAISE)
     if settings.sandbox == "e2b":
         from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 

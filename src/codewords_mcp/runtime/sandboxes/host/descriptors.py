@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_OPEN: Final = Path("/proc/self/fd")
+RAISE: Final = (
+    "Raise the limit where the runtime is started: `ulimit -n 65536`, or LimitNOFILE= of its service."
+)
+_FEW: Final = 4096
+"""Below it, at some 200 runs at once, doctor and the log say that it is low."""
 
 
 def limit() -> int:
     """The most files that this process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def free() -> int | None:
+    """The number of files that this process may still open; None where that is not known."""
+    # The size of this folder is the number of open files since Linux 6.2, and 0 before.
+    with suppress(OSError):
+        return limit() - (_OPEN.stat().st_size or sum(1 for _ in _OPEN.iterdir()))
+    return None
+
+
+def few() -> str | None:
+    """The sentence about a limit that is low, which a runtime started from here would have; None if it is not."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= _FEW:
+        return None
+    return f"a runtime may open {hard} files here: few runs at once, and others wait or are turned away"
 
 
 def raise_limit() -> None:

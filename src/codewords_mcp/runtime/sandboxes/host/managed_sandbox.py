@@ -22,6 +22,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group, GroupUsage
+from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
 
 T = TypeVar("T")
@@ -161,8 +162,11 @@ class ManagedSandbox(ABC):
         except Exception as error:  # noqa: BLE001  # logged by `setup_failed`
             # Whatever it is: the sandbox must be cleaned up, and its callers get an error of ours.
             setup_failed(exc_info=True, sandbox=self.id)
-            self._broken = full_disk(error) or SandboxFailed(
-                f"This machine could not make a sandbox: {_reason_of(error)}."
+            number = error.errno if isinstance(error, OSError) else None
+            self._broken = (
+                full_disk(error)
+                or used_up(number)
+                or SandboxFailed(f"This machine could not make a sandbox: {_reason_of(error)}.")
             )
 
         if self._broken is None:

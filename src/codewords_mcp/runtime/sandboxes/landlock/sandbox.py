@@ -20,6 +20,7 @@ from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths, program
+from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.port_forwarder import PortForwarder
@@ -225,7 +226,9 @@ class LandlockSandbox(ManagedSandbox):
         else:
             detail = ""
 
-        self._broken = SandboxFailed(f"This machine could not {what}{detail}.", remedy=DIAGNOSE)
+        self._broken = used_up(number) or SandboxFailed(
+            f"This machine could not {what}{detail}.", remedy=DIAGNOSE
+        )
 
     def _terminate(self) -> bool:
         if self._spawned is None:

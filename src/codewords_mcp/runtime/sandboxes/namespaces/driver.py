@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed
+from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed, TooBusy
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,
     EnvironmentRef,
@@ -33,6 +33,9 @@ from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 # For what blocks while sandboxes start: process creation, cgroup moves. They live as long as the
 # driver: a launcher dies with the thread that made it.
 _THREADS = 16
+
+# Programs that start by exec at once: each takes half a second of a processor until it stands.
+_EXECS_AT_ONCE = max(4, 2 * processors.COUNT)
 
 _UNTESTED = Tier("D", "Not tested yet")
 
@@ -62,6 +65,7 @@ class LocalDriver:
         self._live: dict[str, LocalSandbox] = {}
         self._starting: set[str] = set()
         self._discarding: list[asyncio.Task[None]] = []
+        self._exec_turns = asyncio.Semaphore(_EXECS_AT_ONCE)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self.forks = ForkServerPool(
             DriverResources(
@@ -198,6 +202,20 @@ class LocalDriver:
         self.capabilities = frozenset(found)
 
     async def _start(self, spec: SandboxSpec) -> LocalSandbox:
+        forked = await self._start_by_fork(spec)
+        if forked is not None:
+            return forked
+
+        # One after the other: of many that start by exec at once none would be ready in time.
+        waits = self._exec_turns.locked()
+        async with self._exec_turns:
+            # A fork server may have come up meanwhile.
+            if waits and (forked := await self._start_by_fork(spec)) is not None:
+                return forked
+            return await self._start_by_exec(spec)
+
+    async def _start_by_fork(self, spec: SandboxSpec) -> LocalSandbox | None:
+        """The program, forked from its environment's server; None if it has to be started by exec."""
         if self._forking:
             isolation = await self.forks.take(spec)
         else:
@@ -210,15 +228,16 @@ class LocalDriver:
                 if restored:
                     sandbox.on_end(functools.partial(self._after_restore, sandbox, isolation))
                 return sandbox
-            except SandboxFailed as error:
+            except (SandboxFailed, TooBusy) as error:
                 # A program that has begun may have acted already. Started again, it would act
-                # twice.
-                if isolation.program_started or self._closed:
+                # twice. Where this process has run out of something, exec takes more of it.
+                own = isinstance(error, TooBusy) and isolation.broken is None
+                if isolation.program_started or self._closed or own:
                     raise
                 logger.warning("fork failed, starting by exec", sandbox=spec.id, reason=error.message)
                 self.forks.suspect(isolation)
 
-        return await self._start_by_exec(spec)
+        return None
 
     async def judge_snapshot(self, spec: SandboxSpec) -> tuple[str, ...] | None:
         """The reasons why this program starts without a snapshot, in clauses about it; None if nothing is known of it."""

@@ -17,10 +17,11 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.errors import SandboxFailed, TooBusy
 from codewords_mcp.errors.remedies import DIAGNOSE
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
@@ -65,7 +66,7 @@ class Isolation:
         """Host pid of process 1 while it lives."""
         self.transparent = False
         """Whether the kernel redirects every TCP connection to the runtime's policy. After `set_up`."""
-        self.broken: SandboxFailed | None = None
+        self.broken: SandboxFailed | TooBusy | None = None
         # Set by messages from inside, in this order.
         self._forked: asyncio.Future[int] = loop.create_future()
         self._listeners: asyncio.Future[dict[str, socket.socket]] = loop.create_future()
@@ -221,7 +222,9 @@ class Isolation:
         else:
             detail = ""
 
-        self.broken = SandboxFailed(f"This machine could not {what}{detail}.", remedy=DIAGNOSE)
+        self.broken = used_up(number) or SandboxFailed(
+            f"This machine could not {what}{detail}.", remedy=DIAGNOSE
+        )
 
 
 class ExecIsolation(Isolation):

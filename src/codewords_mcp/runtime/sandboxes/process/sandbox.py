@@ -22,6 +22,7 @@ from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import paths, program
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group
+from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.listeners import is_another_users_port
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
@@ -141,7 +142,9 @@ class ProcessSandbox(ManagedSandbox):
             )
         except OSError as error:
             ours.close()
-            failure = SandboxFailed(f"The environment's Python did not start: {error.strerror}.")
+            failure = used_up(error.errno) or SandboxFailed(
+                f"The environment's Python did not start: {error.strerror}."
+            )
             raise full_disk(error) or failure from error
         finally:
             theirs.close()
