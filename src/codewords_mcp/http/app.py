@@ -216,7 +216,7 @@ class RequestDispatcher:
         # Padded, since a short path has fewer parts.
         _, first, rest = (*path.split("/", 2), "", "")[:3]
         # Before the hot paths: `/run/devx_mcp/mcp/` looks like a workflow's.
-        if is_mcp(path):
+        if is_mcp(path) and scope["type"] == "http":
             admit(scope, _mcp_rule(path))
             await self._serve_mcp(scope, receive, send)
         elif scope["type"] == "websocket":

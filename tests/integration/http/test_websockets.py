@@ -55,6 +55,9 @@ def test_a_caller_that_leaves_ends_the_run(door: Door, http: httpx.Client, probe
         ("/run/nothing_00000000/ws", "cwk-wrong", 401),
         ("/run/openai/realtime", ADMIN_KEY, 400),
         ("/elsewhere", ADMIN_KEY, 404),
+        ("/mcp", ADMIN_KEY, 404),
+        ("/sse", ADMIN_KEY, 404),
+        ("/run/devx_mcp/mcp/", ADMIN_KEY, 404),
         ("/run/{probe}/refuse", ADMIN_KEY, 502),
     ],
 )
