@@ -150,3 +150,14 @@ def test_many_connections_without_a_request_make_room_for_those_that_come_and_en
         assert "200 ok" in lazy[-1].head(), "those that came last are there"
         answered.send(b"x")
         assert "200 ok" in answered.head(), "and so is one with a request"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "QUERY"])
+def test_a_request_that_offers_a_websocket_and_is_no_get_is_answered_as_if_it_did_not(
+    door: Door, method: str
+) -> None:
+    """A handshake is a GET; of another request the websocket's parser would wait for more, without a bound."""
+    with door.connect() as wire:
+        wire.request(method, "/nowhere", "Upgrade: websocket", "Connection: Upgrade", "Content-Length: 2")
+        wire.send(b"{}")
+        assert "404 not found" in wire.head()

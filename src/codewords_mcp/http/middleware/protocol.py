@@ -196,6 +196,10 @@ class BoundedProtocol(HttpToolsProtocol):
             delay = _PROBE_INTERVAL
         self._probe = self.loop.call_later(delay, self._probe_client, number + 1)
 
+    def _should_upgrade(self) -> bool:
+        # The websocket's own parser waits for ever for the rest of what is no GET, and nothing counts such a connection.
+        return self.parser.get_method() == b"GET" and super()._should_upgrade()
+
     @property
     def _is_declined(self) -> bool:
         """Whether the request offers an upgrade that is ignored; it is parsed anew then."""
