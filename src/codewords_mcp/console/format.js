@@ -95,6 +95,8 @@ export function bytes(n) {
 
 /** What `common/unseen.py` has as not seen, but for what joins and colours the signs of one emoji. */
 export const DECEIVING = /(?![\t\n\u200c\u200d\ufe0e\ufe0f])[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
+/** The same in code, where no emoji needs its joiners, and any space but the plain one, which nobody tells from it. */
+export const DECEIVING_IN_CODE = new RegExp(`${DECEIVING.source}|[\u200c\u200d\ufe0e\ufe0f]|(?! )\\p{Zs}`, "gu");
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
 /** Text without the escapes by which terminals colour it. @param {string} text */

@@ -39,7 +39,7 @@ export const trial = {
   verdicts: /** @type {Record<string, string>} */ ({ same: "The same as the live version", changed: "It does otherwise", worse: "It does worse", "cannot tell": "Nothing to compare with" }),
 };
 
-export const difference = { live: (/** @type {number} */ n) => `version ${n}, live`, draft: "this draft", same: "The code is the same as what is live.", fresh: "This is a new workflow: nothing is live yet.", title: "What this draft changes" };
+export const difference = { live: (/** @type {number} */ n) => `beside version ${n}, live`, save: "Save", changed: "There are changes that are not saved. The difference is that of the saved code.", same: "The code is the same as what is live.", fresh: "This is a new workflow: nothing is live yet.", title: "What this draft changes" };
 
 export const review = {
   reviewing: "Checking it, and replaying recorded runs", save: "Save, and review what a deploy would change", again: "Review again", changed: "There are changes that are not saved. A deploy takes what is saved.",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.console.helpers import Console
-from tests.integration.console.look import look
+from tests.integration.console.helpers import DESKTOP, PHONE, Console
+from tests.integration.console.look import look, violations
 from tests.support.runtime import workflow
 
 _CODE = workflow(
@@ -91,7 +91,7 @@ def test_a_workflow_is_broken_mended_in_the_editor_and_deployed(console: Console
     assert [one["draft_id"] for one in _drafts_of(console, service_id)] == [draft_id]
 
     console.click(".tabs a", "Difference to live")
-    console.sees(".cm-merge-b .cm-changedLine, .cm-insertedLine", "* 3")
+    console.sees(".difference .added", "* 3")
     console.click(".tabs a", "Deploy")
     button = "Deploy version 2 of Mended"
     console.sees("main button.primary", button)
@@ -285,6 +285,64 @@ def test_a_draft_is_renamed_in_the_list(console: Console) -> None:
     assert console.tab.value("document.querySelector('dialog')") is None
 
 
+_OUT_OF_SIGHT = {
+    "joiner": ('"total"', '"to\u200dtal"', "to⟨U+200D⟩tal"),
+    "direction": ('"total"', '"\u202etotal"', "⟨U+202E⟩total"),
+    "another alphabet": ("count * 2", "c\u043eunt * 2", "c⟨U+043E⟩unt * 2"),
+    "carriage return": ("    return", "    #\r    print()\r    return", "    print()"),
+    "space": ("count * 2", "count *\xa02", "count *⟨U+00A0⟩2"),
+}
+
+
+@pytest.mark.requirement("console:drafts", "manifest:difference")
+def test_the_difference_to_live_has_nothing_out_of_sight(signed_in: Console) -> None:
+    service_id = signed_in.served.deploy(_CODE, "Deceives")
+    for plain, hidden, shown in _OUT_OF_SIGHT.values():
+        body = {"code": _CODE.replace(plain, hidden)}
+        draft_id = signed_in.served.call("POST", f"/workflows/{service_id}/edits", body)["draft"]["draft_id"]
+        signed_in.open(f"/console/drafts/{draft_id}?tab=diff", "Deceives")
+        signed_in.sees(".difference .added", shown)
+        drawn = signed_in.served.call("GET", f"/drafts/{draft_id}/diff")["diff"]
+        assert signed_in.tab.value("document.querySelector('.difference').textContent") == drawn + "\n"
+        signed_in.served.call("DELETE", f"/drafts/{draft_id}")
+
+
+@pytest.mark.requirement("console:drafts")
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_the_editors_find_bar_is_seen_and_finds(
+    console: Console, looked_at: dict[str, str], size: tuple[int, int], dark: bool
+) -> None:
+    console.tab.resize(*size, dark=dark)
+    console.open(looked_at["ready"], "Looked at")
+    console.sees(".cm-content", "FastAPI")
+    console.tab.value("document.querySelector('.cm-content').focus()")
+    _key(console, "f", 70, _CONTROL)
+    console.waits("document.activeElement.matches('.cm-search input[name=search]')")
+    console.tab.press(*"count")
+    console.waits("document.querySelectorAll('.cm-searchMatch').length > 1")
+
+    # Each control is whole within the window and has colours of the theme, not the browser's own look.
+    found = console.tab.value(_FIND_BAR)
+    assert found["outside"] == [], found
+    assert found["unstyled"] == [], found
+    if size == DESKTOP:
+        assert found["rows"] <= 2, found
+    assert violations(console) == []
+    assert console.tab.problems == [], console.tab.problems
+
+
+_FIND_BAR = """(() => {
+  const bar = document.querySelector('.cm-search'), all = [...bar.querySelectorAll('input, button, label')];
+  const box = (one) => one.getBoundingClientRect(), name = (one) => one.name || one.innerText;
+  return {
+    outside: all.filter((one) => box(one).left < 0 || box(one).right > innerWidth || !box(one).height).map(name),
+    unstyled: all.filter((one) => one.matches('.cm-button, .cm-textfield') && getComputedStyle(one).borderRadius !== '6px').map(name),
+    rows: new Set(all.filter((one) => one.matches('.cm-button, .cm-textfield')).map((one) => Math.round(box(one).top / 10))).size,
+  };
+})()"""
+
+
 @pytest.fixture(scope="session")
 def looked_at(signed_in: Console) -> dict[str, str]:
     """The addresses of a draft with a problem, and of one that can be deployed and asks for more."""
@@ -304,7 +362,7 @@ def looked_at(signed_in: Console) -> dict[str, str]:
     ("tab", "of", "ready"),
     [
         ("code", "problem", ".cm-lintRange"),
-        ("diff", "problem", ".cm-changedLine"),
+        ("diff", "problem", ".difference .added"),
         ("try", "ready", ".run-form form"),
         ("deploy", "ready", ".attention .permissions"),
     ],

@@ -106,15 +106,17 @@ def test_random_pairs_of_hostile_programs_can_be_read_back() -> None:
 
 def test_the_console_marks_what_is_not_seen_but_for_the_signs_of_an_emoji(tmp_path: Path) -> None:
     program = f"""
-import {{ DECEIVING }} from {json.dumps((CONSOLE / "format.js").as_uri())};
-const seen = []; for (let at = 0; at < 0x110000; at += 1) if (String.fromCodePoint(at).search(DECEIVING) >= 0) seen.push(at);
-console.log(JSON.stringify(seen));
+import {{ DECEIVING, DECEIVING_IN_CODE }} from {json.dumps((CONSOLE / "format.js").as_uri())};
+const seen = (deceiving) => [...Array(0x110000).keys()].filter((at) => String.fromCodePoint(at).search(deceiving) >= 0);
+console.log(JSON.stringify([seen(DECEIVING), seen(DECEIVING_IN_CODE)]));
 """
-    marked = _node(tmp_path, program, None)
+    marked, marked_in_code = _node(tmp_path, program, None)
     # Node knows another version of Unicode, of which the letters that are not assigned here do not count.
     known = [at for at in range(0x110000) if unicodedata.category(chr(at)) != "Cn"]
     ours = {at for at in known if is_unseen(chr(at))} - {0x200C, 0x200D, 0xFE0E, 0xFE0F}
     assert ours == set(known) & set(marked)
+    spaces = {at for at in known if unicodedata.category(chr(at)) == "Zs"} - {0x20}
+    assert {at for at in known if is_unseen(chr(at))} | spaces == set(known) & set(marked_in_code)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,11 @@ if __name__ == "__main__":
 /** @param {string} id */
 export const pathOf = (id) => `/drafts/${encodeURIComponent(id)}`;
 
+/** Line ends as the editor has them, and as Python reads them: else a text would count as changed when it is opened. @param {string} code */
+const withNewlines = (code) => code.replace(/\r\n?/g, "\n");
+
 /** @param {any} draft @returns {Open} */
-export const ofDraft = (draft) => ({ draft, name: draft.name, workflow: draft.workflow_id, base: draft.base_version, stored: draft.code });
+export const ofDraft = (draft) => ({ draft, name: draft.name, workflow: draft.workflow_id, base: draft.base_version, stored: withNewlines(draft.code) });
 
 /** @param {string} id @param {import("../api.js").Options} options */
 export const stored = async (id, options) => ofDraft(await get(pathOf(id), { code: 1 }, options));
@@ -60,7 +63,7 @@ export async function begin(query, options) {
     if (found.published_by) throw new ApiError(404, { error: { message: words.foreign(visible(found.published_by)) } });
     // Changes of one workflow come together in one draft.
     const open = items.find((/** @type {any} */ one) => one.workflow_id === workflow);
-    return open ? stored(open.draft_id, options) : { draft: null, name: found.name, workflow, base: found.version, stored: found.code ?? "" };
+    return open ? stored(open.draft_id, options) : { draft: null, name: found.name, workflow, base: found.version, stored: withNewlines(found.code ?? "") };
   }
 
   const { items } = await get("/templates", {}, options);

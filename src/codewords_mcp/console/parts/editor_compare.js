@@ -12,14 +12,13 @@ const COLLAPSE = { margin: 3, minSize: 6 };
  * @param {string} properties.before
  * @param {string} properties.after
  * @param {[string, string]} properties.names  Of the two texts.
- * @param {(text: string) => void} [properties.onChange]  The second text can be changed, and gets changes taken from the first.
- * @param {() => void} [properties.onSave]
+ * @param {(text: string) => void} properties.onChange  The second text can be changed, and gets changes taken from the first.
+ * @param {() => void} properties.onSave
  */
 export function Compare({ before, after, names, onChange, onSave }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null));
   const latest = useRef({ onChange, onSave, text: after });
   Object.assign(latest.current, { onChange, onSave });
-  const editable = Boolean(onChange);
 
   useEffect(() => {
     const wide = matchMedia(WIDE);
@@ -33,16 +32,16 @@ export function Compare({ before, after, names, onChange, onSave }) {
       const tells = cm.EditorView.updateListener.of((update) => {
         if (!update.docChanged) return;
         latest.current.text = update.view.state.doc.toString();
-        latest.current.onChange?.(latest.current.text);
+        latest.current.onChange(latest.current.text);
       });
-      const second = [...basics(cm, { label: names[1], readOnly: !editable }), ...(editable ? [...writing(cm, () => latest.current.onSave?.()), cm.EditorState.phrases.of(words.phrases)] : []), tells];
+      const second = [...basics(cm, { label: names[1] }), ...writing(cm, () => latest.current.onSave()), cm.EditorState.phrases.of(words.phrases), tells];
       shown = wide.matches
         ? new cm.MergeView({
           a: { doc: before, extensions: basics(cm, { label: names[0], readOnly: true }) }, b: { doc: latest.current.text, extensions: second },
-          parent: place.current, collapseUnchanged: COLLAPSE, gutter: false, ...(editable ? { revertControls: "a-to-b" } : {}),
+          parent: place.current, collapseUnchanged: COLLAPSE, gutter: false, revertControls: "a-to-b",
         })
         : new cm.EditorView({
-          state: cm.EditorState.create({ doc: latest.current.text, extensions: [...second, cm.unifiedMergeView({ original: before, mergeControls: editable, collapseUnchanged: COLLAPSE, gutter: false })] }),
+          state: cm.EditorState.create({ doc: latest.current.text, extensions: [...second, cm.unifiedMergeView({ original: before, mergeControls: true, collapseUnchanged: COLLAPSE, gutter: false })] }),
           parent: place.current,
         });
     };
@@ -53,6 +52,6 @@ export function Compare({ before, after, names, onChange, onSave }) {
       wide.removeEventListener("change", show);
       shown?.destroy();
     };
-  }, [before, editable ? "" : after]);
+  }, [before]);
   return html`<div class="compare"><div class="compare-names" aria-hidden="true"><span>${names[0]}</span><span>${names[1]}</span></div><div class="compare-place" ref=${place}></div></div>`;
 }

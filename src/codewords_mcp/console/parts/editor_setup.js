@@ -1,5 +1,5 @@
 // The code editor in the console's colours, with Python, marks for deceiving characters, and search.
-import { DECEIVING, codeOf } from "../format.js";
+import { DECEIVING_IN_CODE, codeOf } from "../format.js";
 import { common } from "../strings.js";
 import { loadEditor } from "../ui.js";
 
@@ -17,6 +17,8 @@ const theme = ({ EditorView }) => EditorView.theme({
   "& > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, &.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground": { backgroundColor: "color-mix(in srgb, var(--accent) 24%, transparent)" },
   ".cm-selectionMatch, .cm-searchMatch": { backgroundColor: "color-mix(in srgb, var(--warn) 24%, transparent)" },
   ".cm-searchMatch-selected": { backgroundColor: "color-mix(in srgb, var(--warn) 48%, transparent)" },
+  // Upon the colour of a match those of the syntax are too pale.
+  ".cm-searchMatch, .cm-searchMatch *, .cm-selectionMatch *": { color: "var(--ink)" },
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "color-mix(in srgb, var(--good) 24%, transparent)" },
   "&.cm-focused .cm-nonmatchingBracket": { backgroundColor: "color-mix(in srgb, var(--bad) 24%, transparent)" },
   ".cm-panels, .cm-tooltip": { color: "var(--ink)", backgroundColor: "var(--card)", borderColor: "var(--line)" },
@@ -65,7 +67,7 @@ function mark(point) {
 export function basics(cm, { label, readOnly = false }) {
   return [
     theme(cm), colours(cm), cm.lineNumbers(), new cm.LanguageSupport(cm.pythonLanguage),
-    cm.highlightSpecialChars({ specialChars: new RegExp(DECEIVING.source, "gu"), render: mark }),
+    cm.highlightSpecialChars({ specialChars: DECEIVING_IN_CODE, render: mark }),
     cm.EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
     cm.EditorState.readOnly.of(readOnly), cm.EditorState.tabSize.of(4), cm.indentUnit.of("    "),
   ];
