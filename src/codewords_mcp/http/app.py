@@ -92,6 +92,7 @@ from codewords_mcp.settings import Settings
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
+_SSE_METHODS = {"/sse": "GET", "/messages/": "POST"}
 _MCP = [
     HttpOperation(
         method,
@@ -114,7 +115,7 @@ _MCP = [
         body={},
         body_media="*/*",
     )
-    for method, path in (("GET", "/sse"), ("POST", "/messages/"))
+    for path, method in _SSE_METHODS.items()
 ]
 
 
@@ -271,6 +272,9 @@ class RequestDispatcher:
         if toolset is not None and not is_toolset_name(toolset):
             raise NotFound("There is no such toolset.", hint="/mcp serves all; /mcp/{toolset} serves one.")
         path = SSE_PATHS.get(scope["path"], "/mcp")
+        # The SDK's app asks only its own path for the method.
+        if path in _SSE_METHODS and scope["method"] != _SSE_METHODS[path]:
+            raise method_not_allowed({_SSE_METHODS[path]})
         # The SDK's app knows one path. The toolset goes with the scope, where our middleware of
         # MCP reads it.
         served = {
@@ -301,8 +305,8 @@ class RequestDispatcher:
 
 
 def _mcp_rule(path: str) -> Rule:
-    if path in SSE_PATHS:
-        return TABLE.get("http", "GET /sse" if path == "/sse" else "POST /messages/")
+    if served := SSE_PATHS.get(path):
+        return TABLE.get("http", f"{_SSE_METHODS[served]} {served}")
     if path.startswith("/run/"):
         return TABLE.get("http", "POST /run/devx_mcp/mcp/")
     return TABLE.get("http", "POST /mcp/{toolset}" if toolset_of(path) else "POST /mcp")

@@ -94,6 +94,9 @@ def test_code_over_its_own_limit_says_which(http: httpx.Client) -> None:
         ("POST", "/healthz", "GET, HEAD"),
         ("OPTIONS", "/runs", "GET, HEAD"),
         ("PATCH", "/secrets", "GET, HEAD"),
+        ("POST", "/sse", "GET"),
+        ("DELETE", "/sse", "GET"),
+        ("GET", "/messages", "POST"),
     ],
 )
 def test_a_wrong_method_is_405_and_names_the_right_one(
