@@ -54,7 +54,9 @@ REFUSED = (
     "CREATE VIRTUAL TABLE z USING fts3_tokenize('simple')", "CREATE VIRTUAL TABLE z USING fts4(x)", "CREATE TEMP TABLE z (x)",
     "SELECT * FROM fsdir('/')", "SELECT * FROM zipfile('/x.zip')", "BEGIN", "COMMIT", "SAVEPOINT s", "SELECT 1; DROP TABLE plain",
     "SELECT " + " + ".join("1" * 5000), "SELECT 1 " + "UNION ALL SELECT 1 " * 600,
-    "SELECT zeroblob(1 << 40)", "SELECT '" + "x" * 2_000_000 + "'",
+    "ALTER TABLE plain RENAME TO _migrations", "ALTER TABLE plain RENAME TO _MIGRATIONS", "CREATE TABLE temp.z (x)",
+    "UPDATE sqlite_temp_master SET sql = 'x'", "INSERT INTO temp.sqlite_master VALUES (1, 1, 1, 1, 1)",
+    "CREATE TEMP TRIGGER g AFTER INSERT ON plain BEGIN SELECT 1; END", "SELECT zeroblob(1 << 40)", "SELECT '" + "x" * 2_000_000 + "'",
 )  # fmt: skip
 PROBES = """
 import ctypes, json, os, socket, subprocess, sys
@@ -161,6 +163,27 @@ async def test_hostile_statements_are_refused_and_change_nothing(databases: Sqli
             await databases.run(KEY, calls(sql))
     shapes, _ = await databases.tables(KEY)
     assert {"plain", "t", "r"} <= {shape.name for shape in shapes}
+
+
+@pytest.mark.requirement("services:database-migrations")
+async def test_tables_and_columns_get_other_names(databases: SqliteDatabases) -> None:
+    renames = (
+        "ALTER TABLE plain RENAME TO simple",
+        "ALTER TABLE simple RENAME COLUMN x TO y",
+        "ALTER TABLE t RENAME TO texts",
+    )
+    found = await databases.run(
+        KEY, SqlCall(migrations=renames, statements=(SqlStatement("SELECT count(y) FROM simple"),))
+    )
+    assert found.migrated == 3
+    assert (
+        await databases.run(
+            KEY,
+            calls(
+                "INSERT INTO texts VALUES ('found')", "SELECT count(*) FROM texts WHERE texts MATCH 'found'"
+            ),
+        )
+    ).results[1].rows == [[1]]
 
 
 @pytest.mark.usefixtures("databases")

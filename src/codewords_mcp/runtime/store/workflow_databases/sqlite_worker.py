@@ -50,6 +50,7 @@ TEMPORARY = frozenset(
         sqlite3.SQLITE_CREATE_TEMP_VIEW,
     )
 )  # fmt: skip
+TEMPORARY_SCHEMA = frozenset(("sqlite_temp_master", "sqlite_temp_schema"))
 TABLE_ACTIONS = frozenset(
     (
         sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_CREATE_TABLE,
@@ -89,6 +90,8 @@ class SqlGuard:
         """Whether the statement is the worker's own."""
         self.writes = False
         self.refused = ""
+        self.alters = False
+        """Whether the statement may give a table another name, which SQLite does not tell."""
         self.virtual: frozenset[str] = frozenset()
         """The names of the virtual tables in small letters."""
         self.checked = False
@@ -108,6 +111,7 @@ class SqlGuard:
         )
         if self.refused:
             return sqlite3.SQLITE_DENY
+        self.alters = self.alters or action == sqlite3.SQLITE_ALTER_TABLE
         if action not in READING and action != sqlite3.SQLITE_PRAGMA:
             self.writes = True
             if self.read_only:
@@ -130,7 +134,8 @@ class SqlGuard:
             return "this function is not allowed"
         if first.lower() in TABLES_REFUSED:
             return "this table is not allowed"
-        if action in TEMPORARY or database == "temp":
+        # ALTER TABLE also looks through the schema of temporary tables, which is empty, and SQLite lets nobody write to it.
+        if action in TEMPORARY or (database == "temp" and first not in TEMPORARY_SCHEMA):
             return "temporary tables would be gone after the call"
         if action == sqlite3.SQLITE_CREATE_VTABLE and second.lower() not in MODULES:
             return "of virtual tables only fts5 and rtree are allowed"
@@ -167,6 +172,8 @@ class FileCall:
         self.deadline = time.monotonic() + float(request["timeout"])
         self.guard = SqlGuard(read_only=self.read_only)
         self.bytes_left = self.limits["bytes"]
+        self.migrated = False
+        """Whether the database has a table of migrations."""
         path = Path(str(request["path"]))
         # A database that was never written to is an empty one, which a read does not make.
         self.connection = sqlite3.connect(
@@ -218,7 +225,7 @@ class FileCall:
 
     def _migrate(self, connection: sqlite3.Connection) -> tuple[int, int]:
         """(Migrations applied now, all that are applied.) Raises SqlFailure."""
-        there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MIGRATIONS,)).fetchone()
+        there = self._has_migrations(connection)
         done = list(connection.execute(f"SELECT digest FROM {MIGRATIONS} ORDER BY number")) if there else []  # noqa: S608
         digests = [hashlib.sha256(sql.strip().encode()).hexdigest() for sql in self.migrations]
         # An older version of the workflow may know fewer.
@@ -233,17 +240,22 @@ class FileCall:
             connection.execute(
                 f"CREATE TABLE {MIGRATIONS} (number INTEGER PRIMARY KEY, digest TEXT NOT NULL)"
             )
+        self.migrated = there or bool(pending)
         for place, sql in enumerate(pending, len(done)):
             self._execute(connection, place, {"sql": sql, "parameters": []})
             self.guard.trusted = True
             connection.execute(f"INSERT INTO {MIGRATIONS} VALUES (?, ?)", (place + 1, digests[place]))  # noqa: S608
         return len(pending), max(len(done), len(self.migrations))
 
+    def _has_migrations(self, connection: sqlite3.Connection) -> bool:
+        found = connection.execute("SELECT 1 FROM sqlite_master WHERE lower(name) = ?", (MIGRATIONS,))
+        return found.fetchone() is not None
+
     def _execute(self, connection: sqlite3.Connection, place: int, one: dict[str, Any]) -> dict[str, Any]:
         """One statement of the call. Raises SqlFailure."""
         self._open_virtual_tables(connection)
         # From here on the workflow's own SQL runs, and no longer the worker's.
-        self.guard.trusted, self.guard.writes = False, False
+        self.guard.trusted, self.guard.writes, self.guard.alters = False, False, False
         try:
             self._check_shadow_writes(connection, one)
             cursor = connection.execute(one["sql"], _bound(one["parameters"]))
@@ -256,6 +268,10 @@ class FileCall:
             raise self._failure(error, place) from error
         except MemoryError:
             raise SqlFailure("memory") from None
+        if self.guard.alters:
+            self.guard.trusted = True
+            if self._has_migrations(connection) != self.migrated:
+                raise SqlFailure("refused", f"{MIGRATIONS} belongs to the service", place)
         columns = [column[0] for column in cursor.description or ()]
         return {"columns": columns, "rows": rows, "changed": max(cursor.rowcount, 0)}
 
