@@ -203,7 +203,7 @@ async def test_where_no_memory_is_left_an_instance_that_runs_takes_runs_in(runti
 
     # So many that one of them sees first when there is some again.
     hungry = asyncio.gather(*(take_all() for _ in range(100)))
-    await until_async(lambda: not headroom.has_memory())
+    await until_async(lambda: not headroom.has_room())
     async with asyncio.timeout(20):
         assert (await ask(runtime, service))["boot"] == boot
         in_background = await runtime.runs.start(request(service, method="GET"))

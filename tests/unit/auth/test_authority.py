@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.errors import NotAgreed
+from codewords_mcp.errors import AttemptOver, NotAgreed
 from codewords_mcp.runtime.auth.authorities import Authorities
 from codewords_mcp.runtime.auth.authority import Authority, CallTarget, Permissions
 from codewords_mcp.runtime.model.caller import Caller
@@ -100,7 +100,7 @@ def test_a_run_that_does_not_go_on_here_may_do_nothing(caller: Caller) -> None:
     authorities.begin("ended", "ann", everything, None)
     authorities.end("ended")
     authorities.end("ended")
-    with pytest.raises(NotAgreed, match="worth nothing"):
+    with pytest.raises(AttemptOver, match="was not carried out"):
         authorities.of(caller)
 
 

@@ -240,7 +240,7 @@ class Container:
             self.egress,
             grace=settings.grace_timeout,
             ready=settings.ready_sandboxes,
-            has_memory=headroom.has_room,
+            has_room=headroom.has_room,
             measures=database.measures,
         )
         dry_runs = DryRuns(self.write_lists, self.recordings, self.gateway.recorders, self._fail_chain)
@@ -293,7 +293,7 @@ class Container:
             most_per_caller=settings.browsers_per_caller,
             wait_timeout=settings.browser_wait,
             idle=settings.browser_idle_timeout,
-            has_memory=headroom.has_room,
+            has_room=headroom.has_room,
         )
 
     def _build_services(self, settings: Settings) -> None:

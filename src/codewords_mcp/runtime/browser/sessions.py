@@ -87,14 +87,14 @@ class Browsers:
         most_per_caller: int | None,
         wait_timeout: float,
         idle: float,
-        has_memory: Callable[[], bool],
+        has_room: Callable[[], bool],
     ) -> None:
         self._kinds = tuple(kinds)
         self._max_sessions = most
         self._max_per_caller = most_per_caller or most
         self._wait_timeout = wait_timeout
         self._idle = idle
-        self._has_memory = has_memory
+        self._has_room = has_room
         self._sessions: dict[str, asyncio.Task[_OpenSession]] = {}
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
@@ -250,7 +250,7 @@ class Browsers:
                 while (
                     self._open.total() >= self._max_sessions
                     or self._open[owner] >= self._max_per_caller
-                    or not self._has_memory()
+                    or not self._has_room()
                 ):
                     self._changed.clear()
                     try:

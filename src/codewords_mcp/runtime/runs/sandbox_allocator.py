@@ -49,7 +49,7 @@ class SandboxAllocator:
         *,
         grace: float,
         ready: bool,
-        has_memory: Callable[[], bool],
+        has_room: Callable[[], bool],
         measures: Measures,
     ) -> None:
         self._launcher = launcher
@@ -59,7 +59,7 @@ class SandboxAllocator:
         self._grace = grace
         self._logs: dict[str, RunLog] = {}
         if ready:
-            self._pool = WarmPool(self._prepare, has_memory)
+            self._pool = WarmPool(self._prepare, has_room)
         else:
             self._pool = None
         self._instances = SharedSandboxes(self._start)

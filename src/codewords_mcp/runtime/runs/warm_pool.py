@@ -70,10 +70,10 @@ class WarmPool:
     """Ready sandboxes by launch configuration. At most one for each processor is made at once, beside the runs."""
 
     def __init__(
-        self, prepare: Callable[[LaunchConfig], Awaitable[PreparedSandbox]], has_memory: Callable[[], bool]
+        self, prepare: Callable[[LaunchConfig], Awaitable[PreparedSandbox]], has_room: Callable[[], bool]
     ) -> None:
         self._prepare = prepare
-        self._has_memory = has_memory
+        self._has_room = has_room
         self._entries: dict[str, PoolEntry] = {}
         self._fillers: set[asyncio.Task[None]] = set()
         self._filling: asyncio.TimerHandle | None = None
@@ -135,7 +135,7 @@ class WarmPool:
             self._sweeper = asyncio.create_task(self._sweep())
 
     async def _fill_entries(self) -> None:
-        while (entry := self._neediest()) and self._has_memory():
+        while (entry := self._neediest()) and self._has_room():
             entry.making += 1
             try:
                 prepared = await self._prepare(entry.config)
