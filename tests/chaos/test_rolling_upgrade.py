@@ -16,7 +16,7 @@ from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.store.database_address import database_url
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.deep("an upgrade under load")]
 
 
 @pytest.mark.requirement("replicas:upgrade", "replicas:rolling", "store:compatible", "runs:once")

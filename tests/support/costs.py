@@ -3,7 +3,7 @@
 Processor seconds are those of the test's process, of every program it started and waited for, and of the servers that tests
 share (`SHARED_SERVERS`). Beside others a test takes longer by the clock and hardly works more: those seconds are the ones to compare.
 
-`python -m tests.support.costs`, after a whole run, writes the files that take long into `durations.json`, by which files are scheduled.
+`python -m tests.support.costs`, after a run of many files, writes those that take long into `durations.json`, by which files are scheduled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.support.paths import PROJECT
 from tests.support.processes import SHARED_SERVERS, processor_seconds
-from tests.support.scheduling import DURATIONS
+from tests.support.scheduling import DURATIONS, seconds_of_tests
 
 _SHOWN = 30
 _LONG_SECONDS = 10
@@ -102,10 +102,17 @@ def long_files(figures: dict[str, tuple[float, float, int]]) -> dict[str, float]
 
 
 def main() -> None:
-    """Write what the last run measured to `durations.json`."""
+    """Write what the last run measured to `durations.json`; files that did not run keep what they have."""
     measured: Path = PROJECT / ".pytest_cache" / "d" / "costs" / "files.json"
     figures = json.loads(measured.read_text(encoding="utf-8"))
-    DURATIONS.write_text(json.dumps(long_files(figures), indent=1) + "\n", encoding="utf-8")
+    others = {
+        file: each
+        for file, each in seconds_of_tests().items()
+        if file not in figures and (PROJECT / file).exists()
+    }
+    DURATIONS.write_text(
+        json.dumps(others | long_files(figures), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -92,7 +92,10 @@ codewords = _tree("codewords", completes=True)
 
 @codewords.callback()
 def _codewords(version: Version = False) -> None:
-    """Deploy and run CodeWords workflows from a terminal."""
+    """Deploy and run CodeWords workflows from a terminal.
+
+    Begin with these ten: templates, new, dev, deploy, run, logs, schedules, secrets, inbox, doctor.
+    """
 
 
 _PANELS = {

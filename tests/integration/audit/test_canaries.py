@@ -30,7 +30,7 @@ from codewords_mcp.cli.app import codewords
 from codewords_mcp.http.app import operations
 from codewords_mcp.http.operations import HttpOperation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.deep("asks every operation"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 PLACES = {
     "alert_settings.settings": "where a person wants alerts sent",

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.authoring.wish_plays import WISHES
 from tests.integration.authoring.wish_stage import Spent, carry_out_all
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.deep("carries out eighteen wishes"), pytest.mark.anyio, pytest.mark.slow]
 
 MAX_CALLS, MAX_TOKENS = 5, 1_500
 """At the median."""

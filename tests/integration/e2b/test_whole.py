@@ -27,7 +27,7 @@ from codewords_mcp.runtime.sandboxes.e2b.rate_limits import MachineSlots
 from codewords_mcp.runtime.sandboxes.e2b.template import requirements
 from codewords_testing.e2b import LoopbackE2B
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.deep("boots E2B's machines"), pytest.mark.anyio, pytest.mark.slow]
 
 CALLER = workflow(
     """
