@@ -19,6 +19,7 @@ from codewords_mcp.runtime.alerts.message_loop import (
 )
 from codewords_mcp.runtime.alerts.quiet_hours import end_of_quiet
 from codewords_mcp.runtime.model.alert import UNRESOLVED, Alert, AlertChannel, AlertSettings
+from codewords_mcp.runtime.runs.poll_loop import finish_all
 from codewords_mcp.runtime.store import alert_messages as rows
 from codewords_mcp.runtime.store.alert_messages import AlertMessage
 from codewords_mcp.runtime.store.clock import now
@@ -65,10 +66,8 @@ class AlertDelivery(MessageLoop[AlertMessage]):
             by_place[message.owner, message.channel].append(message)
         alerts = await self._db.read(rows.alerts_of, messages)
 
-        async with asyncio.TaskGroup() as group:
-            for place, some in by_place.items():
-                # Each place by itself, so that one that does not answer holds up no other.
-                group.create_task(self._send(place, some, alerts))
+        # Each place by itself, so that one that does not answer holds up no other.
+        await finish_all(self._send(place, some, alerts) for place, some in by_place.items())
 
     async def _send(self, place: _Place, messages: list[AlertMessage], alerts: dict[str, Alert]) -> None:
         owner, channel = place

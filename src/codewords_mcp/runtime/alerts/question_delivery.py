@@ -13,6 +13,7 @@ from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.alerts.message_loop import FIRST_PAUSE, LEASE, SEND_TIMEOUT, MessageLoop
 from codewords_mcp.runtime.alerts.question_channels import QuestionChannels
 from codewords_mcp.runtime.model.run_wait import RunWait
+from codewords_mcp.runtime.runs.poll_loop import finish_all
 from codewords_mcp.runtime.store import question_messages as rows
 from codewords_mcp.runtime.store import run_waits, workflows
 from codewords_mcp.runtime.store.clock import now
@@ -55,9 +56,7 @@ class QuestionDelivery(MessageLoop[QuestionMessage]):
         by_place: defaultdict[tuple[str, str], list[QuestionMessage]] = defaultdict(list)
         for message in messages:
             by_place[message.owner, message.channel].append(message)
-        async with asyncio.TaskGroup() as group:
-            for some in by_place.values():
-                group.create_task(self._send_in_turn(some))
+        await finish_all(map(self._send_in_turn, by_place.values()))
 
     async def _send_in_turn(self, messages: list[QuestionMessage]) -> None:
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -51,3 +53,23 @@ class PollLoop(ABC):
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
+
+
+async def finish_all(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Carry out all at once and to the end. Raises the error of the first that failed, once the others are done.
+
+    A task group would cancel the others: a row that fails each time would then stop those that are due beside it.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_outcome(one)) for one in work]
+    for task in tasks:
+        if error := task.result():
+            raise error
+
+
+async def _outcome(work: Coroutine[Any, Any, object]) -> Exception | None:
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001  # raised by `finish_all`
+        return error
+    return None

@@ -14,7 +14,6 @@ docs/design/075-deployed-triggers.md has the reasons.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -26,7 +25,7 @@ from typing_extensions import override
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.common.json_parts import object_of
 from codewords_mcp.errors import CodewordsError, Forbidden, InvalidInput, NotConnected, NotFound, TooBusy
-from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.poll_loop import PollLoop, finish_all
 from codewords_mcp.runtime.store import trigger_deployments as rows
 from codewords_mcp.runtime.store import triggers
 from codewords_mcp.runtime.store.clock import to_datetime
@@ -91,9 +90,7 @@ class TriggerDeployments(PollLoop):
             await self._db.write(lambda connection: rows.reconcile(connection, kinds, clock(connection)))
 
         while due := await self._claim():
-            async with asyncio.TaskGroup() as group:
-                for row in due:
-                    group.create_task(self._settle(row))
+            await finish_all(map(self._settle, due))
 
         next_at, at = await self._db.read(lambda connection: (rows.next_due(connection), clock(connection)))
         self.armed = next_at is not None

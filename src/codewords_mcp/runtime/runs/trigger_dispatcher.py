@@ -6,7 +6,6 @@ event: a crash on either side of it starts the event once, and so do replicas th
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 
@@ -26,7 +25,7 @@ from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.run import RunRequest, TriggerRef
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
-from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.poll_loop import PollLoop, finish_all
 from codewords_mcp.runtime.store import runs, trigger_events, triggers
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
@@ -80,9 +79,7 @@ class TriggerDispatcher(PollLoop):
             at, due = await self._db.read(self._due)
             if not due:
                 break
-            async with asyncio.TaskGroup() as group:
-                for row in due:
-                    group.create_task(self._start_some(row))
+            await finish_all(map(self._start_some, due))
 
         next_at = await self._db.read(triggers.next_start)
         longest = SHARED_POLL_INTERVAL if self._db.shared else POLL_INTERVAL

@@ -6,7 +6,6 @@ run.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from sqlalchemy import Connection
@@ -16,7 +15,7 @@ from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.run import RunRequest, TriggerRef
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
-from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.poll_loop import PollLoop, finish_all
 from codewords_mcp.runtime.store import alert_causes
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
@@ -69,9 +68,7 @@ class WebhookDispatcher(PollLoop):
         """Deliver some of what is due; how many."""
         at = now()
         taken = await self._db.write(lambda c: rows.take_due(c, at, at + int(LEASE * 1e6), MAX_CONCURRENT))
-        async with asyncio.TaskGroup() as group:
-            for row in taken:
-                group.create_task(self._deliver(row))
+        await finish_all(map(self._deliver, taken))
         return len(taken)
 
     async def _deliver(self, row: DeliveryRow) -> None:
