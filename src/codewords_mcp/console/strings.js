@@ -21,7 +21,7 @@ export const MODE = /** @type {Record<string, string>} */ ({
 export const WAITS = /** @type {Record<string, string>} */ ({
   key: "for a slot of its key", caller: "for a slot of its caller", workflow: "for a slot of its workflow",
   home: "for a slot of this home", turn: "for its turn", time: "for its time", retry: "before its next attempt",
-  memory: "for memory of this machine", answer: "for your answer", wait: "for a time that it set",
+  memory: "for memory", files: "for files", answer: "for your answer", wait: "for a time that it set",
 });
 
 export const frame = {

@@ -79,7 +79,7 @@ async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
     assert not waiting.done()
     left[0] = 500 * MIB
     await waiting
-    assert told == ["Waiting for memory of this machine."]
+    assert told == ["memory"]
 
 
 async def test_who_waits_too_long_is_told_what_is_missing() -> None:
@@ -112,18 +112,18 @@ async def test_a_run_that_has_ended_makes_room_for_the_next_at_once() -> None:
 
 @pytest.mark.requirement("runs:open-files")
 async def test_runs_wait_for_open_files_and_are_turned_away_with_the_way_to_raise_the_limit() -> None:
-    left, sentences = [STARTING_FILES], list[str]()
+    left, limits = [STARTING_FILES], list[str]()
     headroom = Headroom(0, measure_files=lambda: left[0], fresh=0)
-    waiting = asyncio.create_task(headroom.enter(sentences.append))
-    await until_async(lambda: sentences)
+    waiting = asyncio.create_task(headroom.enter(limits.append))
+    await until_async(lambda: limits)
     assert not waiting.done()
     left[0] = 2 * MAX_FILES_RESERVE
     await waiting
-    assert sentences == ["Waiting for open files of the runtime."]
+    assert limits == ["files"]
 
     left[0] = 0
     with pytest.raises(TooBusy) as caught:
-        await Headroom(0, measure_files=lambda: left[0], timeout=0).enter(sentences.append)
+        await Headroom(0, measure_files=lambda: left[0], timeout=0).enter(limits.append)
     assert "ulimit -n" in caught.value.hint
 
 

@@ -52,7 +52,9 @@ class Attempt(Model):
     outcome: str | None = None
 
 
-WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry", "memory", "answer", "wait"]
+WaitsFor = Literal[
+    "key", "caller", "workflow", "home", "turn", "time", "retry", "memory", "files", "answer", "wait"
+]
 
 
 class Step(Model):

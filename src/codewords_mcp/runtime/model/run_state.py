@@ -42,7 +42,7 @@ from codewords_mcp.runtime.model.run_columns import (
 )
 
 QueueReason = str
-"""The thing that a queued run waits for: "turn", "time", "retry", "memory", or the scope of a limit."""
+"""The thing that a queued run waits for: "turn", "time", "retry", "memory", "files", or the scope of a limit."""
 
 UNFINISHED = ("queued", "starting", "running")
 ACTIVE = ("starting", "running")

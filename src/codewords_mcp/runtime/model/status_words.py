@@ -7,7 +7,7 @@ from typing import Final
 _WAITS_FOR: Final = {
     "key": "limit of its key", "caller": "limit of its caller", "workflow": "limit of the workflow",
     "home": "limit of the home", "turn": "its turn", "time": "its time", "retry": "another attempt",
-    "memory": "memory", "answer": "a person's answer", "wait": "the time that its program waits for",
+    "memory": "memory", "files": "open files", "answer": "a person's answer", "wait": "the time that its program waits for",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from codewords_mcp.runtime.runs.attempt_setup import AttemptInfo, AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.context import RunDependencies
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.memory import WAITING
 from codewords_mcp.runtime.runs.records import CalledService
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.run_journals import AttemptJournal
@@ -272,7 +273,7 @@ class BackgroundRun:
             with ExitStack() as held:
                 own = needs_own_sandbox(request, journal)
                 if own or not context.allocator.joins(config, request.caller):
-                    held.callback(await self._enough_memory(run_log))
+                    held.callback(await self._enough_room(run_log))
                 # One of these awaits may drop a cancellation (see `cancellation.py`), so the reasons
                 # are looked at below.
                 above = await context.ancestry.above(request.caller, request.made_by)
@@ -285,15 +286,15 @@ class BackgroundRun:
 
         return execution
 
-    async def _enough_memory(self, run_log: RunLog) -> Callable[[], object]:
-        """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away.
+    async def _enough_room(self, run_log: RunLog) -> Callable[[], object]:
+        """Wait for memory and open files, as long as it takes: nobody would come back for a run that was turned away.
 
         Returns what `Headroom.enter` does.
         """
 
-        def on_wait(sentence: str, /) -> None:
-            run_log.write_platform_line(sentence)
-            self._context.slots.record_reason(self.run_id, "memory")
+        def on_wait(limit: str, /) -> None:
+            run_log.write_platform_line(WAITING[limit])
+            self._context.slots.record_reason(self.run_id, limit)
 
         while True:
             try:
@@ -370,7 +371,7 @@ class BackgroundRun:
         self._context.killed_attempts.settle_after(written, self.run_id)
 
 
-def _ignore(_sentence: str) -> None:
+def _ignore(_limit: str) -> None:
     """Discard a sentence that was reported before."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -19,8 +20,10 @@ from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_fi
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.memory import WAITING
 from codewords_mcp.runtime.runs.repeated_request import read_whole
 from codewords_mcp.runtime.runs.results import unreadable
+from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.runs.submit import Recorded, Submission
 from codewords_mcp.runtime.store import runs as rows
@@ -144,7 +147,9 @@ class AwaitedRuns:
                 async with context.slots.slot(execution.run_id, scope, claimed=claimed, max_wait=timeout):
                     with ExitStack() as held:
                         if not execution.joins_sandbox:
-                            held.callback(await context.headroom.enter(execution.run_log.write_platform_line))
+                            held.callback(
+                                await context.headroom.enter(partial(_note_wait, execution.run_log))
+                            )
                         await execution.attempt()
             except asyncio.CancelledError:
                 await execution.refuse(execution.broken_off())
@@ -198,3 +203,7 @@ def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Aw
             await execution.hang_up()
 
     return close
+
+
+def _note_wait(run_log: RunLog, limit: str) -> None:
+    run_log.write_platform_line(WAITING[limit])

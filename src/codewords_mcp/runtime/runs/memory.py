@@ -29,6 +29,11 @@ STARTING_FILES: Final = 20
 FILES_SHARE: Final = 8
 MAX_FILES_RESERVE: Final = 128
 """An eighth of the limit of open files stays free, and no more than this: for callers, the database and connections outside."""
+WAITING: Final = {
+    "memory": "Waiting for memory of this machine.",
+    "files": "Waiting for open files of the runtime.",
+}
+"""Lines of a run's log, by the limit of the refusal that it waits out."""
 FRESH: Final = 0.25
 """Seconds that a measurement is good for: one costs up to a millisecond. Who was let in meanwhile is counted."""
 _POLL: Final = 0.1
@@ -137,18 +142,16 @@ class Headroom:
         """Whether another sandbox may start now."""
         return self._refusal() is None
 
-    async def enter(self, on_wait: Callable[[str], None]) -> Callable[[], object]:
+    async def enter(self, on_wait: Callable[[str], object]) -> Callable[[], object]:
         """Return when a run may start a sandbox, having counted it. What is returned is to be called when it has ended.
 
-        `on_wait` is called once if it has to wait. Raises TooBusy.
+        `on_wait` is called once if it has to wait, with a key of `WAITING`. Raises TooBusy.
         """
         deadline: float | None = None
         while (refusal := self._refusal()) is not None:
             if deadline is None:
                 deadline = time.monotonic() + self._timeout
-                on_wait(
-                    f"Waiting for {'memory of this machine' if refusal.limit == 'memory' else 'open files of the runtime'}."
-                )
+                on_wait(refusal.limit)
 
             if time.monotonic() >= deadline:
                 raise refusal
