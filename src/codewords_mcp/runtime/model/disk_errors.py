@@ -40,6 +40,10 @@ def full_disk(error: BaseException) -> StorageFailed | None:
 
 def deleted_folder(folder: Path) -> StorageFailed:
     """The error to raise where a folder is gone that the runtime needs."""
+    # Sockets with long paths are named by the descriptor of a folder above them (`host.paths`).
+    if folder.parts[:4] == ("/", "proc", "self", "fd"):
+        above = str(Path(*folder.parts[:5]).readlink()).removesuffix(" (deleted)")
+        folder = Path(above, *folder.parts[5:])
     return StorageFailed(
         f"The folder {folder} was deleted while the runtime used it.",
         hint="Then put back what is missing, and start it again.",
