@@ -1,4 +1,4 @@
-"""What tests need of the machine beside Python.
+"""Needs of tests beside Python.
 
 A test or fixture names a need: `@pytest.mark.needs("chromium")`, or `require("chromium")`. Without it the test is skipped, and the
 end of a run says how many were, and what installs it (`not_tried`). Where CI is true, a skipped test has failed (`conftest`).
@@ -22,7 +22,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Need(NamedTuple):
-    """What may lack on a machine."""
+    """Something that a machine may lack."""
 
     what: str
     """As in “needs …”."""

@@ -26,7 +26,7 @@ USUAL_SECONDS = 0.3
 
 
 def seconds_of_tests() -> dict[str, float]:
-    """What `DURATIONS` holds."""
+    """Return the content of `DURATIONS`."""
     return json.loads(DURATIONS.read_text(encoding="utf-8"))
 
 

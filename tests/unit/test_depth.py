@@ -1,4 +1,4 @@
-"""What of the suite runs first, what is deep, and what is said of tests that this machine cannot run."""
+"""The two depths of the suite, and the report of tests that this machine cannot run."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import background_run, records
 from codewords_mcp.runtime.runs import queue as queues
+from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.store import executors, runs
 

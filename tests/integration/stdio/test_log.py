@@ -21,7 +21,7 @@ KEY = "cwk-0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def out() -> io.StringIO:
-    """What is logged. `unchanged_logging` undoes the set-up."""
+    """Return the stream that the log is written to. `unchanged_logging` undoes the set-up."""
     stream = io.StringIO()
     configure("INFO", stream)
     # A logger that remembers this configuration would write to it in later tests too.

@@ -1,4 +1,4 @@
-"""What is told of a disk that fails."""
+"""Errors of a disk that fails, in words."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.model.alert import AlertKind
 from codewords_mcp.runtime.model.caller import HOME_OWNER
 from codewords_mcp.runtime.model.disk_errors import DiskSpace
 from codewords_mcp.runtime.model.plain_text import item
-from codewords_mcp.runtime.runs import memory
+from codewords_mcp.runtime.runs import headroom
 from codewords_mcp.runtime.store import alerts
 from codewords_mcp.runtime.store.alerts import Failure
 from codewords_mcp.runtime.store.clock import now
@@ -56,7 +56,7 @@ class Conditions:
         # Due at the first check, also where the monotonic clock began just now.
         self._disk_checked = -DISK_INTERVAL
         self._disk_is_low: bool | None = None
-        self._memory_reserve = memory.reserve_of(memory_reserve)
+        self._memory_reserve = headroom.reserve_of(memory_reserve)
         self._memory_is_low: bool | None = None
         self._audit_receivers = audit_receivers
         self._audit_away_after = audit_away_after
@@ -99,7 +99,7 @@ class Conditions:
         return changed
 
     async def _check_memory(self) -> bool:
-        remaining = await asyncio.to_thread(memory.available)
+        remaining = await asyncio.to_thread(headroom.available)
         # Not every system tells it.
         if remaining is None or not self._memory_reserve:
             return False

@@ -70,9 +70,9 @@ from codewords_mcp.runtime.runs.context import assemble
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.event_sources import EventSources
+from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.launcher import Launcher
 from codewords_mcp.runtime.runs.loop_lag import LagLoop
-from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
 from codewords_mcp.runtime.runs.recorded_tests import RecordedTests
 from codewords_mcp.runtime.runs.recording_store import RecordingService

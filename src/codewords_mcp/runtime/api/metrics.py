@@ -23,7 +23,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.model.budget import Budget
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.measures import Measures
-from codewords_mcp.runtime.runs import memory
+from codewords_mcp.runtime.runs import headroom
 from codewords_mcp.runtime.store import audit_cursors, home_counts
 from codewords_mcp.runtime.store.home_counts import HomeCounts
 
@@ -133,7 +133,7 @@ class MetricsApi:
         yield from self._of_database(is_up=is_up)
         free = shutil.disk_usage(container.settings.home).free
         yield from _gauge("disk_free_bytes", "Bytes free on the home's disk.", [({}, free)])
-        available = memory.available()
+        available = headroom.available()
         if available is not None:
             yield from _gauge(
                 "memory_available_bytes", "Bytes of memory that can be taken.", [({}, available)]

@@ -29,8 +29,8 @@ from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.attempt_setup import AttemptInfo, AttemptSetup
 from codewords_mcp.runtime.runs.cancellation import cancel_until_done
 from codewords_mcp.runtime.runs.context import RunDependencies
+from codewords_mcp.runtime.runs.headroom import WAITING
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
-from codewords_mcp.runtime.runs.memory import WAITING
 from codewords_mcp.runtime.runs.records import CalledService
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.run_journals import AttemptJournal

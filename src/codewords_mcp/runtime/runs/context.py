@@ -14,9 +14,9 @@ from codewords_mcp.runtime.runs.authorization import RunAuthorization
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.dry_runs import DryRuns
 from codewords_mcp.runtime.runs.events import RunEvents
+from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.killed_attempts import KilledAttempts
 from codewords_mcp.runtime.runs.launcher import Launcher
-from codewords_mcp.runtime.runs.memory import Headroom
 from codewords_mcp.runtime.runs.owner_quotas import OwnerQuotas
 from codewords_mcp.runtime.runs.records import RunRecords
 from codewords_mcp.runtime.runs.registry import RunRegistry

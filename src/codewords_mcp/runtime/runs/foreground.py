@@ -20,7 +20,7 @@ from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_fi
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.attempt_setup import AttemptSetup
 from codewords_mcp.runtime.runs.context import RunDependencies
-from codewords_mcp.runtime.runs.memory import WAITING
+from codewords_mcp.runtime.runs.headroom import WAITING
 from codewords_mcp.runtime.runs.repeated_request import read_whole
 from codewords_mcp.runtime.runs.results import unreadable
 from codewords_mcp.runtime.runs.run_logs import RunLog

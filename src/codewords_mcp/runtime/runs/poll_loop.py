@@ -60,16 +60,6 @@ async def finish_all(work: Iterable[Coroutine[Any, Any, object]]) -> None:
 
     A task group would cancel the others: a row that fails each time would then stop those that are due beside it.
     """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_outcome(one)) for one in work]
-    for task in tasks:
-        if error := task.result():
-            raise error
-
-
-async def _outcome(work: Coroutine[Any, Any, object]) -> Exception | None:
-    try:
-        await work
-    except Exception as error:  # noqa: BLE001  # raised by `finish_all`
-        return error
-    return None
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -9,10 +9,9 @@ import pytest
 from tests.support.waiting import until_async
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.runs.memory import (
+from codewords_mcp.runtime.runs.headroom import (
     MAX_FILES_RESERVE,
     STARTING,
-    STARTING_FILES,
     Headroom,
     available,
     total,
@@ -71,15 +70,20 @@ def test_where_nothing_is_known_everybody_may_start(tmp_path: Path) -> None:
     assert Headroom(MIB, measure=lambda: None).has_room()
 
 
-async def test_runs_wait_for_memory_and_start_when_it_is_there() -> None:
-    left, told = [10 * MIB], list[str]()
-    headroom = Headroom(100 * MIB, measure=lambda: left[0], fresh=0)
+@pytest.mark.requirement("runs:open-files")
+@pytest.mark.parametrize("limit", ["memory", "files"])
+async def test_runs_wait_for_what_is_missing_and_start_when_it_is_there(limit: str) -> None:
+    left, told = {"memory": 500 * MIB, "files": 2 * MAX_FILES_RESERVE}, list[str]()
+    enough, left[limit] = left[limit], 0
+    headroom = Headroom(
+        100 * MIB, measure=lambda: left["memory"], measure_files=lambda: left["files"], fresh=0
+    )
     waiting = asyncio.create_task(headroom.enter(told.append))
     await until_async(lambda: told)
     assert not waiting.done()
-    left[0] = 500 * MIB
+    left[limit] = enough
     await waiting
-    assert told == ["memory"]
+    assert told == [limit]
 
 
 async def test_who_waits_too_long_is_told_what_is_missing() -> None:
@@ -111,19 +115,9 @@ async def test_a_run_that_has_ended_makes_room_for_the_next_at_once() -> None:
 
 
 @pytest.mark.requirement("runs:open-files")
-async def test_runs_wait_for_open_files_and_are_turned_away_with_the_way_to_raise_the_limit() -> None:
-    left, limits = [STARTING_FILES], list[str]()
-    headroom = Headroom(0, measure_files=lambda: left[0], fresh=0)
-    waiting = asyncio.create_task(headroom.enter(limits.append))
-    await until_async(lambda: limits)
-    assert not waiting.done()
-    left[0] = 2 * MAX_FILES_RESERVE
-    await waiting
-    assert limits == ["files"]
-
-    left[0] = 0
+async def test_who_is_turned_away_for_open_files_is_told_how_to_raise_the_limit() -> None:
     with pytest.raises(TooBusy) as caught:
-        await Headroom(0, measure_files=lambda: left[0], timeout=0).enter(limits.append)
+        await Headroom(0, measure_files=lambda: 0, timeout=0).enter(lambda _: None)
     assert "ulimit -n" in caught.value.hint
 
 
