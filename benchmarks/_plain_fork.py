@@ -11,7 +11,7 @@ import sys
 sys.path[0] = sys.argv[1]
 sys.path.append(sys.argv[2])
 
-from inside import ahead, boot, init, preload, warm  # noqa: E402  # pyright: ignore[reportMissingImports]
+from inside import ahead, boot, init, preload, warm  # noqa: E402
 
 del sys.path[0]  # its neighbours have names that others use
 
@@ -21,7 +21,7 @@ def main():
     control = socket.socket(fileno=int(sys.argv[3]))
     hook = boot.UvicornHook()
     sys.meta_path.insert(0, hook)
-    preload.run(sys.argv[2])
+    preload.run(sys.argv[2], preload.Absent(frozenset()))
     for _ in range(3):
         warm.serving(hook, loop="asyncio")
     preload.settle()
