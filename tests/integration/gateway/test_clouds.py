@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-import anthropic
 import httpx
-import openai
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from google import genai
 from tests.integration.gateway.helpers import closed_after_test, costs
+from tests.support import sdks
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
@@ -25,8 +23,6 @@ from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, Request, StubReply, loopback_providers
 
 pytestmark = pytest.mark.requirement("gateway:clouds")
-SDK: Any = anthropic
-"""Its clients of clouds are made when they are asked for."""
 HI: Any = [{"role": "user", "content": "hi"}]
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
@@ -87,8 +83,9 @@ def service_account() -> str:
 
 def bedrock(door: Door, name: str = "bedrock", **credentials: str) -> Any:
     given: Any = credentials or {"api_key": ADMIN_KEY}
+    sdk: Any = sdks.anthropic  # which makes its clients of clouds when they are asked for
     return closed_after_test(
-        SDK.AnthropicBedrock(
+        sdk.AnthropicBedrock(
             base_url=f"{door.url}/providers/{name}", aws_region="us-east-1", max_retries=0, **given
         )
     )
@@ -159,7 +156,7 @@ def test_requests_are_signed_with_an_access_key_and_not_with_the_callers(
     assert is_signed(request, host)
     assert ADMIN_KEY not in str(request.headers)
     wrong = bedrock(door, "signed", aws_access_key="cwk-unknown", aws_secret_key="none")
-    with pytest.raises(anthropic.AuthenticationError):
+    with pytest.raises(sdks.anthropic.AuthenticationError):
         wrong.messages.create(model=CLAUDE, max_tokens=50, messages=HI)
 
 
@@ -189,7 +186,7 @@ def test_converse_by_boto3_is_counted_whole_and_in_streams(
 def test_a_stream_that_is_cut_and_an_answer_without_usage_are_estimated(
     door: Door, http: httpx.Client, providers: LoopbackProviders
 ) -> None:
-    with pytest.raises((anthropic.APIError, httpx.HTTPError, Exception)):
+    with pytest.raises((sdks.anthropic.APIError, httpx.HTTPError, Exception)):
         list(
             bedrock(door).messages.create(
                 model="anthropic.claude-cut", max_tokens=50, messages=HI, stream=True
@@ -241,7 +238,7 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
     token = {"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"}
     providers.answer_next(StubReply(body=json.dumps(token).encode()))
     client: Any = closed_after_test(
-        genai.Client(
+        sdks.genai.Client(
             vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/vertex"}
         )
     )
@@ -261,7 +258,8 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
     sums = counted(http, "vertex", "gemini-2.5-flash")
     assert (sums["calls"], sums["estimated"], sums["unpriced"]) == (2, 0, 0)
 
-    claude: Any = closed_after_test(SDK.AnthropicVertex(
+    sdk: Any = sdks.anthropic
+    claude: Any = closed_after_test(sdk.AnthropicVertex(
         base_url=f"{door.url}/providers/vertex/v1", project_id="another", region="us-east5", access_token=ADMIN_KEY,
         max_retries=0,
     ))  # fmt: skip
@@ -275,7 +273,7 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
     assert counted(http, "vertex", "claude-sonnet-4-5@20250929")["calls"] == 2
 
     by_name = closed_after_test(
-        openai.OpenAI(api_key=ADMIN_KEY, base_url=f"{door.url}/openai", max_retries=0)
+        sdks.openai.OpenAI(api_key=ADMIN_KEY, base_url=f"{door.url}/openai", max_retries=0)
     )
     chat = by_name.chat.completions.create(model="vertex/google/gemini-2.5-flash", messages=HI)
     assert chat.choices[0].message.content
@@ -285,7 +283,7 @@ def test_googles_client_asks_vertex_by_a_service_accounts_token(
 
 def test_vertex_takes_an_api_key_without_a_project(door: Door, providers: LoopbackProviders) -> None:
     client: Any = closed_after_test(
-        genai.Client(
+        sdks.genai.Client(
             vertexai=True, api_key=ADMIN_KEY, http_options={"base_url": f"{door.url}/providers/express"}
         )
     )

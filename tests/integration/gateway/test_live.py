@@ -9,11 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from google import genai
-from google.genai import types
-from google.genai.errors import APIError
 from tests.integration.gateway.helpers import new_key, sums
 from tests.integration.secrets.tls_host import Ca
+from tests.support import sdks
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 from tests.support.tls_proxy import TlsProxy, tls_proxy
@@ -72,20 +70,22 @@ def http(door: Door) -> Iterator[httpx.Client]:
         yield client
 
 
-def sdk(proxy: TlsProxy, key: str, **options: Any) -> genai.Client:
+def sdk(proxy: TlsProxy, key: str, **options: Any) -> sdks.genai.Client:
     base = f"https://localhost:{proxy.port}"
     if options.get("vertexai"):
-        return genai.Client(api_key=key, http_options={"base_url": f"{base}/providers/vertex"}, **options)
-    return genai.Client(api_key=key, http_options={"base_url": f"{base}/gemini"}, **options)
+        return sdks.genai.Client(
+            api_key=key, http_options={"base_url": f"{base}/providers/vertex"}, **options
+        )
+    return sdks.genai.Client(api_key=key, http_options={"base_url": f"{base}/gemini"}, **options)
 
 
 def said(text: str) -> Any:
-    return types.Content(role="user", parts=[types.Part(text=text)])
+    return sdks.genai.types.Content(role="user", parts=[sdks.genai.types.Part(text=text)])
 
 
-async def turn(session: Any, text: str) -> list[types.LiveServerMessage]:
+async def turn(session: Any, text: str) -> list[sdks.genai.types.LiveServerMessage]:
     await session.send_client_content(turns=said(text), turn_complete=True)
-    answers: list[types.LiveServerMessage] = [message async for message in session.receive()]
+    answers: list[sdks.genai.types.LiveServerMessage] = [message async for message in session.receive()]
     return answers
 
 
@@ -124,15 +124,17 @@ async def test_the_sdk_talks_to_google_with_googles_key_and_each_turn_is_counted
         first = await turn(session, "hi")
         # As a person who stops speaking begins one.
         await session.send_realtime_input(
-            audio=types.Blob(data=b"\0\1" * 800, mime_type="audio/pcm;rate=16000")
+            audio=sdks.genai.types.Blob(data=b"\0\1" * 800, mime_type="audio/pcm;rate=16000")
         )
-        await session.send_realtime_input(activity_end=types.ActivityEnd())
+        await session.send_realtime_input(activity_end=sdks.genai.types.ActivityEnd())
         async for _ in session.receive():
             pass
         await session.send_client_content(turns=said("call"), turn_complete=True)
         async for message in session.receive():
             if message.tool_call is not None:
-                answer = types.FunctionResponse(id="call-1", name="look", response={"seen": "waves"})
+                answer = sdks.genai.types.FunctionResponse(
+                    id="call-1", name="look", response={"seen": "waves"}
+                )
                 await session.send_tool_response(function_responses=[answer])
     assert "".join(message.text or "" for message in first) == "Hello"
     assert first[-1].usage_metadata is not None
@@ -210,7 +212,7 @@ async def test_the_sdk_tells_its_caller_why_a_session_was_refused(
         (rich, "gemini-live-unheard-of", "unpriced_model"),
         (few, MODEL, "model_not_allowed"),
     ):
-        with pytest.raises(APIError) as refused:
+        with pytest.raises(sdks.genai.errors.APIError) as refused:
             async with sdk(proxy, key).aio.live.connect(model=model):
                 pass
         assert refused.value.code == 1008

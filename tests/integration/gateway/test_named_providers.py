@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import Any
 
 import httpx
-import openai
 import pytest
 from tests.integration.gateway.helpers import CHAT, closed_after_test, costs
 from tests.integration.secrets.fake_recorder import Library
+from tests.support import sdks
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 
@@ -91,12 +91,12 @@ def http(door: Door) -> Iterator[httpx.Client]:
         yield client
 
 
-def sdk(door: Door, base: str = "/openai", key: str = ADMIN_KEY) -> openai.OpenAI:
+def sdk(door: Door, base: str = "/openai", key: str = ADMIN_KEY) -> sdks.openai.OpenAI:
     return sdk_at(door.url + base, key)
 
 
-def sdk_at(url: str, key: str) -> openai.OpenAI:
-    return closed_after_test(openai.OpenAI(api_key=key, base_url=url, max_retries=0))
+def sdk_at(url: str, key: str) -> sdks.openai.OpenAI:
+    return closed_after_test(sdks.openai.OpenAI(api_key=key, base_url=url, max_retries=0))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -171,7 +171,7 @@ def test_azures_client_asks_its_deployments_with_their_version(
     door: Door, http: httpx.Client, providers: LoopbackProviders
 ) -> None:
     client = closed_after_test(
-        openai.AzureOpenAI(
+        sdks.openai.AzureOpenAI(
             azure_endpoint=f"{door.url}/providers/azure",
             api_key=ADMIN_KEY,
             api_version="2024-10-21",
@@ -217,7 +217,7 @@ def test_a_keys_list_of_models_names_the_provider(door: Door) -> None:
     client = sdk(door, key=key)
     assert client.chat.completions.create(model="groq/llama-3.3-70b-versatile", messages=HI).choices
     for model in ("groq/gpt-4o", "openrouter/openai/gpt-4o-mini", "azure/gpt-4o-mini", "mine/gpt-4o"):
-        with pytest.raises(openai.PermissionDeniedError) as refused:
+        with pytest.raises(sdks.openai.PermissionDeniedError) as refused:
             client.chat.completions.create(model=model, messages=HI)
         assert refused.value.code == "model_not_allowed"
 
@@ -279,7 +279,7 @@ def test_a_provider_that_is_away_or_answers_something_else_is_told(
     door: Door, http: httpx.Client, providers: LoopbackProviders
 ) -> None:
     for _ in range(6):
-        with pytest.raises(openai.InternalServerError) as away:
+        with pytest.raises(sdks.openai.InternalServerError) as away:
             sdk(door).chat.completions.create(model="lost/any", messages=HI)
         assert away.value.status_code == 502
     listed = {item["name"]: item for item in http.get("/providers").json()["items"]}
@@ -309,7 +309,7 @@ def test_a_run_asks_the_providers_of_its_manifest_on_either_way(
         before = len(providers.requests)
         by_path = sdk_at(f"{inside.url}/providers/mine/v1", inside.key)
         for other, model in ((client, "mine/big"), (by_path, "big")):
-            with pytest.raises(openai.PermissionDeniedError) as refused:
+            with pytest.raises(sdks.openai.PermissionDeniedError) as refused:
                 other.chat.completions.create(model=model, messages=HI)
             assert "`mine: models`" in str(refused.value)
         with inside.client() as http:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import openai
 import pytest
 from tests.integration.gateway.helpers import costs
+from tests.support import sdks
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 from tests.support.waiting import until, until_async
@@ -74,7 +74,7 @@ def by_model(http: httpx.Client, provider: str, model: str) -> dict[str, Any]:
     return found[0] if found else {}
 
 
-async def one_response(client: openai.AsyncOpenAI, model: str) -> list[str]:
+async def one_response(client: sdks.openai.AsyncOpenAI, model: str) -> list[str]:
     """Types of the events of one response."""
     seen: list[str] = []
     async with client.realtime.connect(model=model) as connection:
@@ -90,17 +90,17 @@ async def test_azures_client_opens_sessions_in_its_older_form_and_by_version_1(
     door: Door, http: httpx.Client, provider: LoopbackRealtime
 ) -> None:
     base = f"{door.url}/providers/azure"
-    older = openai.AsyncAzureOpenAI(
+    older = sdks.openai.AsyncAzureOpenAI(
         azure_endpoint=base, api_key=ADMIN_KEY, api_version="2025-04-01-preview",
         # By itself it speaks TLS only.
         websocket_base_url=f"{base}/openai".replace("http", "ws", 1),
     )  # fmt: skip
-    newer = openai.AsyncOpenAI(base_url=f"{base}/openai/v1", api_key=ADMIN_KEY)
+    newer = sdks.openai.AsyncOpenAI(base_url=f"{base}/openai/v1", api_key=ADMIN_KEY)
     for client, path in (
         (older, "/openai/realtime?api-version=2025-04-01-preview&deployment=gpt-realtime"),
         (newer, "/openai/v1/realtime?model=gpt-realtime"),
         (
-            openai.AsyncOpenAI(base_url=f"{door.url}/openai", api_key=ADMIN_KEY),
+            sdks.openai.AsyncOpenAI(base_url=f"{door.url}/openai", api_key=ADMIN_KEY),
             "/openai/v1/realtime?model=gpt-realtime",
         ),
     ):
@@ -118,7 +118,7 @@ async def test_azures_client_opens_sessions_in_its_older_form_and_by_version_1(
 async def test_any_compatible_server_is_counted_by_what_it_reports(
     door: Door, http: httpx.Client, provider: LoopbackRealtime
 ) -> None:
-    client = openai.AsyncOpenAI(base_url=f"{door.url}/providers/mine/v1", api_key=ADMIN_KEY)
+    client = sdks.openai.AsyncOpenAI(base_url=f"{door.url}/providers/mine/v1", api_key=ADMIN_KEY)
     await one_response(client, "voice-1")
     await one_response(client, "voice-2")
     assert provider.sessions[-1][1]["authorization"] == f"Bearer {KEY}"
@@ -131,7 +131,7 @@ async def test_any_compatible_server_is_counted_by_what_it_reports(
 async def test_xai_is_counted_by_the_time_of_the_session_and_its_messages(
     door: Door, http: httpx.Client, provider: LoopbackRealtime
 ) -> None:
-    client = openai.AsyncOpenAI(base_url=f"{door.url}/providers/xai/v1", api_key=ADMIN_KEY)
+    client = sdks.openai.AsyncOpenAI(base_url=f"{door.url}/providers/xai/v1", api_key=ADMIN_KEY)
     message: Any = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
     async with client.realtime.connect(model="grok-voice-latest") as connection:
         await connection.conversation.item.create(item=message)

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import openai
 import pytest
-from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 from tests.integration.gateway.helpers import costs, new_key, sums
+from tests.support import sdks
 from tests.support.http_runtime import ADMIN_KEY, Door
 from tests.support.runtime import make_home
 from tests.support.waiting import until
@@ -23,7 +22,6 @@ from codewords_testing.providers.realtime import USAGE, LoopbackRealtime, loopba
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:realtime")]
 KEY, MODEL = "sk-real-realtime-key", "gpt-realtime"
-ANY_EVENT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 RESPONSE_USD = ((200 - 80 - 40) * 4 + 40 * 0.4 + (80 - 10) * 32 + 10 * 0.4 + 30 * 16 + 70 * 64) / 1e6
 """Price of the stand-in's usage, by gpt-realtime's own prices."""
 
@@ -61,10 +59,13 @@ def session(door: Door, key: str, query: str = f"?model={MODEL}") -> Any:
 
 def until_done(socket: Any) -> list[str]:
     """Types of the events up to the end of a response, or of the session."""
+    from openai.types.realtime import RealtimeServerEvent
+
+    any_event: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
     seen: list[str] = []
     for message in socket:
         event = json.loads(message)
-        ANY_EVENT.validate_python(event)
+        any_event.validate_python(event)
         seen.append(event["type"])
         if seen[-1] in {"response.done", "error"}:
             return seen
@@ -76,7 +77,7 @@ async def test_the_sdk_talks_to_the_provider_with_the_providers_key(
     door: Door, http: httpx.Client, provider: LoopbackRealtime, base: str
 ) -> None:
     key, key_id = new_key(door, http)
-    client = openai.AsyncOpenAI(api_key=key, base_url=door.url + base)
+    client = sdks.openai.AsyncOpenAI(api_key=key, base_url=door.url + base)
     async with client.realtime.connect(model=MODEL) as connection:
         await connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
         await connection.response.create()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx2
-import openai
 import pytest
 from tests.integration.gateway.helpers import KEYS
 from tests.integration.secrets.fake_recorder import Library
+from tests.support import sdks
 from tests.support.http_runtime import Door
 
 from codewords_mcp.runtime.api.runtime import Runtime
@@ -27,7 +27,7 @@ def library() -> Library:
 
 
 @pytest.fixture
-def client(door: Door, library: Library) -> Iterator[openai.OpenAI]:
+def client(door: Door, library: Library) -> Iterator[sdks.openai.OpenAI]:
     """OpenAI's SDK as a workflow of a recorded run has it."""
 
     async def begin(runtime: Runtime) -> None:
@@ -39,20 +39,20 @@ def client(door: Door, library: Library) -> Iterator[openai.OpenAI]:
     door.ask(begin)
     with (
         door.sandbox(Caller("local", "run", run_id=RUN)) as inside,
-        openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/openai/v1", max_retries=0) as sdk,
+        sdks.openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/openai/v1", max_retries=0) as sdk,
     ):
         yield sdk
     door.ask(end)
 
 
-def ask(client: openai.OpenAI) -> str:
+def ask(client: sdks.openai.OpenAI) -> str:
     made = client.chat.completions.create(
         model="gpt-4o-mini", messages=[{"role": "user", "content": f"hi {SECRET}"}]
     )
     return made.choices[0].message.content or ""
 
 
-def stream(client: openai.OpenAI) -> list[str]:
+def stream(client: sdks.openai.OpenAI) -> list[str]:
     made = client.chat.completions.create(
         model="gpt-4o-mini-d30-c4", messages=[{"role": "user", "content": "hi"}], stream=True
     )
@@ -61,7 +61,7 @@ def stream(client: openai.OpenAI) -> list[str]:
 
 @pytest.mark.requirement("recording:gateway", "recording:replay", "recording:no-values")
 def test_a_call_that_was_recorded_is_given_again_without_asking_the_provider(
-    client: openai.OpenAI, library: Library, providers: LoopbackProviders
+    client: sdks.openai.OpenAI, library: Library, providers: LoopbackProviders
 ) -> None:
     said, streamed = ask(client), stream(client)
     assert providers.wait_for(lambda: len(library.ended) == 2)
@@ -85,11 +85,11 @@ def test_a_call_that_was_recorded_is_given_again_without_asking_the_provider(
 
 @pytest.mark.requirement("recording:gateway", "recording:hold")
 def test_a_call_that_changes_something_is_held_and_one_that_asks_a_model_is_not(
-    client: openai.OpenAI, library: Library, providers: LoopbackProviders
+    client: sdks.openai.OpenAI, library: Library, providers: LoopbackProviders
 ) -> None:
     library.holds = True
     before = len(providers.requests)
-    with pytest.raises(openai.ConflictError, match="not made: this is a dry run"):
+    with pytest.raises(sdks.openai.ConflictError, match="not made: this is a dry run"):
         client.files.create(file=b"x" * (2 << 20), purpose="assistants")
     assert len(providers.requests) == before
     assert library.asked_for[0].body is None
@@ -99,7 +99,7 @@ def test_a_call_that_changes_something_is_held_and_one_that_asks_a_model_is_not(
 
 @pytest.mark.requirement("recording:gateway")
 def test_an_answer_that_broke_off_is_recorded_as_such_and_other_callers_are_not_heard(
-    client: openai.OpenAI, library: Library, door: Door, providers: LoopbackProviders
+    client: sdks.openai.OpenAI, library: Library, door: Door, providers: LoopbackProviders
 ) -> None:
     with pytest.raises(httpx2.RemoteProtocolError):
         client.chat.completions.create(model="gpt-4o-mini-cut", messages=[], stream=True).response.read()
