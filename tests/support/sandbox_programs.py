@@ -131,7 +131,7 @@ def install(packages: Path, *requirements: str, python: Path, wheels: Path | Non
     subprocess.run([*compiling, *fresh], check=False, env=variables)
     for archive in fresh:
         (marks / archive.name).touch()
-    bytecode_links.add(fresh, packages)
+    bytecode_links.add(fresh, packages, python.name.replace("python", "cpython-").replace(".", ""))
     store(packages)
 
 

@@ -94,7 +94,7 @@ async def build_venv(
         _mark_compiled(uv.cache, recipe.python.tag, fresh)
         # Bytecode is made once per package in uv's private cache, from where it is linked like the sources: compiling
         # costs more than all the rest of a build. The first environment with a package was installed before.
-        await asyncio.to_thread(bytecode_links.add, fresh, packages)
+        await asyncio.to_thread(bytecode_links.add, fresh, packages, recipe.python.tag)
         timings["compile"] = _ms(started)
 
     if lock is None:
