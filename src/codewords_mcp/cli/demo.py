@@ -1,6 +1,6 @@
 """`codewords-mcp demo`: the main job before a person's eyes, over the same stdio that a chat host uses.
 
-Nothing is taken on trust: each step checks its result, and the last does what the printed `curl` line does.
+Nothing is taken on trust: each step checks its result, and the last runs the line that is printed.
 The runtime that serves the workflow is the person's own and goes on after the demo: the line can be pasted.
 """
 
@@ -32,6 +32,7 @@ from codewords_mcp.stdio import lifecycle, runtime_choice
 from codewords_mcp.stdio.home import home_folder
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from mcp import Client
@@ -218,11 +219,14 @@ class _Demo:
         return counted(len(lines), "line")
 
     async def _url(self, _say: Callable[[str], None]) -> str:
-        self.facts["curl"] = line = _curl_line(str(self.facts["url"]))
-        status, body, how = await asyncio.to_thread(_call_as_printed, str(self.facts["url"]), line)
-        check(status == 200, f"The URL answered {status}: {body[:200]}")
-        check(_parsed(body) == EXPECTED, f"The URL answered {body[:200]}.", _EXPECTED_HINT)
-        return f"{body.strip()} {how}"
+        self.facts["command"] = line = _line(str(self.facts["url"]))
+        done = await asyncio.to_thread(_ran, line)
+        check(
+            _parsed(done.stdout) == EXPECTED,
+            f"The line {line} printed {done.stdout[:200]}{done.stderr[:400]}",
+            _EXPECTED_HINT,
+        )
+        return f"{done.stdout.strip()} by {'curl' if line.startswith('curl') else 'codewords run'}"
 
     async def _built(self, name: str, arguments: Json, say: Callable[[str], None]) -> Json:
         """A tool whose answer may be that it still builds: the same call joins that work."""
@@ -282,37 +286,28 @@ def _parsed(text: str) -> JsonValue:
         return None
 
 
-def _curl_line(url: str) -> str:
-    """The line a person can paste. The key is read from its file, so that no history keeps it."""
+def _line(url: str) -> str:
+    """The line a person can paste: of curl, or of `codewords` where there is no curl."""
+    value = shlex.quote(json.dumps(INPUT))
+    if not shutil.which("curl"):
+        program = Path(_program()).with_name("codewords")
+        return f"{shlex.quote(str(program))} run {shlex.quote(NAME)} --input {value}"
+
+    # The key is read from its file, so that no history keeps it.
     path = key_file()
     if path is not None:
         key = f"$(cat {shlex.quote(str(path))})"
     else:
         key = "$CODEWORDS_API_KEY"
     headers = f"""-H "Authorization: Bearer {key}" -H 'Content-Type: application/json'"""
-    return f"curl -s {shlex.quote(url)} {headers} -d {shlex.quote(json.dumps(INPUT))}"
+    return f"curl -s {shlex.quote(url)} {headers} -d {value}"
 
 
-def _call_as_printed(url: str, line: str) -> tuple[int, str, str]:
-    """Return (status, body, program) of the printed line, or of the same request from here if there is no curl."""
-    if shutil.which("curl"):
-        import subprocess
+def _ran(line: str) -> subprocess.CompletedProcess[str]:
+    import subprocess
 
-        # The line is ours, made by _curl_line with quoted parts; running it is the point.
-        done = subprocess.run(
-            ["sh", "-c", f"{line} -w '\\n%{{http_code}}' -m 60"],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=90,
-            check=False,
-        )
-        body, _, status = done.stdout.rpartition("\n")
-        return int(status or 0), body, "by curl"
-
-    import httpx2
-
-    response = httpx2.post(url, json=INPUT, headers=endpoint().headers, timeout=60, trust_env=False)
-    return response.status_code, response.text, "over HTTP (curl is not installed)"
+    # The line is ours, made by `_line` with quoted parts; running it is the point.
+    return subprocess.run(["sh", "-c", line], capture_output=True, encoding="utf-8", timeout=90, check=False)
 
 
 def _print_facts(facts: Json) -> None:
@@ -329,7 +324,7 @@ def _print_facts(facts: Json) -> None:
         _output.labelled("", "", label, text)
 
     _output.line("\nTry it yourself:\n", "bold")
-    _output.line(f"  {facts['curl']}\n")
+    _output.line(f"  {facts['command']}\n")
     _output.line("The runtime goes on serving it, and ends itself when nobody uses it.", "dim")
     _output.line("`codewords-mcp stop` ends it now; any command starts it again.", "dim")
 

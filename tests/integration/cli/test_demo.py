@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
@@ -12,7 +16,16 @@ STEPS = ["connect", "template", "validate", "deploy", "run", "logs", "url"]
 
 @pytest.mark.slow
 @pytest.mark.requirement("demo:steps", "demo:json", "demo:url-outlives")
-def test_the_demo_checks_every_step_and_its_curl_line_works_afterwards(shell: Shell) -> None:
+@pytest.mark.parametrize("program", ["curl", "codewords"])
+def test_the_demo_checks_every_step_and_its_line_works_afterwards(
+    shell: Shell, program: str, tmp_path: Path
+) -> None:
+    if program != "curl":
+        # All that is on PATH, but for curl.
+        for name in ("sh", "ip", "nft"):
+            if found := shutil.which(name):
+                (tmp_path / name).symlink_to(found)
+        shell = replace(shell, extra=shell.extra | {"PATH": str(tmp_path)})
     result = shell("codewords-mcp", "demo", "--json")
     assert result.code == 0, result.out + result.err
     told = result.json
@@ -20,8 +33,9 @@ def test_the_demo_checks_every_step_and_its_curl_line_works_afterwards(shell: Sh
     assert told["result"] == {"message": "Hello Ada!"}
     assert told["isolation"]
     assert told["logs"]
+    assert Path(shlex.split(told["command"])[0]).name == program
     again = subprocess.run(
-        ["sh", "-c", told["curl"]],
+        ["sh", "-c", told["command"]],
         capture_output=True,
         encoding="utf-8",
         timeout=60,
