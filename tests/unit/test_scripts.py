@@ -74,6 +74,34 @@ def test_setup_takes_a_newer_python_beside_an_old_one_and_replaces_its_environme
     assert (checkout.folder / ".venv/bin/python").read_text(encoding="utf-8") == NEW
 
 
+WITHOUT_PIP = '#!/bin/sh\ncase "$*" in *"import sys, pip"*) exit 1 ;; esac\n'
+
+
+def test_setup_makes_an_environment_without_pip_anew(checkout: Checkout) -> None:
+    checkout.program("programs/python3", NEW)
+    checkout.program(".venv/bin/python", WITHOUT_PIP)
+    assert checkout.run("setup").returncode == 0
+    assert (checkout.folder / ".venv/bin/python").read_text(encoding="utf-8") == NEW
+
+
+def test_setup_in_a_folder_of_somebody_else_uses_the_environment_that_is_there(checkout: Checkout) -> None:
+    checkout.program("programs/python3", NEW)
+    # The test may be root, who may write everywhere.
+    setup = checkout.folder / "scripts" / "setup"
+    setup.write_text(setup.read_text(encoding="utf-8").replace("[ -w . ]", "false"), encoding="utf-8")
+    said = checkout.run("setup")
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"{checkout.folder} is not writable, and has no .venv that runs. Clone")
+    assert not (checkout.folder / ".venv").exists()
+
+    checkout.program(".venv/bin/codewords-mcp", "#!/bin/sh\n")
+    said = checkout.run("setup")
+    assert (said.returncode, said.stderr) == (
+        0,
+        f"{checkout.folder} or its .venv is not writable: its .venv is used as it is.\n",
+    )
+
+
 PYTHON = """#!/bin/sh
 case "$*" in "-m tests.support.needs") echo "$PACKAGES" ;; esac
 """
