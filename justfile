@@ -4,7 +4,7 @@ python := ".venv/bin/python"
 
 # set everything up in .venv
 install:
-    ./scripts/setup
+    ./scripts/setup --dev
 
 # lint, format, types, import contracts
 check:

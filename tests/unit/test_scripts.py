@@ -74,6 +74,29 @@ def test_setup_takes_a_newer_python_beside_an_old_one_and_replaces_its_environme
     assert (checkout.folder / ".venv/bin/python").read_text(encoding="utf-8") == NEW
 
 
+def test_setup_installs_the_developers_tools_where_they_are_asked_for_or_here(checkout: Checkout) -> None:
+    installed = checkout.folder / "installed"
+    checkout.program("programs/python3", "#!/bin/sh\n")
+    checkout.program(".venv/bin/python", "#!/bin/sh\n")
+    checkout.program(".venv/bin/uv", f'#!/bin/sh\necho "$*" >{installed}\n')
+    for arguments, tools in (((), False), (("--dev",), True)):
+        assert checkout.run("setup", *arguments).returncode == 0
+        assert (" -e .[dev] -e packages/codewords-testing" in installed.read_text(encoding="utf-8")) is tools
+
+    checkout.program(".venv/bin/pytest", "#!/bin/sh\n")
+    assert checkout.run("setup").returncode == 0
+    assert " -e .[dev] " in installed.read_text(encoding="utf-8")
+
+
+def test_the_test_script_installs_the_developers_tools_where_they_are_not_here(checkout: Checkout) -> None:
+    for name in ("python", "uv"):
+        checkout.program(f".venv/bin/{name}", "#!/bin/sh\n")
+    checkout.program("programs/python3", "#!/bin/sh\n")
+    said = checkout.run("test", "-k", "nothing")
+    assert said.stderr.startswith("Installing into .venv")
+    assert said.returncode == 127  # the uv of this test installs nothing
+
+
 WITHOUT_PIP = '#!/bin/sh\ncase "$*" in *"import sys, pip"*) exit 1 ;; esac\n'
 
 
@@ -133,7 +156,7 @@ def test_setup_for_tests_installs_what_is_not_here_as_root(checkout: Checkout, u
 
 def test_setup_with_an_option_that_is_none_says_which_there_are(checkout: Checkout) -> None:
     said = checkout.run("setup", "--for-test")
-    assert (said.returncode, said.stdout.splitlines()[0]) == (2, "usage: scripts/setup [--for-tests]")
+    assert (said.returncode, said.stdout.splitlines()[0]) == (2, "usage: scripts/setup [--dev | --for-tests]")
 
 
 def test_help_of_the_test_script_is_its_own_and_runs_no_check(checkout: Checkout) -> None:
