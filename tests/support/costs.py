@@ -3,7 +3,8 @@
 Processor seconds are those of the test's process, of every program it started and waited for, and of the servers that tests
 share (`SHARED_SERVERS`). Beside others a test takes longer by the clock and hardly works more: those seconds are the ones to compare.
 
-`python -m tests.support.costs`, after a run of many files, writes those that take long into `durations.json`, by which files are scheduled.
+`python -m tests.support.costs`, after a run of many tests, writes what takes long into `durations.json`: by it files are scheduled,
+and the tests chosen that prove each promise (`depth`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from pathlib import Path
 import pytest
 from tests.support.paths import PROJECT
 from tests.support.processes import SHARED_SERVERS, processor_seconds
-from tests.support.scheduling import DURATIONS, seconds_of_tests
+from tests.support.scheduling import DURATIONS, Durations, durations
 
 _SHOWN = 30
-_LONG_SECONDS = 10
+_LONG_FILE = 10
 """Seconds of the clock from which on a file is told to the scheduler."""
+_LONG_TEST = 0.5
+"""Seconds of processors from which on `depth` is told of a test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +44,7 @@ class _Costs:
 
     def __init__(self) -> None:
         self._files: defaultdict[str, _Cost] = defaultdict(_Cost)
+        self._tests: dict[str, float] = {}
         self._before = 0.0
 
     def pytest_runtest_logstart(self) -> None:
@@ -60,6 +64,7 @@ class _Costs:
         for name, value in report.user_properties:
             if name == "processors" and isinstance(value, float):
                 cost.processors += value
+                self._tests[report.nodeid] = round(value, 1)
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
@@ -68,11 +73,10 @@ class _Costs:
             return
         files = sorted(self._files.items(), key=lambda entry: -entry[1].processors)
         if config.pluginmanager.has_plugin("cacheprovider"):
-            where = config.cache.mkdir("costs") / "files.json"
-            figures = {
-                file: [round(cost.processors, 2), round(cost.clock, 2), cost.tests] for file, cost in files
-            }
-            where.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+            where = config.cache.mkdir("costs")
+            figures = {file: [round(cost.clock, 2), cost.tests] for file, cost in files}
+            for name, measured in (("files", figures), ("tests", self._tests)):
+                (where / f"{name}.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
 
         terminalreporter.section("what files cost: seconds of processors, seconds of the clock")
         for file, cost in files[:_SHOWN]:
@@ -89,30 +93,37 @@ def _used() -> float:
     return servers + sum(used.ru_utime + used.ru_stime for used in sums)
 
 
-def long_files(figures: dict[str, tuple[float, float, int]]) -> dict[str, float]:
-    """Seconds of the clock that a test takes, of the files that take long.
-
-    `figures` are seconds of processors, seconds of the clock and the number of tests by file.
-    """
-    return {
-        file: round(clock / tests, 2)
-        for file, (_, clock, tests) in sorted(figures.items())
-        if clock >= _LONG_SECONDS
-    }
+def long_ones(files: dict[str, tuple[float, int]], tests: dict[str, float]) -> Durations:
+    """What takes long of a run's seconds of the clock and numbers of tests by file, and seconds of processors by test."""
+    return Durations(
+        {file: round(clock / count, 2) for file, (clock, count) in files.items() if clock >= _LONG_FILE},
+        {test: seconds for test, seconds in tests.items() if seconds >= _LONG_TEST},
+    )
 
 
 def main() -> None:
-    """Write what the last run measured to `durations.json`; files that did not run keep what they have."""
-    measured: Path = PROJECT / ".pytest_cache" / "d" / "costs" / "files.json"
-    figures = json.loads(measured.read_text(encoding="utf-8"))
-    others = {
-        file: each
-        for file, each in seconds_of_tests().items()
-        if file not in figures and (PROJECT / file).exists()
-    }
-    DURATIONS.write_text(
-        json.dumps(others | long_files(figures), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    """Write what the last run measured to `durations.json`; what did not run keeps what it has."""
+    measured: Path = PROJECT / ".pytest_cache" / "d" / "costs"
+    files, tests = (
+        json.loads((measured / f"{name}.json").read_text(encoding="utf-8")) for name in ("files", "tests")
     )
+    before, now = durations(), long_ones(files, tests)
+    kept = Durations(
+        {
+            name: each
+            for name, each in before.files.items()
+            if name not in files and (PROJECT / name).exists()
+        },
+        {
+            name: each
+            for name, each in before.tests.items()
+            if name not in tests and (PROJECT / name.partition("::")[0]).exists()
+        },
+    )
+    text = json.dumps(
+        {"files": kept.files | now.files, "tests": kept.tests | now.tests}, indent=1, sort_keys=True
+    )
+    DURATIONS.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

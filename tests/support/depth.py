@@ -1,19 +1,24 @@
 """A plugin that divides the suite: `--depth first` runs what proves each promise once, `--depth deep` all the rest.
 
-First are the unit tests, and for each promise of `behaviours.txt` that other tests claim the cheapest of those: the same promise
-at a second level, in a second file or with a second parameter is deep. So no list says what belongs where. A test marked
-`deep` is never first; the mark says why, and is for what proves by volume or needs a machine of its own.
+First are the quick unit tests, and for each promise of `behaviours.txt` that these do not claim the cheapest test that does
+(`durations.json`): the same promise at a second level, in a second file or with a second parameter is deep. So no list says
+what belongs where. A test marked `deep` is never first; the mark says why, and is for what proves by volume or needs a machine
+of its own. One that is first and takes longer than `MOST_SECONDS` of a processor says why: `@pytest.mark.long("reason")`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
 import pytest
-from tests.support.scheduling import USUAL_SECONDS, seconds_of_tests
+from tests.support.scheduling import durations
 
+MOST_SECONDS: Final = 5
+"""Seconds of processors of a test in the first depth that gives no reason."""
 _LEVELS = ("integration", "fidelity", "docs", "compat", "conformance", "attacks", "fuzz", "chaos", "live")
-"""Folders of tests that are no unit tests, the cheapest first."""
+"""Folders of tests that are no unit tests. Of tests that cost the same, those of the first are taken."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
 
     first = first_tests(items)
+    seconds = durations().tests
+    long = [
+        f"{item.nodeid}: {seconds[item.nodeid]:.0f} s"
+        for item in first
+        if seconds.get(item.nodeid, 0) > MOST_SECONDS and item.get_closest_marker("long") is None
+    ]
+    if long:
+        raise pytest.UsageError("Say why, with @pytest.mark.long, or make these cheaper: " + ", ".join(long))
     left = [item for item in items if (item in first) != (depth == "first")]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if (item in first) == (depth == "first")]
@@ -40,38 +53,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def first_tests(items: Sequence[pytest.Item]) -> set[pytest.Item]:
     """The tests that prove each promise once, of those in `items`."""
-    unit, slow, whole = _levels(item for item in items if item.get_closest_marker("deep") is None)
-    first = set(unit)
-    proved: set[str] = set()
-    for item in whole:
-        if not proved >= _promises(item):
-            first.add(item)
-            proved |= _promises(item)
+    candidates = [item for item in items if item.get_closest_marker("deep") is None]
+    first = [item for item in candidates if _is_quick(item)]
+    proved = Counter(name for item in first for name in _promises(item))
+    seconds = durations().tests
+    chosen: list[pytest.Item] = []
+    for item in sorted(
+        (item for item in candidates if not _is_quick(item)),
+        key=lambda item: (seconds.get(item.nodeid, 0), _level(item)),
+    ):
+        if not proved.keys() >= _promises(item):
+            chosen.append(item)
+            proved.update(_promises(item))
 
-    for item in unit:
-        proved |= _promises(item)
-    for item in slow:
-        if not proved >= _promises(item):
-            first.add(item)
-            proved |= _promises(item)
-    return first
-
-
-def _levels(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[pytest.Item]]:
-    """Quick unit tests, slow ones, and all others with the cheapest first."""
-    unit: list[pytest.Item] = []
-    slow: list[pytest.Item] = []
-    whole: list[pytest.Item] = []
-    for item in items:
-        if _folder(item) in _LEVELS:
-            whole.append(item)
-        elif item.get_closest_marker("slow") is not None:
-            slow.append(item)
+    # What a later one proves too, for which that had to be taken.
+    for item in reversed(chosen):
+        if all(proved[name] > 1 for name in _promises(item)):
+            proved.subtract(_promises(item))
         else:
-            unit.append(item)
-    seconds = seconds_of_tests()
-    whole.sort(key=lambda item: (_LEVELS.index(_folder(item)), seconds.get(_file(item), USUAL_SECONDS)))
-    return unit, slow, whole
+            first.append(item)
+    return set(first)
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    return _folder(item) not in _LEVELS and item.get_closest_marker("slow") is None
+
+
+def _level(item: pytest.Item) -> int:
+    return _LEVELS.index(_folder(item)) if _folder(item) in _LEVELS else -1
 
 
 def _promises(item: pytest.Item) -> set[str]:

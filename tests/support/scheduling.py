@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController  # pyright: ignore[reportMissingTypeStubs]
 
 DURATIONS = Path(__file__).parents[1] / "durations.json"
-"""Seconds of the clock by file that a test of it takes, of files that take more than a few. `tests.support.costs` writes it."""
+"""A `Durations` as JSON. `tests.support.costs` writes it."""
 USUAL_SECONDS = 0.3
 """Seconds of a test whose file `DURATIONS` does not have."""
 
 
-def seconds_of_tests() -> dict[str, float]:
+class Durations(NamedTuple):
+    """`files`: seconds of the clock for each test of a file. `tests`: seconds of processors. Of those that take long."""
+
+    files: dict[str, float]
+    tests: dict[str, float]
+
+
+def durations() -> Durations:
     """Return the content of `DURATIONS`."""
-    return json.loads(DURATIONS.read_text(encoding="utf-8"))
+    return Durations(**json.loads(DURATIONS.read_text(encoding="utf-8")))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,7 +45,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
     from xdist.scheduler import LoadFileScheduling  # pyright: ignore[reportMissingTypeStubs]
 
-    each = seconds_of_tests()
+    each = durations().files
 
     class FolderScheduling(LoadFileScheduling):
         def __init__(self) -> None:

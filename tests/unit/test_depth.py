@@ -35,14 +35,20 @@ FILES = {
     "tests/integration/test_whole.py": """
         import pytest
 
-        @pytest.mark.requirement("one")
+        @pytest.mark.requirement("five")
         @pytest.mark.parametrize("database", ["sqlite", "postgres"])
         def test_with(database): ...
+
+        @pytest.mark.requirement("one")
+        def test_whole(): ...
+
+        @pytest.mark.requirement("three")
+        def test_that_a_later_one_makes_needless(): ...
     """,
     "tests/chaos/test_storm.py": """
         import pytest
 
-        @pytest.mark.requirement("one", "three")
+        @pytest.mark.requirement("three", "six")
         def test_a_promise_of_its_own(): ...
 
         @pytest.mark.requirement("one")
@@ -55,7 +61,14 @@ FILES = {
     """,
 }
 FIRST = ["test_a_promise_of_its_own", "test_quick", "test_slow_and_the_only_one", "test_with[sqlite]"]
-DEEP = ["test_for_long", "test_once_more", "test_slow_and_proved_elsewhere", "test_with[postgres]"]
+DEEP = [
+    "test_for_long",
+    "test_once_more",
+    "test_slow_and_proved_elsewhere",
+    "test_that_a_later_one_makes_needless",
+    "test_whole",
+    "test_with[postgres]",
+]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 
 import pytest
-from tests.support.costs import long_files
+from tests.support.costs import long_ones
 from tests.support.scheduling import folder_of, next_file
 
 pytestmark = pytest.mark.requirement("structure:scheduling")
@@ -59,5 +59,8 @@ def test_workers_end_with_less_than_the_last_files_between_them() -> None:
     assert max(ends) - min(ends) <= 20.0
 
 
-def test_only_files_that_take_long_are_kept() -> None:
-    assert long_files({"tests/b.py": (1.0, 60.4, 4), "tests/a.py": (50.0, 9.9, 1)}) == {"tests/b.py": 15.1}
+def test_only_what_takes_long_is_kept() -> None:
+    found = long_ones(
+        {"tests/b.py": (60.4, 4), "tests/a.py": (9.9, 1)}, {"tests/a.py::c": 0.4, "tests/b.py::d": 0.5}
+    )
+    assert found == ({"tests/b.py": 15.1}, {"tests/b.py::d": 0.5})
