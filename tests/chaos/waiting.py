@@ -111,6 +111,8 @@ class WaitingStorm:
     faults: list[str] = field(default_factory=list[str])
     questions: int = 0
     """Questions about writes that were answered."""
+    _resumed: set[str] = field(default_factory=set[str])
+    """Called runs whose questions about writes were answered."""
     _seen: set[str] = field(default_factory=set[str])
     """The things that have happened since the last kill: one of them calls for the next at once."""
     _replaying: list[threading.Thread] = field(default_factory=list[threading.Thread])
@@ -207,6 +209,7 @@ class WaitingStorm:
         # Runs that were called have questions of their own, and all are in one inbox.
         with suppress(Lost, httpx.HTTPError, AssertionError):
             self._answer_people()
+            self._answer_called()
         for run in [run for run in self.runs if not run.status]:
             with suppress(Lost):
                 before = len(run.record["attempts"]) if run.record else 0
@@ -225,21 +228,37 @@ class WaitingStorm:
             run.status = record["status"]
             return
 
-        path = f"/runs/{run.run_id}/resume"
+        run.run_id = self._resume(run.run_id)
+
+    def _resume(self, run_id: str) -> str:
+        """Say of each write that a run asks about whether it was sent. The id of the run that goes on with it."""
+        path = f"/runs/{run_id}/resume"
         question = self._ask("GET", path)
         if question["resumed_by"]:
-            run.run_id = question["resumed_by"]
-            return
+            return question["resumed_by"]
         answers: list[dict[str, Any]] = []
         for write in question["writes"]:
             found = _KEY.search(write["body"])
             if found is None and write["address"] in {"approvals", "wait"}:
-                self.faults.append(f"{run.name} ({run.run_id}) asks about {write}")
+                self.faults.append(f"{run_id} asks about {write}")
             # A call of a workflow whose run was lost is made again.
             arrived = found is not None and self.host.writes[found[1]] > 0
             answers.append({"number": write["number"], "sent": arrived})
-        run.run_id = self._ask("POST", path, {"writes": answers})["id"]
+        resumed = self._ask("POST", path, {"writes": answers})["id"]
         self.questions += 1
+        return resumed
+
+    def _answer_called(self) -> None:
+        """Answer what called runs ask about their writes."""
+        for row in self._ask("GET", "/runs?status=failed&limit=100")["items"]:
+            error: dict[str, str] = row.get("error") or {}
+            if (
+                row["parentRequestId"]
+                and error.get("code") == "write_unknown"
+                and row["id"] not in self._resumed
+            ):
+                self._resume(row["id"])
+                self._resumed.add(row["id"])
 
     def _send_requests(self, run: WaitingRun) -> None:
         if "request" not in run.plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.approvals.helpers import YES, approval_ground, ask, question, suspended, wait
+from tests.integration.approvals.helpers import SERVICES, YES, approval_ground, ask, question, suspended, wait
 from tests.integration.recording.resume_ground import ResumeGround, outcomes, replies
 from tests.integration.runtime.helpers import deployed
 from tests.support.resumable_runs import resumable
@@ -31,6 +31,13 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Resu
 async def caller(ground: ResumeGround) -> str:
     """The id of a workflow that calls the one which asks; it lists neither approvals nor waits."""
     return await deployed(ground.runtime, calling("Calls", ground.service))
+
+
+@pytest.fixture(scope="module")
+async def doubting(ground: ResumeGround) -> tuple[str, str]:
+    """The ids of a workflow that asks about its writes before its second attempt, and of one that calls it."""
+    called = await deployed(ground.runtime, resumable("{count = 1, resume = true}", SERVICES, title="Doubts"))
+    return called, await deployed(ground.runtime, calling("Calls one that doubts", called))
 
 
 def calling(title: str, *called: str) -> str:
@@ -153,6 +160,44 @@ async def test_cancelling_the_caller_cancels_the_called_run_and_its_question(
     await suspended(runtime, inner)
     await runtime.runs.cancel(ADMIN, outer)
     ended = [await finished(runtime, run_id) for run_id in (outer, inner)]
+    assert [run.status for run in ended] == ["cancelled", "cancelled"]
+
+
+async def test_a_caller_waits_for_the_person_who_is_asked_about_a_write_of_the_called_run(
+    ground: ResumeGround, doubting: tuple[str, str]
+) -> None:
+    runtime, (called, caller) = ground.runtime, doubting
+    ground.fails_once("doubted")
+    steps = [ground.write("sure")], [ground.write("doubted")], [ground.write("after")]
+    outer = await ground.start([call(called, *steps)], service=caller)
+    inner = await child_of(ground, outer)
+    asks = await finished(runtime, inner)
+    assert asks.error is not None
+    assert asks.error.code == "write_unknown"
+    await waits_for_run(ground, outer)
+
+    goes_on = await runtime.resumes.resume(ADMIN, inner, sent=False)
+    run = await finished(runtime, outer)
+    assert (run.status, outcomes(run)) == ("succeeded", ["suspended", "succeeded"]), run.error
+    assert json.loads(answer_of(run)) == (await runtime.runs.get(ADMIN, goes_on.id)).response_json
+    assert [ground.host.writes[name] for name in ("sure", "after")] == [1, 1]
+
+
+async def test_cancelling_the_caller_cancels_the_run_that_goes_on_with_the_called_one(
+    ground: ResumeGround, doubting: tuple[str, str]
+) -> None:
+    runtime, (called, caller) = ground.runtime, doubting
+    ground.fails_once("doubted again")
+    steps = [ground.write("doubted again")], [ask()]
+    outer = await ground.start([call(called, *steps)], service=caller)
+    inner = await child_of(ground, outer)
+    await finished(runtime, inner)
+    await waits_for_run(ground, outer)
+    goes_on = await runtime.resumes.resume(ADMIN, inner, sent=True)
+    await suspended(runtime, goes_on.id)
+    assert (await runtime.runs.get(ADMIN, outer)).status == "queued"
+    await runtime.runs.cancel(ADMIN, outer)
+    ended = [await finished(runtime, run_id) for run_id in (outer, goes_on.id)]
     assert [run.status for run in ended] == ["cancelled", "cancelled"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from codewords_mcp.errors import Conflict, InvalidInput, WriteUnknown
+from codewords_mcp.errors import Conflict, InvalidInput
 from codewords_mcp.errors.remedies import Remedy, RemedyAction
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.api.runs import RunApi
@@ -56,11 +56,11 @@ class ResumeApi:
         request.caller = caller
         request.mode, request.mode_of = "resume", run.id
         # In one transaction: no answer is without its run, and no second answer has one.
-        request.on_record = partial(self._container.run_journals.answer, run_id=run.id, answers=answers)
+        request.on_record = partial(self._container.run_journals.answer, asking=run.id, answers=answers)
         return await self._runs.get(caller, await self._runs.start(request))
 
     async def _unknown_writes(self, run: Run) -> list[JournalEntry]:
-        if run.status != "failed" or run.error is None or run.error.code != WriteUnknown.code:
+        if not run.asks:
             return []
         return await self._container.run_journals.question(run.owner, run.id)
 

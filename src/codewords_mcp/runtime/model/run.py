@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from codewords_mcp.errors import WriteUnknown
 from codewords_mcp.errors.remedies import Remedy
 from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
@@ -161,6 +162,11 @@ class Run(Model):
     mode: ExecutionMode | None = None
     mode_of: str | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it ended with a question about its writes: with the answers it goes on as another run."""
+        return self.error is not None and self.error.code == WriteUnknown.code
+
 
 class LogLine(Model):
     """One line of a run's log. `created_at` is fixed width, UTC, microseconds; strictly rising, ≥ 1
@@ -207,8 +213,10 @@ class RunRequest:
     """The request came to the workflow's own origin, so its cookies and its `Authorization` are the workflow's own."""
     repeat_key: str | None = None
     """The idempotency key of a call that waits, which names the wait within its run."""
-    on_record: Callable[[Any], None] | None = None
-    """Called with the database connection of the transaction that records a background run. What it raises undoes that."""
+    on_record: Callable[[Any, str], None] | None = None
+    """Called with the database connection of the transaction that records a background run, and the run's id. What it raises
+    undoes that.
+    """
 
 
 @dataclass(slots=True)

@@ -129,7 +129,7 @@ class BackgroundMode:
 
         def more(connection: Connection) -> None:
             if request.on_record is not None:
-                request.on_record(connection)
+                request.on_record(connection, submission.run_id)
             requests.add(connection, works.stored(request, submission.run_id, submission.body))
             if in_queue and not started:
                 self._queue.put(

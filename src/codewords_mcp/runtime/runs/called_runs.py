@@ -3,6 +3,7 @@
 ::
 
     call of such a workflow ──▶ a background run, which each attempt of the caller finds by the key of its call
+            │                        ├─ it asks a person about a write: the run that goes on with it takes its place
             │                        └─ it has ended: its response is the answer of the call
             └─ it waits without a sandbox, or in the queue ──▶ row of the wait, the caller's attempt ends `suspended`
                                                                and the caller goes on when the called run has ended
@@ -82,33 +83,44 @@ class CalledRuns:
             registry = self._context.registry
             # At the end of the process its successor goes on with both.
             if self._waits.hangs_up(caller_id) and not registry.draining and registry.accepts_foreground:
-                registry.spawn(_cancel(cancel, owner, run_id), name=f"cancel {run_id}")
+                registry.spawn(self._cancel(cancel, owner, run_id), name=f"cancel {run_id}")
             raise
 
         return _response_of(run)
+
+    async def _cancel(self, cancel: CancelRun, owner: Caller, run_id: str) -> None:
+        # It may have ended meanwhile.
+        with suppress(CodewordsError):
+            run = await self._db.read(runs.latest, run_id)
+            await cancel(owner, run_id if run is None else run.id)
 
     async def _until_ended(self, caller_id: str, run_id: str, key: str) -> Run:
         queued_since: float | None = None
         while True:
             # Subscribed before the read, so that an end between the two is not missed.
             with self._context.events.subscribe(run_id) as changed:
-                run = await self._db.read(runs.get, run_id)
+                run = await self._db.read(runs.latest, run_id)
                 if run is None:
                     raise Conflict(f"The run {run_id} that was called is gone.")
-                if run.status in FINISHED:
+                if run.id != run_id:
+                    # A person has answered what it asked.
+                    self._waits.stop_waiting(caller_id, run_id, key)
+                    run_id = run.id
+                    continue
+                if run.status in FINISHED and not run.asks:
                     self._waits.stop_waiting(caller_id, run_id, key)
                     if not self._waits.is_suspending(caller_id):
                         self._db.write_with_retries(rows.take_called, caller_id, run_id)
                     return run
 
-                if run.status != "queued":
+                if run.status != "queued" and not run.asks:
                     queued_since = None
                     self._waits.stop_waiting(caller_id, run_id, key)
                 else:
                     queued_since = queued_since or time.monotonic()
                     waited = time.monotonic() - queued_since
                     # One that only waits for its slot has it soon, as a rule; its caller may hold the slot that it needs.
-                    if run.waits_for in SUSPENDED or waited >= self._grace:
+                    if run.asks or run.waits_for in SUSPENDED or waited >= self._grace:
                         await self._give_back(caller_id, run_id, key)
 
                 with suppress(TimeoutError):
@@ -121,11 +133,15 @@ class CalledRuns:
             self._waits.wait_for_run(caller_id, run_id, key)
 
     def _begin(self, connection: Connection, caller_id: str, run_id: str) -> bool:
-        """Put the wait on record. False if the caller or the called run has ended."""
+        """Put the wait on record. False if the caller or the called run has ended, or another goes on with that."""
         # The lock orders this with a cancel: one of the two sees the other.
         rows.lock_run(connection, caller_id)
-        caller, called = runs.get(connection, caller_id), rows.run_of(connection, run_id)
-        if caller is None or called is None or caller.status in FINISHED or called.status in FINISHED:
+        # And this one with the answer to what the called run asks.
+        called = rows.lock_run(connection, run_id)
+        caller, latest = runs.get(connection, caller_id), runs.latest(connection, run_id)
+        if caller is None or called is None or caller.status in FINISHED or called.is_over:
+            return False
+        if latest is None or latest.id != run_id:
             return False
 
         at = to_datetime(clock(connection))
@@ -151,12 +167,6 @@ class CalledRuns:
         )
         rows.add(connection, wait, run_id, resumable=True, due_at=to_micros(due_at))
         return True
-
-
-async def _cancel(cancel: CancelRun, owner: Caller, run_id: str) -> None:
-    # It may have ended meanwhile.
-    with suppress(CodewordsError):
-        await cancel(owner, run_id)
 
 
 def _response_of(run: Run) -> RunResponse:

@@ -96,13 +96,22 @@ class RunJournals:
         return [one for one in entries if one.state == "asked"]
 
     def answer(
-        self, connection: Connection, run_id: str, answers: Sequence[tuple[JournalEntry, bool]]
+        self,
+        connection: Connection,
+        run_id: str,
+        *,
+        asking: str,
+        answers: Sequence[tuple[JournalEntry, bool]],
     ) -> None:
-        """Take the answer of a person for each write: it was sent, or it was not. Raises Conflict if somebody answered before."""
+        """Take the answer of a person for each write, with which this run goes on with the `asking` one: it was sent, or not.
+
+        Raises Conflict if somebody answered before.
+        """
         for entry, was_sent in answers:
             state = _state_after(entry, was_sent=was_sent)
-            if not rows.change_state(connection, run_id, entry.place, state=state, only_from=("asked",)):
+            if not rows.change_state(connection, asking, entry.place, state=state, only_from=("asked",)):
                 raise Conflict("Somebody has answered the question of this run meanwhile.")
+        waits.call_goes_on(connection, asking, run_id)
 
     def readable(self, connection: Connection, owner: str, run_id: str) -> list[JournalEntry]:
         """The entries of a run that are not damaged."""
@@ -214,7 +223,7 @@ class StoredJournal:
             return False
         key = key_of_workflow(self._service_id, entry.repeat_key)
         run = await self._db.write(_called_run, self._owner, called, key)
-        if run is None or run.status not in FINISHED or never_began(run):
+        if run is None or run.status not in FINISHED or run.asks or never_began(run):
             return False
         if await self._db.read(waits.find, self._run_id, run.id) is not None:
             # The run gave its sandbox back for this call, which tells what became of the other.
@@ -241,7 +250,7 @@ def _called_run(connection: Connection, owner: str, service_id: str, key: str) -
     run_id = runs.find_idempotent(connection, owner, service_id, key)
     if run_id is None:
         return None
-    return runs.get(connection, run_id, owner)
+    return runs.latest(connection, run_id, owner)
 
 
 def trace_killed_attempts(connection: Connection, run_id: str, entries: Sequence[JournalEntry]) -> None:

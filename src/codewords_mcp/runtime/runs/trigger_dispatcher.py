@@ -26,7 +26,7 @@ from codewords_mcp.runtime.model.run import RunRequest, TriggerRef
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.poll_loop import PollLoop, finish_all
-from codewords_mcp.runtime.store import runs, trigger_events, triggers
+from codewords_mcp.runtime.store import trigger_events, triggers
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.executors import clock
@@ -116,15 +116,13 @@ class TriggerDispatcher(PollLoop):
         key = f"{row['id']}/{event.seq}"
         recorded = False
 
-        def record(connection: Connection) -> None:
+        def record(connection: Connection, run_id: str) -> None:
             nonlocal recorded
             current = triggers.lock(connection, row["id"])
             # Raised within the transaction that adds the run, so that its row is rolled back too.
             if current is None or current["paused"]:
                 raise _NotNowError("The event is started elsewhere, or its trigger was paused.")
-            # The row of the run is in this transaction already, so the key finds its id.
-            run_id = runs.find_idempotent(connection, row["owner"], row["service_id"], key)
-            if not trigger_events.started(connection, row["id"], event.key, run_id or "", now()):
+            if not trigger_events.started(connection, row["id"], event.key, run_id, now()):
                 raise _NotNowError("The event is started elsewhere, or its trigger was paused.")
             recorded = True
 
@@ -162,7 +160,9 @@ class _NotNowError(Conflict):
     """The trigger was paused, or another process has started the event."""
 
 
-def _request(row: TriggerRow, event: EventRow, key: str, record: Callable[[Connection], None]) -> RunRequest:
+def _request(
+    row: TriggerRow, event: EventRow, key: str, record: Callable[[Connection, str], None]
+) -> RunRequest:
     body = json.dumps(event.data).encode()
     moment = to_text(event.at) if event.at is not None else ""
     headers = [

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    select,
-)
+from sqlalchemy import Connection, and_, or_, select
 
 from codewords_mcp.common.bounded_json import JsonObject
 from codewords_mcp.runtime.model.run import (
@@ -16,6 +13,7 @@ from codewords_mcp.runtime.model.run import (
 from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.tables import runs
 
+_RESUMED = select(runs.c.mode_of).where(runs.c.mode == "resume")
 DEEPEST_CHAIN = 64
 """Calls in a chain that are followed upwards; none is so long (`model/caller.py`: `MAX_DEPTH`)."""
 
@@ -85,9 +83,22 @@ def chain_above(connection: Connection, run_id: str, most: int) -> list[ChainLin
 
 
 def unfinished_descendants(connection: Connection, run_id: str) -> list[str]:
-    """Runs that this one, or a run below it, started and that go on: also where the run in between has ended."""
-    children = select(runs.c.id, runs.c.status).where(runs.c.parent_id == run_id)
-    family = children.cte("family", recursive=True)
-    family = family.union(select(runs.c.id, runs.c.status).where(runs.c.parent_id == family.c.id))
+    """Runs that this one, or a run below it, started and that go on: also where the run in between has ended.
+
+    A run that asked about its writes and the one that goes on with it count as one.
+    """
+    columns = runs.c.id, runs.c.status, runs.c.owner, runs.c.service_id
+    ids = [run_id]
+    while earlier := connection.execute(_RESUMED.where(runs.c.id == ids[-1])).scalar():
+        ids.append(earlier)
+    family = select(*columns).where(runs.c.parent_id.in_(ids)).cte("family", recursive=True)
+    # As the index has them.
+    goes_on = and_(
+        runs.c.owner == family.c.owner,
+        runs.c.service_id == family.c.service_id,
+        runs.c.mode_of == family.c.id,
+        runs.c.mode == "resume",
+    )
+    family = family.union(select(*columns).where(or_(runs.c.parent_id == family.c.id, goes_on)))
     query = select(family.c.id).where(family.c.status.in_(UNFINISHED))
     return list(connection.execute(query).scalars())

@@ -170,6 +170,14 @@ def adopt(connection: Connection, run_id: str, resumed_id: str) -> None:
     connection.execute(moved)
 
 
+def call_goes_on(connection: Connection, called_id: str, resumed_id: str) -> None:
+    """Let the callers of a run that asked about its writes wait for the one that goes on with it."""
+    # Orders this with a caller that begins to wait.
+    lock_run(connection, called_id)
+    which = _ROWS.key == called_id, _ROWS.kind == "run"
+    connection.execute(update(run_waits).where(*which).values(key=resumed_id))
+
+
 def reopen(connection: Connection, wait_id: str, *, due_at: int) -> None:
     """Let a run wait again for a run that it called."""
     values: dict[str, Any] = {
@@ -187,12 +195,17 @@ def take_called(connection: Connection, run_id: str, called_id: str) -> None:
 
 
 def for_ended_runs(connection: Connection, limit: int, called_id: str | None = None) -> list[RunWait]:
-    """Open waits for runs that have ended, of one such run if its id is given. The key of such a wait is that id."""
+    """Open waits for runs that have ended or are gone, of one such run if its id is given. The key of such a wait is that id.
+
+    One that asks about its writes has not ended: `call_goes_on`.
+    """
     called = runs.alias("called")
+    asks = func.coalesce(called.c.error["code"].as_string(), "") == WriteUnknown.code
+    ended = and_(called.c.status.in_(sorted(FINISHED)), ~asks)
     query = (
         select(run_waits)
-        .join(called, called.c.id == _ROWS.key)
-        .where(_ROWS.status == "open", _ROWS.kind == "run", called.c.status.in_(sorted(FINISHED)))
+        .outerjoin(called, called.c.id == _ROWS.key)
+        .where(_ROWS.status == "open", _ROWS.kind == "run", or_(called.c.id.is_(None), ended))
     )
     if called_id is not None:
         query = query.where(_ROWS.key == called_id)

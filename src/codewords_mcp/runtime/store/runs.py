@@ -258,6 +258,16 @@ def find_resumed(connection: Connection, owner: str, service_id: str, run_id: st
     return connection.execute(query.limit(1)).scalar()
 
 
+def latest(connection: Connection, run_id: str, owner: str | None = None) -> Run | None:
+    """The run that goes on with this one, by the last answer of a person; itself if none does. None if there is none."""
+    while (run := get(connection, run_id, owner)) is not None and run.asks:
+        resumed = find_resumed(connection, run.owner, run.service_id or "", run.id)
+        if resumed is None:
+            break
+        run_id = resumed
+    return run
+
+
 def attempts_of(connection: Connection, run_id: str) -> list[AttemptEntry]:
     """The attempts at a run."""
     return connection.execute(select(runs.c.attempts).where(runs.c.id == run_id)).scalar() or []
