@@ -50,6 +50,15 @@ def _save(console: Console) -> None:
     _key(console, "s", 83, _CONTROL)
 
 
+def _change_another(console: Console) -> None:
+    """Let the page look at its draft, since another one has changed."""
+    requests = "performance.getEntriesByType('resource').filter(e => e.name.includes('/drafts/')).length"
+    before = console.tab.value(requests)
+    console.served.call("POST", "/drafts", {"code": _CODE})
+    console.waits(f"{requests} > {before}")
+    console.tab.drawn()
+
+
 def _drafts_of(console: Console, service_id: str) -> list[dict[str, object]]:
     items = console.served.call("GET", "/drafts")["items"]
     return [one for one in items if one["workflow_id"] == service_id]
@@ -394,6 +403,10 @@ def test_a_draft_that_was_begun_meanwhile_is_met_beside_what_was_written(console
     console.sees("[role=alert] .compare", "* 6")
     console.sees(".editor .cm-content", "* 5")
     assert "* 6" in console.served.call("GET", f"/drafts/{theirs['draft_id']}?code=1")["code"]
+    _change_another(console)
+    console.tab.open(f"{console.served.url}/console/drafts/{theirs['draft_id']}")
+    console.sees("[role=alert] .compare", "* 6")
+    _change_another(console)
     console.click("[role=alert] button", "Take the other text")
     console.sees(".editor .cm-content", "* 6")
     console.sees("main h1", "Begun twice can be deployed")

@@ -38,19 +38,27 @@ export function useDraft(id, query) {
   const [content, setContent] = useState({ text: "" });
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   /** What was stored elsewhere while the text was changed here; `gone` where the draft was deployed or deleted. */
-  const [other, setOther] = useState(/** @type {Open | "gone" | null} */ (null));
+  const [other, drawOther] = useState(/** @type {Open | "gone" | null} */ (null));
   const [restored, setRestored] = useState(false);
   const [saving, setSaving] = useState(false);
-  const latest = useRef({ open, text, closed: false });
+  const latest = useRef({ open, text, other, closed: false });
 
-  const show = (/** @type {Open} */ next, /** @type {string} */ code) => {
+  /** @param {typeof other} found */
+  const setOther = (found) => {
+    latest.current.other = found;
+    drawOther(found);
+  };
+
+  /** @param {Open} next @param {string} code @param {typeof other} unsettled what the person still has to choose from */
+  const show = (next, code, unsettled = null) => {
     if (code !== latest.current.text) setContent({ text: code });
     // At once: a change that is heard of before the next drawing is compared with this.
     Object.assign(latest.current, { open: next, text: code });
     setOpen(next);
     setText(code);
-    setOther(null);
-    keep(key, code === next.stored ? null : { text: code, revision: next.draft?.revision ?? 0 });
+    setOther(unsettled);
+    // Of no revision where a reload has to ask again.
+    keep(key, code === next.stored ? null : { text: code, revision: (!unsettled && next.draft?.revision) || 0 });
   };
 
   const load = async (/** @type {AbortSignal | undefined} */ signal) => {
@@ -67,8 +75,8 @@ export function useDraft(id, query) {
       }
       const unsaved = before !== null && before.text !== found.stored;
       setRestored(unsaved);
-      show(found, unsaved ? before.text : found.stored);
-      if (unsaved && before.revision < (found.draft?.revision ?? 0)) setOther(found);
+      const since = unsaved && before.revision < (found.draft?.revision ?? 0);
+      show(found, unsaved ? before.text : found.stored, since ? found : null);
     } catch (error) {
       if (!signal?.aborted) setProblem(error);
     }
@@ -95,7 +103,7 @@ export function useDraft(id, query) {
       const found = await stored(before.draft_id, { quiet: true });
       const { open: now, text: typed, closed } = latest.current;
       if (closed || !now?.draft || typed === null || found.draft.revision < now.draft.revision) return;
-      if (found.stored === now.stored) show(found, typed);
+      if (found.stored === now.stored) show(found, typed, latest.current.other && found);
       else if (typed === now.stored || typed === found.stored) show(found, found.stored);
       else setOther(found);
     } catch (/** @type {any} */ error) {
