@@ -62,7 +62,9 @@ class Ada:
         return self.result(run_id)
 
     def result(self, run_id: str) -> Any:
-        return self.http.get(f"/result/{run_id}?timeout=60").json()["responseJson"]
+        answer = self.http.get(f"/result/{run_id}?timeout=60")
+        assert answer.status_code == 200, (answer.text, self.http.get(f"/request/{run_id}").text)
+        return answer.json()["responseJson"]
 
     def counted(self) -> int:
         """Calls that are on her key's account."""
