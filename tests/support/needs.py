@@ -48,6 +48,7 @@ NEEDS = {
     "dovecot": Need("Dovecot", _programs("dovecot"), ("dovecot-imapd",)),
     "ext4": Need("mkfs.ext4 and losetup", _programs("mkfs.ext4", "losetup"), ("e2fsprogs", "mount")),
     "kernel headers": Need("the kernel's headers", _files("/usr/include/asm-generic/unistd.h"), ("linux-libc-dev",)),
+    "mmdebstrap": Need("mmdebstrap", _programs("mmdebstrap", "setpriv"), ("mmdebstrap",)),
     "node": Need("Node with npm", _programs("node", "npm"), ("nodejs", "npm")),
     "openssl": Need("openssl", _programs("openssl"), ("openssl",)),
     "postgresql": Need("PostgreSQL", _files("/usr/lib/postgresql/*/bin/initdb"), ("postgresql",)),
