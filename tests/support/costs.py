@@ -24,7 +24,7 @@ from tests.support.scheduling import DURATIONS, Durations, durations
 _SHOWN = 30
 _LONG_FILE = 10
 """Seconds of the clock from which on a file is told to the scheduler."""
-_LONG_TEST = 0.5
+_LONG_TEST = 1
 """Seconds of processors from which on `depth` is told of a test."""
 
 
@@ -72,7 +72,8 @@ class _Costs:
         if not self._files:
             return
         files = sorted(self._files.items(), key=lambda entry: -entry[1].processors)
-        if config.pluginmanager.has_plugin("cacheprovider"):
+        # Not what a few of them cost when they were tried once more.
+        if config.pluginmanager.has_plugin("cacheprovider") and not config.getoption("lf"):
             where = config.cache.mkdir("costs")
             figures = {file: [round(cost.clock, 2), cost.tests] for file, cost in files}
             for name, measured in (("files", figures), ("tests", self._tests)):

@@ -61,6 +61,6 @@ def test_workers_end_with_less_than_the_last_files_between_them() -> None:
 
 def test_only_what_takes_long_is_kept() -> None:
     found = long_ones(
-        {"tests/b.py": (60.4, 4), "tests/a.py": (9.9, 1)}, {"tests/a.py::c": 0.4, "tests/b.py::d": 0.5}
+        {"tests/b.py": (60.4, 4), "tests/a.py": (9.9, 1)}, {"tests/a.py::c": 0.9, "tests/b.py::d": 1.5}
     )
-    assert found == ({"tests/b.py": 15.1}, {"tests/b.py::d": 0.5})
+    assert found == ({"tests/b.py": 15.1}, {"tests/b.py::d": 1.5})

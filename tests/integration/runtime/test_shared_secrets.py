@@ -105,6 +105,7 @@ def test_a_page_that_one_runtime_opened_is_answered_on_another_and_holds_once(ho
 
 
 @pytest.mark.requirement("secrets:shared-rotation", "secrets:shared", "store:postgres")
+@pytest.mark.long("starts a runtime four times, each with other keys")
 def test_a_key_is_changed_once_every_runtime_has_it_and_each_of_them_reads_and_writes_all_the_while(
     houses: Houses,
 ) -> None:
