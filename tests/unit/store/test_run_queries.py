@@ -84,8 +84,8 @@ def _run(connection: Connection, owner: str, flow: str, number: int, **marks: An
         "RunColumns",
         {
             "id": run_id, "owner": owner, "service_id": flow, "version": 1, "status": "failed" if number == 3 else "succeeded",
-            "created_at": NOON + number * 60_000_000, "started_at": NOON + number * 60_000_000 + 500_000,
-            "completed_at": NOON + number * 60_000_000 + 500_000 + (number + 1) * 1_000_000,
+            "created_at": NOON + number * 60_000_001, "started_at": NOON + number * 60_000_001 + 500_000,
+            "completed_at": NOON + number * 60_000_001 + 500_000 + (number + 1) * 1_000_000,
             "schedule_id": "sch" if number == 1 else None, "response_content": f'{{"total": {number}}}',
             "error": {"code": "workflow_answered_error", "message": "answered 500", "origin": "service"} if number == 3 else None,
             "input": {"method": "POST", "path": "/", "content": f'{{"n": {number}, "of": "{owner}"}}', "bytes": 9},
@@ -147,7 +147,7 @@ async def test_questions_are_answered_by_sql(database: Database) -> None:
         " FROM runs WHERE created_at >= datetime('2027-01-15 08:00:00', '+1 minute') ORDER BY created_at LIMIT 1",
     )
     assert first.rows == [
-        ["ann-1", "Flow of ann", "schedule", "2027-01-15 08:01:00", 2.0, 0.5, 0.002, None, 1]
+        ["ann-1", "Flow of ann", "schedule", "2027-01-15 08:01:00.000001", 2.0, 0.5, 0.002, None, 1]
     ]
     summed = await ask(
         database,

@@ -27,8 +27,8 @@ from codewords_mcp.runtime.store.tables import (
 from codewords_mcp.runtime.store.usage_tables import model_usage
 
 _DIALECT = (
-    "SQLite's dialect. Times are text in UTC like datetime('now'): 2026-12-24 18:00:00. Costs are in USD, bytes are counts. "
-    "percentile(seconds, 95) is an aggregate."
+    "SQLite's dialect. Times are text in UTC, compared as datetime('now') is: 2026-12-24 18:00:00.123456. "
+    "Costs are in USD, bytes are counts. percentile(seconds, 95) is an aggregate."
 )
 
 
@@ -54,7 +54,9 @@ class QueryView:
 
 
 def _time(column: str) -> str:
-    return f"strftime('%Y-%m-%d %H:%M:%S', {column} / 1000000, 'unixepoch')"
+    seconds = f"strftime('%Y-%m-%d %H:%M:%S', {column} / 1000000, 'unixepoch')"
+    # With its microseconds: several runs begin within a second, and a query asks which of them is the last.
+    return f"({seconds} || printf('.%06d', {column} % 1000000))"
 
 
 _RUNS = f"""SELECT r.id, r.service_id AS workflow_id, w.name AS workflow, r.version, r.status, r.waits_for, r.mode,
