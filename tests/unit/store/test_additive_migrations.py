@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.requirement("store:compatible")]
 BEFORE_THE_RULE = {
     "0001_initial",  # the beginning
     "0002_recordings",  # an index of runs
-    "0003_sparse_indexes",  # two indexes of runs, made anew
+    "0003_sparse_indexes",  # three indexes of runs
 }
 """This list does not grow."""
 SMALL = {"keys", "workflows"}

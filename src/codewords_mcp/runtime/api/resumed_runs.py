@@ -65,8 +65,7 @@ class ResumeApi:
         return await self._container.run_journals.question(run.owner, run.id)
 
     async def _resumed_by(self, run: Run) -> str | None:
-        service_id = run.service_id or ""
-        return await self._container.database.read(rows.find_resumed, run.owner, service_id, run.id)
+        return await self._container.database.read(rows.find_resumed, run.id)
 
     @staticmethod
     def _no_question(resumed_by: str | None) -> Conflict:

@@ -87,18 +87,12 @@ def unfinished_descendants(connection: Connection, run_id: str) -> list[str]:
 
     A run that asked about its writes and the one that goes on with it count as one.
     """
-    columns = runs.c.id, runs.c.status, runs.c.owner, runs.c.service_id
+    columns = runs.c.id, runs.c.status
     ids = [run_id]
     while earlier := connection.execute(_RESUMED.where(runs.c.id == ids[-1])).scalar():
         ids.append(earlier)
     family = select(*columns).where(runs.c.parent_id.in_(ids)).cte("family", recursive=True)
-    # As the index has them.
-    goes_on = and_(
-        runs.c.owner == family.c.owner,
-        runs.c.service_id == family.c.service_id,
-        runs.c.mode_of == family.c.id,
-        runs.c.mode == "resume",
-    )
+    goes_on = and_(runs.c.mode_of == family.c.id, runs.c.mode == "resume")
     family = family.union(select(*columns).where(or_(runs.c.parent_id == family.c.id, goes_on)))
     query = select(family.c.id).where(family.c.status.in_(UNFINISHED))
     return list(connection.execute(query).scalars())

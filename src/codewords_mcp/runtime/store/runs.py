@@ -246,22 +246,16 @@ def find_idempotent(connection: Connection, owner: str, service_id: str, key: st
     return connection.execute(query).scalar()
 
 
-def find_resumed(connection: Connection, owner: str, service_id: str, run_id: str) -> str | None:
+def find_resumed(connection: Connection, run_id: str) -> str | None:
     """The id of the run that goes on with this one."""
-    query = select(runs.c.id).where(
-        # As the index has them.
-        runs.c.owner == owner,
-        runs.c.service_id == service_id,
-        runs.c.mode_of == run_id,
-        runs.c.mode == "resume",
-    )
+    query = select(runs.c.id).where(runs.c.mode_of == run_id, runs.c.mode == "resume")
     return connection.execute(query.limit(1)).scalar()
 
 
 def latest(connection: Connection, run_id: str, owner: str | None = None) -> Run | None:
     """The run that goes on with this one, by the last answer of a person; itself if none does. None if there is none."""
     while (run := get(connection, run_id, owner)) is not None and run.asks:
-        resumed = find_resumed(connection, run.owner, run.service_id or "", run.id)
+        resumed = find_resumed(connection, run.id)
         if resumed is None:
             break
         run_id = resumed

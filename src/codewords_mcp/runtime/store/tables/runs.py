@@ -20,6 +20,8 @@ from sqlalchemy import (
 
 from codewords_mcp.runtime.store.tables.base import metadata
 
+OF_A_RUN = "mode_of IS NOT NULL"
+"""Condition of runs that repeat, apply or go on with another one."""
 REPLAYS = "mode = 'replay'"
 """Condition of replays, which are removed soon."""
 SCHEDULED = "schedule_id IS NOT NULL"
@@ -88,6 +90,7 @@ runs = Table(
         "parent_id",
         sqlite_where=text(STARTED_BY_RUN),
     ),
+    Index("ix_runs_mode_of", "mode_of", sqlite_where=text(OF_A_RUN)),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),

@@ -1,4 +1,4 @@
-"""Leave out of two indexes of runs what most runs lack: a schedule, a run that started them."""
+"""Leave out of the indexes of runs what most runs lack: a schedule, a run that started them or that they are of."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make both anew, as small as they are of use."""
-    for name, column in (("ix_runs_schedule", "schedule_id"), ("ix_runs_parent", "parent_id")):
+    """Make two anew, as small as they are of use, and one more."""
+    for name in ("ix_runs_schedule", "ix_runs_parent"):
         op.drop_index(name, "runs")
+    for name, column in (
+        ("ix_runs_schedule", "schedule_id"),
+        ("ix_runs_parent", "parent_id"),
+        ("ix_runs_mode_of", "mode_of"),
+    ):
         given = sa.text(f"{column} IS NOT NULL")
         op.create_index(name, "runs", [column], sqlite_where=given, postgresql_where=given)
