@@ -31,6 +31,7 @@ from tests.support.sandbox_programs import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.host import measure
+from codewords_mcp.runtime.sandboxes.host.files import remove_tree
 from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
 from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.process.driver import ProcessDriver
@@ -141,15 +142,18 @@ def main() -> None:
         sys.exit("Without a sandbox the attempts are for an ordinary user only.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     environment = build_environment()
-    with tempfile.TemporaryDirectory(prefix="codewords-attacks-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="codewords-attacks-"))
+    folder.chmod(0o755)
+    try:
         if arguments.unprotected:
             found = asyncio.run(attack_unprotected(environment, folder))
         else:
             found = asyncio.run(
                 attack(environment, folder, driver_name=arguments.driver, with_keys=arguments.keys)
             )
+    finally:
+        # Kept folders may be deeper than `shutil.rmtree` can go.
+        remove_tree(folder)
     arguments.report.write_text(json.dumps(found, indent=1), encoding="utf-8")
     bad = [one for one in found["results"] if not one["held"]]
     for one in bad:
