@@ -56,7 +56,7 @@ NEEDS = {
     "radosgw": Need("radosgw", _programs("radosgw"), ("radosgw",)),
     "redis": Need("redis-server", _programs("redis-server"), ("redis-server",)),
     "root": Need("root, which may be any user", lambda: os.geteuid() == 0),
-    "user-mode linux": Need("user-mode Linux", _programs("linux.uml"), ("user-mode-linux",)),
+    "user-mode linux": Need("user-mode Linux and a C compiler", _programs("linux.uml", "cc"), ("user-mode-linux", "gcc", "libc6-dev")),
 }  # fmt: skip
 
 
