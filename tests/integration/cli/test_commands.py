@@ -239,7 +239,7 @@ def test_one_run_is_shown_with_what_it_reached_and_was_refused(shell: Shell, slo
 def test_a_list_in_a_pipe_is_tab_separated_and_on_a_terminal_a_table(shell: Shell, greeting: str) -> None:
     rows = [line.split("\t") for line in shell("codewords", "list").out.splitlines()]
     assert (greeting, "greeting") in {(row[0], row[2]) for row in rows}
-    table = Terminal(shell, "codewords", "list")
+    table = Terminal(shell, "codewords", "list", "--query", "greeting")
     assert table.end() == 0
     assert "ID" in table.plain.splitlines()[0]
     assert greeting in table.plain
