@@ -47,7 +47,8 @@ def print_deployment(done: Json) -> None:
             f"  {check['status']:<9}  {position}{check['message']}",
             "yellow" if check["status"] == "warning" else "",
         )
-        if check.get("fix"):
+        # What is only noted is told in full once, at the first version.
+        if check.get("fix") and (changes is None or check["status"] != "note"):
             _output.line(
                 f"             {worded(check['fix'], check.get('remedy'))}".replace("\n", "\n             ")
             )

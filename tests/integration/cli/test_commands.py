@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import BIN, Shell, Terminal
+from tests.support.runtime import ECHO, MAIN
 
 pytestmark = pytest.mark.slow
 
@@ -255,6 +256,16 @@ def test_show_tells_address_routes_and_versions_and_prints_the_code_alone(
     shown = shell("codewords", "show", greeting).out
     assert detail["url"] in shown
     assert shell("codewords", "show", greeting, "--code").out.startswith("# /// script")
+
+
+@pytest.mark.requirement("cli:deploy")
+def test_what_a_deploy_only_notes_is_explained_at_the_first_version(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "noted.py"
+    for version in range(2):
+        file.write_text(f"{ECHO.removesuffix(MAIN)}\n# Version {version}\n", encoding="utf-8")
+        printed = shell("codewords", "deploy", str(file)).out
+        assert "No line serves `app`" in printed
+        assert ("End the script with:" in printed) is (version == 0)
 
 
 @pytest.mark.requirement("cli:deploy", "cli:rollback")
