@@ -11,7 +11,6 @@ from tests.support.databases import open_database
 from tests.support.postgres import Postgres
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope
-from codewords_mcp.runtime.model.run_state import FINISHED
 from codewords_mcp.runtime.store import (
     executors,
     held_writes,
@@ -65,7 +64,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "what nobody has": recovery.undelivered,
     "descendants that go on": lambda c: run_chain.unfinished_descendants(c, "5"),
     "the run that goes on with one": lambda c: runs.find_resumed(c, "5"),
-    "what may add to a list": lambda c: held_writes.unfinished_run(c, "5", FINISHED),
+    "what may add to a list": lambda c: held_writes.unfinished_run(c, "5"),
     "what was used": lambda c: usage.sums(c, "ada", by="workflow", since=0),
     "what models cost": lambda c: model_usage.totals(c, "model", owner="ada", since="", limit=100),
     "a page of workflows": lambda c: workflow_rows.page(c, "ada", query="", limit=21, after=None),

@@ -16,7 +16,7 @@ from codewords_mcp.runtime.model.call_questions import of_apply
 from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.dry_run import DryRunInfo, WriteInfo
 from codewords_mcp.runtime.model.questions import Question
-from codewords_mcp.runtime.model.run import FINISHED, Run, RunRequest
+from codewords_mcp.runtime.model.run import Run, RunRequest
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.recording.exchanges import RunMessage
 from codewords_mcp.runtime.recording.held_writes import (
@@ -108,8 +108,7 @@ class DryRunApi:
 
     async def _unfinished(self, run: Run) -> bool:
         """Whether a run that adds to the list of this dry run goes on."""
-        finished = tuple(sorted(FINISHED))
-        return await self._container.database.read(rows.unfinished_run, run.id, finished) is not None
+        return await self._container.database.read(rows.unfinished_run, run.id) is not None
 
     def _expired(self, run: Run, writes: list[HeldWrite]) -> bool:
         ttl = timedelta(seconds=self._container.settings.recording_ttl)

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
 
+from codewords_mcp.runtime.model.run import FINISHED
 from codewords_mcp.runtime.store import advisory_locks
 from codewords_mcp.runtime.store.tables import held_writes, runs
 
@@ -95,11 +96,11 @@ def set_answer(connection: Connection, list_id: str, number: int, answer: bytes)
     )
 
 
-def unfinished_run(connection: Connection, list_id: str, finished: tuple[str, ...]) -> str | None:
+def unfinished_run(connection: Connection, list_id: str) -> str | None:
     """A run that may still add to a list: the dry run, one below it, or one that applies it."""
     query = select(runs.c.id).where(
         ((runs.c.mode_of == list_id) | and_(runs.c.id == list_id, runs.c.mode == "dry_run")),
-        runs.c.status.not_in(finished),
+        runs.c.status.not_in(sorted(FINISHED)),
     )
     return connection.execute(query.limit(1)).scalar()
 
