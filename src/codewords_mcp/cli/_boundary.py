@@ -15,7 +15,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._remedies import WORDS
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.runtime.model.disk_errors import full_disk
+from codewords_mcp.runtime.model.shortages import shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +82,7 @@ def run_app(
         # The settings can't be read here: they may be what failed.
         if os.environ.get("CODEWORDS_LOG_LEVEL", "").upper() == "DEBUG":
             raise
-        _report(full_disk(error) or _broken(error), as_json=as_json)
+        _report(shortage(error, "command") or _broken(error), as_json=as_json)
         return PLATFORM
 
     if isinstance(result, int):

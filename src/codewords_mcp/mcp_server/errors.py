@@ -15,6 +15,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.remedies import WORDS
+from codewords_mcp.runtime.model.shortages import shortage
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +34,7 @@ def to_codewords_error(error: BaseException, what: str) -> CodewordsError:
     # The text of an unexpected error may hold a value; only the log has it.
     error_id = secrets.token_hex(4)
     log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)
-    return McpInternalError(
+    return shortage(error) or McpInternalError(
         f"The runtime failed on this request (error {error_id}).",
         hint="Its log has the details under that id; `codewords doctor` shows what works.",
     )

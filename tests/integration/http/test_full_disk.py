@@ -1,4 +1,4 @@
-"""A disk without room is told as one, wherever it is noticed first."""
+"""A disk without room, and what else a machine has no more of, is told as that, wherever it is noticed first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from tests.support.runtime import ECHO
 
 from codewords_mcp.cli import _address
 from codewords_mcp.cli._boundary import run_app
-from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors import StorageFailed, TooBusy
 from codewords_mcp.http.middleware.errors import HttpInternalError, explain
+from codewords_mcp.mcp_server.errors import to_codewords_error
 from codewords_mcp.runtime.model.disk_errors import full_disk
 from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import ForkWarmPool
 from codewords_mcp.runtime.sandboxes.host.paths import Folders
@@ -70,6 +71,26 @@ def test_a_route_or_command_that_finds_no_room_is_no_fault_of_ours(
     assert "fault of codewords-mcp" not in told
     assert "secret" not in told
     assert isinstance(explain(error, "req_1"), StorageFailed)
+    assert isinstance(to_codewords_error(error, "a tool"), StorageFailed)
+
+
+@pytest.mark.requirement("runs:machine-full")
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+        RuntimeError("can't start new thread"),
+        MemoryError(),
+    ],
+    ids=["files", "processes", "threads", "memory"],
+)
+def test_what_the_machine_has_no_more_of_is_told_at_each_door_as_that_for_now(error: Exception) -> None:
+    for told in (explain(error, "req_1"), to_codewords_error(error, "a tool")):
+        assert isinstance(told, TooBusy)
+        assert (told.status, told.limit) == (429, "machine")
+        assert "no room for another request" in told.message
+    assert isinstance(explain(RuntimeError("another one"), "req_1"), HttpInternalError)
 
 
 @pytest.mark.requirement("store:disk-full")

@@ -144,11 +144,12 @@ def _open_files() -> list[Finding]:
     """A limit of open files that lets few runs go on at once; nothing where it does not."""
     if sys.platform == "win32":
         return []
+    from codewords_mcp.runtime.model.shortages import RAISE_OPEN_FILES
     from codewords_mcp.runtime.sandboxes.host import descriptors
 
     if (few := descriptors.few()) is None:
         return []
-    return [Finding("open files", "note", few, descriptors.RAISE)]
+    return [Finding("open files", "note", few, RAISE_OPEN_FILES)]
 
 
 def _exposed(folder: Path) -> list[Finding]:

@@ -30,7 +30,7 @@ from codewords_mcp.http.middleware.headers import first
 from codewords_mcp.http.remedies import CONSOLE_WORDS, WORDS
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID, WORKFLOW_LABEL
-from codewords_mcp.runtime.model.disk_errors import full_disk
+from codewords_mcp.runtime.model.shortages import shortage
 
 log = structlog.get_logger(__name__)
 _METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
@@ -140,10 +140,8 @@ def explain(
     if isinstance(failure, HTTPException):
         return _of_router(failure)
     log.error("request failed", request_id=request_id, exc_info=failure)
-    # A full disk shows up as an error of any library, and is the operator's to solve.
-    if full := full_disk(failure):
-        return full
-    return HttpInternalError(request_id)
+    # What the machine lacks shows up as an error of any library, and is the operator's to solve.
+    return shortage(failure) or HttpInternalError(request_id)
 
 
 def method_not_allowed(methods: Iterable[str]) -> MethodNotAllowed:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.runtime.model.shortages import RAISE_OPEN_FILES
 from codewords_mcp.runtime.sandboxes.host import descriptors
 
 SHARE: Final = 0.1
@@ -191,7 +192,7 @@ class Headroom:
                 f"The runtime may open {descriptors.limit()} files, and its runs have nearly all of them.",
                 retry_after=5,
                 limit="files",
-                hint=f"Try again when other runs have ended. {descriptors.RAISE}",
+                hint=f"Try again when other runs have ended. {RAISE_OPEN_FILES}",
             )
         return None
 

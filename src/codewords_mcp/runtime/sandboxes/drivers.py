@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.model.shortages import RAISE_OPEN_FILES
 from codewords_mcp.runtime.sandboxes.base import Driver, Network
 from codewords_mcp.runtime.sandboxes.host import descriptors
 from codewords_mcp.settings import Settings
@@ -29,7 +30,7 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
     # Before any process of a sandbox is made, which inherits it.
     descriptors.raise_limit()
     if (few := descriptors.few()) is not None:
-        log.warning("limit of open files is low", reason=few, hint=descriptors.RAISE)
+        log.warning("limit of open files is low", reason=few, hint=RAISE_OPEN_FILES)
     if settings.sandbox == "e2b":
         from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Final
 
 _OPEN: Final = Path("/proc/self/fd")
-RAISE: Final = (
-    "Raise the limit where the runtime is started: `ulimit -n 65536`, or LimitNOFILE= of its service."
-)
 _FEW: Final = 4096
 """Below it, at some 200 runs at once, doctor and the log say that it is low."""
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from codewords_mcp.common.cancellation import ignore_result
 from codewords_mcp.errors import CodewordsError, SandboxFailed
-from codewords_mcp.runtime.model.disk_errors import full_disk
+from codewords_mcp.runtime.model.shortages import shortage
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import (
     Exit,
@@ -22,7 +22,6 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group, GroupUsage
-from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed
 
 T = TypeVar("T")
@@ -162,11 +161,8 @@ class ManagedSandbox(ABC):
         except Exception as error:  # noqa: BLE001  # logged by `setup_failed`
             # Whatever it is: the sandbox must be cleaned up, and its callers get an error of ours.
             setup_failed(exc_info=True, sandbox=self.id)
-            number = error.errno if isinstance(error, OSError) else None
-            self._broken = (
-                full_disk(error)
-                or used_up(number)
-                or SandboxFailed(f"This machine could not make a sandbox: {_reason_of(error)}.")
+            self._broken = shortage(error, "sandbox") or SandboxFailed(
+                f"This machine could not make a sandbox: {_reason_of(error)}."
             )
 
         if self._broken is None:

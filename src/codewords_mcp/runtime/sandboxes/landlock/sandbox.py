@@ -17,10 +17,10 @@ import structlog
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.errors.remedies import DIAGNOSE
+from codewords_mcp.runtime.model.shortages import used_up
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths, program
-from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.port_forwarder import PortForwarder

@@ -19,9 +19,9 @@ import structlog
 
 from codewords_mcp.errors import SandboxFailed, TooBusy
 from codewords_mcp.errors.remedies import DIAGNOSE
+from codewords_mcp.runtime.model.shortages import used_up
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import cgroups, paths
-from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
 from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
 from codewords_mcp.runtime.sandboxes.host.setup_log import setup_failed

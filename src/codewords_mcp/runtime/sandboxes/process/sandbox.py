@@ -17,12 +17,11 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.errors import SandboxFailed
-from codewords_mcp.runtime.model.disk_errors import full_disk
+from codewords_mcp.runtime.model.shortages import shortage
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.host import paths, program
 from codewords_mcp.runtime.sandboxes.host.cgroups import Group
-from codewords_mcp.runtime.sandboxes.host.exhaustion import used_up
 from codewords_mcp.runtime.sandboxes.host.listeners import is_another_users_port
 from codewords_mcp.runtime.sandboxes.host.managed_sandbox import ManagedSandbox
 from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
@@ -142,10 +141,9 @@ class ProcessSandbox(ManagedSandbox):
             )
         except OSError as error:
             ours.close()
-            failure = used_up(error.errno) or SandboxFailed(
+            raise shortage(error, "sandbox") or SandboxFailed(
                 f"The environment's Python did not start: {error.strerror}."
-            )
-            raise full_disk(error) or failure from error
+            ) from error
         finally:
             theirs.close()
             for fd in outputs:
