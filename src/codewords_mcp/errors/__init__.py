@@ -260,7 +260,7 @@ class ValidationFailed(CodewordsError):
 
 
 class TooBusy(CodewordsError):
-    """The concurrency limit is reached and its queue is full. `retry_after` is in seconds."""
+    """A limit of runs is reached and its queue is full, or the machine has no room. `retry_after` is in seconds."""
 
     code = "too_busy"
     status = 429

@@ -90,7 +90,9 @@ def test_what_the_machine_has_no_more_of_is_told_at_each_door_as_that_for_now(er
         assert isinstance(told, TooBusy)
         assert (told.status, told.limit) == (429, "machine")
         assert "no room for another request" in told.message
-    assert isinstance(explain(RuntimeError("another one"), "req_1"), HttpInternalError)
+    slow_reader = BlockingIOError(errno.EAGAIN, "write could not complete without blocking", 0)
+    for other in (RuntimeError("another one"), slow_reader):
+        assert isinstance(explain(other, "req_1"), HttpInternalError)
 
 
 @pytest.mark.requirement("store:disk-full")

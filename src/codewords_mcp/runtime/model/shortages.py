@@ -24,18 +24,21 @@ _NO_THREAD: Final = "can't start new thread"
 
 
 def shortage(error: BaseException, what: str = "request") -> CodewordsError | None:
-    """The error to tell for a full disk, or for what else the system refused, to `what`; None if that is no shortage."""
+    """The error of something (`what`) for which the disk or the machine had no more; None if that is no shortage."""
     if full := full_disk(error):
         return full
     if isinstance(error, MemoryError):
         return used_up(errno.ENOMEM, what)
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return used_up(errno.EAGAIN, what)
+    # That of a stream says EAGAIN too, where it does not block and nobody reads it.
+    if isinstance(error, BlockingIOError) and hasattr(error, "characters_written"):
+        return None
     return used_up(error.errno, what) if isinstance(error, OSError) else None
 
 
 def used_up(number: int | None, what: str = "sandbox") -> TooBusy | None:
-    """The error of what the system refused by this errno; None if that is no shortage."""
+    """The error of a start that the system refused by this errno; None if that is no shortage."""
     if number not in _USED_UP:
         return None
     subject, hint = _USED_UP[number]
